@@ -1,0 +1,70 @@
+# What a person types. CI calls the same. Every verb sets up `.venv` by itself first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup run demo test check format bench-cluster image up down clean
+
+help:  ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Kith needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
+	@echo "setting up $(VENV) (once) …"
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.ready  ## create .venv with everything in it
+
+run: setup  ## a cluster of three on this machine with a demo service; Ctrl-C ends it
+	@exec $(BIN)/kith dev --nodes 3
+
+demo: setup  ## the README's session, scripted: register, look up, kill, watch it go
+	@exec $(BIN)/python -m deploy.demo
+
+test: setup  ## the tests, in random order
+	$(BIN)/pytest
+
+check: setup  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## rewrite the code as ruff likes it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-cluster: setup  ## 32 real nodes beside 32 Serf agents: update, detection, idle traffic
+	$(BIN)/python -m benchmarks.cluster
+
+BASE_IMAGE ?= python:3.11-slim
+WHEELS ?= yes
+COMPOSE ?= $(shell command -v docker-compose 2>/dev/null || echo docker compose)
+IMAGE_SOURCES = $(shell find protocol storage node mesh chaos -name '*.py')
+
+deploy/wheels/.dependencies: pyproject.toml constraints.txt | $(VENV)/.ready
+	@mkdir -p deploy/wheels && rm -f deploy/wheels/*.whl
+	@echo "collecting the dependencies' wheels in deploy/wheels (once) …"
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir deploy/wheels --constraint constraints.txt .
+	@touch $@
+
+deploy/wheels/.kith: deploy/wheels/.dependencies pyproject.toml README.md $(IMAGE_SOURCES)
+	@rm -f deploy/wheels/kith-*.whl
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir deploy/wheels .
+	@touch $@
+
+image: $(if $(filter no,$(WHEELS)),,deploy/wheels/.kith)  ## the container image kith:dev; BASE_IMAGE=any image with Python ≥ 3.11, WHEELS=no builds inside
+	$(if $(filter no,$(WHEELS)),rm -rf deploy/wheels)
+	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag kith:dev .
+
+up:  ## five nodes and two services in containers (make image first); http://127.0.0.1:8400
+	$(COMPOSE) up -d
+	@$(PYTHON) deploy/wait_healthy.py $(COMPOSE)
+
+down:  ## stop the containers and remove their data
+	$(COMPOSE) down --volumes
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""Faults, scenarios and checkers, run on nodes from outside. They arrive with a later version."""

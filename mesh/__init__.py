@@ -1,0 +1,1 @@
+"""The library that a service uses to call others. It arrives with a later version."""
