@@ -1,0 +1,260 @@
+"""Our own branch: from proposals to signed commits, one at a time.
+
+A commit is a group commit: while one is being written to disk, further proposals gather and become
+the next one. A commit takes effect here and leaves this node only when it is durable, so nothing
+that was ever seen by anyone can be forgotten by a crash.
+
+Rules this module keeps:
+
+1. At most one commit is in flight.
+2. A version is `max(last + 1, Unix microseconds)`, never used twice whatever the wall clock does.
+3. Nothing is signed before this node has read itself back from its peers (or could not).
+4. If the cluster holds a branch of ours that we forgot, we merge: keys we signed since this start
+   win, for every other key the cluster's state wins, present or absent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import bodies, limits
+from .bodies import Body
+from .branch import Branch
+from .clocks import HybridClock, Instant
+from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordKey, make_commit
+from .effects import Keep, KeepCommit, KeepManifest
+from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
+from .identity import KeyChain
+from .signing import Signer
+
+COMMIT_BYTES_MAX = 512 * 1024
+_WAITING_MAX = 100_000
+"""Changes that may wait for the disk; beyond it the edge is told to slow down."""
+
+_SIGNED_MAX = 1_024
+"""Of so many commits we remember that we signed them; a fork behind them goes unnoticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A signed commit on its way to disk."""
+
+    commit: Commit
+    changes: tuple[Change, ...]
+    tickets: tuple[int, ...]
+    base: Manifest | None
+    """For a merge: the cluster's state that it builds on."""
+
+    def keeps(self) -> tuple[Keep, ...]:
+        """What has to be durable."""
+        own = KeepCommit(self.commit, self.changes)
+        return (KeepManifest(self.base), own) if self.base else (own,)
+
+
+class Authoring:
+    """Signs our commits. `Peer` applies them when they are durable."""
+
+    def __init__(
+        self, branch: Branch, signer: Signer, cluster: bytes, *, last: Dot, clock: HybridClock
+    ) -> None:
+        self._branch = branch
+        self._signer = signer
+        self._cluster = cluster
+        self._last = max(last, branch.dot)
+        self._clock = clock
+        self._waiting: dict[RecordKey, bytes | None] = {}
+        self._tickets: list[int] = []
+        self._signed_since_start: dict[RecordKey, bytes | None] = {}
+        self._base: Dot | None = None
+        self._signed: dict[bytes, Dot] = {}
+        self._merge_with: tuple[Manifest, Branch] | None = None
+        self.confronted: Dot | None = None
+        """The commit of ours that we forgot, as evidence proved it; None once that is merged."""
+        self.merge: Commit | None = None
+        """Our newest merge: the answer to whoever still holds us in dispute."""
+        self.in_flight: InFlight | None = None
+        self.open = False
+        """Whether signing is allowed: set once this node has read itself back."""
+
+    @property
+    def chain(self) -> KeyChain:
+        """Our own key events."""
+        return self._branch.chain
+
+    @property
+    def has_signed(self) -> bool:
+        """Whether anything was signed since this start."""
+        return bool(self._signed_since_start)
+
+    def intended(self, key: RecordKey) -> Body | None:
+        """Our newest word on a key, also where it is not durable yet."""
+        raw: bytes | None = None
+        if key in self._waiting:
+            raw = self._waiting[key]
+        elif self.in_flight is not None and key in (
+            flying := {(change.kind, change.key): change for change in self.in_flight.changes}
+        ):
+            raw = flying[key].body
+        else:
+            return self._branch.bodies.get(key)
+        return bodies.decode(Record(key.kind, key.key, raw)) if raw else None
+
+    def stage(self, changes: Mapping[RecordKey, Body | None], ticket: int | None) -> None:
+        """Let changes wait for the next commit.
+
+        Raises:
+            ProposalError: too large, too many, or nothing could take them now; nothing was staged.
+        """
+        encoded = {key: bodies.encode(body) if body else None for key, body in changes.items()}
+        for key, raw in encoded.items():
+            if raw is not None and len(raw) > limits.RECORD_BYTES_MAX:
+                raise ProposalError(
+                    "record",
+                    f"{key.key} takes {len(raw)} bytes; at most {limits.RECORD_BYTES_MAX} are "
+                    "allowed: shorten tags, metadata or checks",
+                )
+            if raw is not None:
+                _vouch(key, raw)
+        if len(self._waiting) + len(encoded) > _WAITING_MAX:
+            raise ProposalError("overloaded", "too many changes wait for the disk; try again later")
+        if any(encoded.values()) and self._count_with(encoded) > limits.RECORDS_PER_OWNER_MAX:
+            raise ProposalError(
+                "limit",
+                f"this node holds {self._count_with({})} records; at most "
+                f"{limits.RECORDS_PER_OWNER_MAX} are allowed: register with another node",
+            )
+        self._waiting.update(encoded)
+        if ticket is not None:
+            self._tickets.append(ticket)
+
+    def next(self, now: Instant) -> InFlight | None:
+        """Sign what waits, if nothing is in flight; None if there is nothing to do."""
+        if not self.open or self.in_flight is not None:
+            return None
+        if self._merge_with is None and not self._waiting and not self._tickets:
+            return None
+        if self._merge_with is not None:
+            self.in_flight = self._merge(*self._merge_with, now)
+        else:
+            self.in_flight = self._extend(now)
+        for change in self.in_flight.changes:
+            self._signed_since_start[RecordKey(change.kind, change.key)] = change.body
+        return self.in_flight
+
+    def landed(self) -> InFlight:
+        """The commit in flight is durable; it is the caller's now.
+
+        Raises:
+            LocalProtocolError: nothing was in flight.
+        """
+        if self.in_flight is None:
+            raise LocalProtocolError("persisted() without a commit in flight")
+        landed, self.in_flight = self.in_flight, None
+        if landed.base is not None:
+            self.merge = landed.commit
+        return landed
+
+    def confront(self, forgotten: Dot) -> None:
+        """Evidence proves that we signed a commit which we no longer hold."""
+        if self.confronted is None or self.confronted > forgotten:
+            self.confronted = forgotten
+
+    def forgot(self, dot: Dot, commit: bytes) -> bool:
+        """Whether that commit of ours is one that we signed and no longer know of.
+
+        All that we signed since this start, or since the last merge, we know; anything else that
+        is newer than where we began was signed in a life that our disk has forgotten.
+        """
+        base = self._branch.dot if self._base is None else self._base
+        return self.open and dot > max(base, Dot(0, 0)) and commit not in self._signed
+
+    def merge_with(self, theirs: Manifest) -> None:
+        """The cluster holds a branch of ours that we forgot; the next commit merges it.
+
+        Raises:
+            RemoteProtocolError: it is not what we signed.
+        """
+        if self._merge_with is None or self._merge_with[0].head.dot < theirs.head.dot:
+            base = Branch(self.chain, self._cluster)
+            base.adopt(theirs)
+            self._merge_with = (theirs, base)
+
+    def took(self, head: Head) -> None:
+        """Our branch was moved to a head that we signed in an earlier life."""
+        self._last = max(self._last, head.dot)
+
+    def _count_with(self, staged: Mapping[RecordKey, bytes | None]) -> int:
+        """How many records there will be when all that waits, and `staged`, has landed."""
+        flying = self.in_flight.changes if self.in_flight else ()
+        held = self._branch.records
+        most = len(held) + len(flying) + len(self._waiting) + len(staged)
+        if most <= limits.RECORDS_PER_OWNER_MAX:
+            return most  # no need to look closer, which takes time
+        coming: dict[RecordKey, bytes | None] = {
+            RecordKey(change.kind, change.key): change.body for change in flying
+        }
+        coming |= {**self._waiting, **staged}
+        gone = sum(1 for key, raw in coming.items() if raw is None and key in held)
+        return len(held) - gone + sum(1 for key, raw in coming.items() if raw and key not in held)
+
+    def _extend(self, now: Instant) -> InFlight:
+        taken = self._take_waiting()
+        tickets, self._tickets = tuple(self._tickets), []
+        if self._waiting:  # more than one commit's worth: its callers wait for the last of them
+            self._tickets, tickets = [*tickets], ()
+        changes = _sorted_changes(taken)
+        head = self._branch.head
+        parents = (head.hash,) if head else ()
+        commit = self._sign(changes, parents, self._branch.preview(changes), now)
+        return InFlight(commit, changes, tickets, None)
+
+    def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
+        self._merge_with = self.confronted = None
+        changes = _sorted_changes(self._signed_since_start)
+        ours = (self._branch.head.hash,) if self._branch.head else ()
+        self._last = max(self._last, theirs.head.dot)
+        commit = self._sign(changes, (theirs.head.hash, *ours), base.preview(changes), now)
+        self._base, self._signed = commit.head.dot, {}
+        return InFlight(commit, changes, (), theirs)
+
+    def _sign(
+        self, changes: Sequence[Change], parents: tuple[bytes, ...], root: bytes, now: Instant
+    ) -> Commit:
+        self._last = Dot(self.chain.epoch, max(self._last.version + 1, now.wall_us))
+        draft = Draft(
+            owner=self._branch.owner,
+            dot=self._last,
+            parents=parents,
+            issued_at=self._clock.tick(now.wall_us),
+            state_root=root,
+        )
+        commit = make_commit(draft, changes, key=self._signer, cluster=self._cluster)
+        if self._base is None:
+            self._base = self._branch.dot
+        self._signed[commit.head.hash] = commit.head.dot
+        if len(self._signed) > _SIGNED_MAX:
+            self._base = self._signed.pop(next(iter(self._signed)))
+        return commit
+
+    def _take_waiting(self) -> dict[RecordKey, bytes | None]:
+        taken: dict[RecordKey, bytes | None] = {}
+        size = 0
+        for key, raw in self._waiting.items():
+            size += len(key.key) + len(raw or b"") + 8
+            if taken and (len(taken) >= limits.GROUP_COMMIT_MAX or size > COMMIT_BYTES_MAX):
+                break
+            taken[key] = raw
+        for key in taken:
+            del self._waiting[key]
+        return taken
+
+
+def _vouch(key: RecordKey, raw: bytes) -> None:
+    """What a peer would refuse must not be signed: nobody could ever take the commit."""
+    try:
+        bodies.decode(Record(key.kind, key.key, raw))
+    except RemoteProtocolError as error:
+        raise ProposalError("record", f"{key.key}: {error}") from None
+
+
+def _sorted_changes(changes: Mapping[RecordKey, bytes | None]) -> tuple[Change, ...]:
+    return tuple(Change(key.kind, key.key, changes[key]) for key in sorted(changes))

@@ -1,0 +1,263 @@
+"""Bodies: how each kind of record is written as canonical bytes, and read with its rules applied.
+
+`encode` is for our own records, which the edge has checked; `decode` is for anybody's, and accepts
+what `rules` accepts and nothing else. A format number opens each body: a newer node's longer body
+is refused by number, not misread.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias, assert_never
+
+from . import limits, rules
+from .commits import Record, RecordKey
+from .errors import MalformedError, ProposalError, RefusedError
+from .identity import NODE_ID_BYTES, NodeId, id_text
+from .records import (
+    CheckRecord,
+    CheckType,
+    ForgetRecord,
+    GuestRecord,
+    Health,
+    Kind,
+    NodeRecord,
+    NodeType,
+    Phase,
+    ServiceRecord,
+)
+from .wire import codec
+
+Body: TypeAlias = NodeRecord | ServiceRecord | GuestRecord | ForgetRecord
+
+_FORMAT = 1
+_CHECK_TYPES = tuple(CheckType)
+_HEALTHS = tuple(Health)
+_NODE_TYPES = tuple(NodeType)
+_PHASES = tuple(Phase)
+NODE_KEY = "node"
+"""The key of an owner's only node record."""
+
+
+def key_of(body: Body) -> RecordKey:
+    """What the record is known by within its owner's state."""
+    match body:
+        case NodeRecord():
+            return RecordKey(Kind.NODE, NODE_KEY)
+        case ServiceRecord():
+            return RecordKey(Kind.SERVICE, service_key(body.name, body.id))
+        case GuestRecord():
+            return RecordKey(Kind.GUEST, body.id)
+        case ForgetRecord():
+            return RecordKey(Kind.FORGET, id_text(body.node))
+        case _:
+            assert_never(body)
+
+
+def service_key(name: str, instance: str) -> str:
+    """The key of an instance; neither part can hold the slash."""
+    return f"{name}/{instance}"
+
+
+def encode(body: Body) -> bytes:
+    """Write a body."""
+    match body:
+        case NodeRecord():
+            fields = _node_fields(body)
+        case ServiceRecord():
+            fields = _service_fields(body)
+        case GuestRecord():
+            fields = _guest_fields(body)
+        case ForgetRecord():
+            fields = [body.node, body.incarnation, body.asked_at]
+        case _:
+            assert_never(body)
+    return codec.pack([_FORMAT, *fields])
+
+
+def record_of(body: Body) -> Record:
+    """The whole record of a body."""
+    key = key_of(body)
+    return Record(key.kind, key.key, encode(body))
+
+
+def decode(record: Record) -> Body:
+    """Read and judge a record.
+
+    Raises:
+        MalformedError: the bytes are no such body.
+        RefusedError: `limit`; a field breaks a rule, or the key is not the body's own.
+    """
+    reading = _READERS.get(record.kind)
+    if reading is None:
+        raise RefusedError("limit", f"records of kind {record.kind} are not known here")
+    reader = codec.read(record.body, Kind(record.kind).name.lower())
+    reader.integer("format", low=_FORMAT, high=_FORMAT)
+    body = reading(reader)
+    reader.end()
+    try:
+        _check(body)
+    except ProposalError as error:
+        raise RefusedError("limit", str(error)) from None
+    if key_of(body) != (record.kind, record.key):
+        raise RefusedError("limit", "a record under a key that is not its own")
+    return body
+
+
+def _check(body: Body) -> None:
+    match body:
+        case NodeRecord():
+            rules.check_node(body)
+        case ServiceRecord():
+            rules.check_service(body)
+        case GuestRecord():
+            rules.check_guest(body)
+        case ForgetRecord():
+            pass  # its reader has checked all there is
+        case _:
+            assert_never(body)
+
+
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    return [text for pair in pairs for text in pair]
+
+
+def _read_pairs(reader: codec.Reader) -> tuple[tuple[str, str], ...]:
+    flat = reader.texts("metadata", most=2 * limits.METADATA_MAX, each=limits.METADATA_VALUE_MAX)
+    if len(flat) % 2:
+        raise MalformedError("metadata", "a key without a value")
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _node_fields(node: NodeRecord) -> list[object]:
+    return [
+        node.name, node.host, node.port, node.api_host, node.api_port, node.metrics_port,
+        _NODE_TYPES.index(node.node_type), node.is_load_balancer, list(node.capabilities),
+        node.zone, node.region, _pairs(node.metadata), node.software, node.incarnation,
+        _PHASES.index(node.phase), node.updated_at,
+    ]  # fmt: skip
+
+
+def _read_node(reader: codec.Reader) -> NodeRecord:
+    return NodeRecord(
+        name=reader.text("name", most=limits.NAME_MAX),
+        host=reader.text("host", most=limits.HOST_MAX),
+        port=reader.integer("port", high=65_535),
+        api_host=reader.text("api_host", most=limits.HOST_MAX),
+        api_port=reader.integer("api_port", high=65_535),
+        metrics_port=reader.integer("metrics_port", high=65_535),
+        node_type=_NODE_TYPES[reader.integer("node_type", high=len(_NODE_TYPES) - 1)],
+        is_load_balancer=reader.flag("is_load_balancer"),
+        capabilities=tuple(
+            reader.texts("capabilities", most=limits.CAPABILITIES_MAX, each=limits.NAME_MAX)
+        ),
+        zone=reader.text("zone", most=limits.NAME_MAX),
+        region=reader.text("region", most=limits.NAME_MAX),
+        metadata=_read_pairs(reader),
+        software=reader.text("software", most=limits.NAME_MAX),
+        incarnation=reader.integer("incarnation"),
+        phase=_PHASES[reader.integer("phase", high=len(_PHASES) - 1)],
+        updated_at=reader.integer("updated_at"),
+    )
+
+
+def _service_fields(service: ServiceRecord) -> list[object]:
+    return [
+        service.name, service.id, service.address, service.port, list(service.tags),
+        _pairs(service.metadata), service.version, service.weight, service.zone,
+        [_check_fields(check) for check in service.checks], service.maintenance is not None,
+        service.maintenance or "", service.update_id, service.updated_at,
+    ]  # fmt: skip
+
+
+def _check_fields(check: CheckRecord) -> list[object]:
+    return [
+        check.id, _CHECK_TYPES.index(check.type), check.target, check.interval_ms,
+        check.timeout_ms, check.failures_before_critical, check.passes_before_passing,
+        check.deregister_after_ms, _HEALTHS.index(check.status), check.output, check.changed_at,
+    ]  # fmt: skip
+
+
+def _read_service(reader: codec.Reader) -> ServiceRecord:
+    name = reader.text("name", most=limits.NAME_MAX)
+    instance = reader.text("id", most=limits.NAME_MAX)
+    address = reader.text("address", most=limits.HOST_MAX)
+    port = reader.integer("port", high=65_535)
+    tags = tuple(reader.texts("tags", most=limits.TAGS_MAX, each=limits.NAME_MAX))
+    metadata = _read_pairs(reader)
+    version = reader.text("version", most=limits.NAME_MAX)
+    weight = reader.integer("weight", high=rules.WEIGHT_MAX)
+    zone = reader.text("zone", most=limits.NAME_MAX)
+    checks = reader.array("checks", most=limits.CHECKS_MAX)
+    read = tuple(_read_check(checks.array("check", most=11)) for _ in range(len(checks)))
+    in_maintenance = reader.flag("in_maintenance")
+    reason = reader.text("maintenance", most=limits.REASON_MAX)
+    if reason and not in_maintenance:
+        raise MalformedError("service.maintenance", "a reason without maintenance")
+    return ServiceRecord(
+        name=name, id=instance, address=address, port=port, tags=tags, metadata=metadata,
+        version=version, weight=weight, zone=zone, checks=read,
+        maintenance=reason if in_maintenance else None,
+        update_id=reader.text("update_id", most=limits.NAME_MAX),
+        updated_at=reader.integer("updated_at"),
+    )  # fmt: skip
+
+
+def _read_check(reader: codec.Reader) -> CheckRecord:
+    check = CheckRecord(
+        id=reader.text("id", most=limits.NAME_MAX),
+        type=_CHECK_TYPES[reader.integer("type", high=len(_CHECK_TYPES) - 1)],
+        target=reader.text("target", most=limits.URL_MAX),
+        interval_ms=reader.integer("interval_ms"),
+        timeout_ms=reader.integer("timeout_ms"),
+        failures_before_critical=reader.integer("failures_before_critical"),
+        passes_before_passing=reader.integer("passes_before_passing"),
+        deregister_after_ms=reader.integer("deregister_after_ms"),
+        status=_HEALTHS[reader.integer("status", high=len(_HEALTHS) - 1)],
+        output=reader.text("output", most=limits.OUTPUT_MAX),
+        changed_at=reader.integer("changed_at"),
+    )
+    reader.end()
+    return check
+
+
+def _guest_fields(guest: GuestRecord) -> list[object]:
+    return [
+        guest.id, guest.address, guest.metrics_port, _NODE_TYPES.index(guest.node_type),
+        guest.is_load_balancer, list(guest.capabilities), guest.last_updated, guest.ttl_ms,
+        guest.critical, guest.public_key, guest.signed_body, guest.signature, guest.update_id,
+    ]  # fmt: skip
+
+
+def _read_guest(reader: codec.Reader) -> GuestRecord:
+    return GuestRecord(
+        id=reader.text("id", most=limits.NAME_MAX),
+        address=reader.text("address", most=limits.HOST_MAX + 8),
+        metrics_port=reader.integer("metrics_port", high=65_535),
+        node_type=_NODE_TYPES[reader.integer("node_type", high=len(_NODE_TYPES) - 1)],
+        is_load_balancer=reader.flag("is_load_balancer"),
+        capabilities=tuple(
+            reader.texts("capabilities", most=limits.CAPABILITIES_MAX, each=limits.NAME_MAX)
+        ),
+        last_updated=reader.integer("last_updated"),
+        ttl_ms=reader.integer("ttl_ms"),
+        critical=reader.flag("critical"),
+        public_key=reader.raw("public_key", most=32),
+        signed_body=reader.raw("signed_body", most=limits.RECORD_BYTES_MAX),
+        signature=reader.raw("signature", most=64),
+        update_id=reader.text("update_id", most=limits.NAME_MAX),
+    )
+
+
+def _read_forget(reader: codec.Reader) -> ForgetRecord:
+    return ForgetRecord(
+        node=NodeId(reader.fixed("node", NODE_ID_BYTES)),
+        incarnation=reader.integer("incarnation"),
+        asked_at=reader.integer("asked_at"),
+    )
+
+
+_READERS: dict[int, Callable[[codec.Reader], Body]] = {
+    Kind.NODE: _read_node,
+    Kind.SERVICE: _read_service,
+    Kind.GUEST: _read_guest,
+    Kind.FORGET: _read_forget,
+}

@@ -1,0 +1,370 @@
+"""One owner's branch: what applies, what is known, what is a gap and what is a fork.
+
+    parent is our head ............ applied, if the state root comes out
+    known hash .................... known
+    parent is an older step of ours, or the same dot ... fork, with the evidence
+    not newer ..................... old
+    anything else ................. gap: fetch what lies between, or the manifest
+
+Rules this module keeps:
+
+1. Signatures first: nothing of a commit is parsed before its signature was found right.
+2. Steps that travel together are verified together: the newest signature, the hashes that link
+   them, and one state root.
+3. A manifest replaces the state: present is present, absent is gone. So there are no tombstones.
+4. All or nothing: a step that does not come out leaves the branch as it was.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from . import bodies, limits
+from .commits import (
+    NOTHING,
+    Change,
+    Commit,
+    Dot,
+    Head,
+    Manifest,
+    Record,
+    RecordKey,
+    digest,
+)
+from .errors import RefusedError
+from .evidence import Evidence, check_evidence, fork_of
+from .identity import KeyChain, NodeId
+from .merkle import Tree
+
+_RECENT_BYTES_MAX = 64 * 1024
+"""Changes kept for peers that lag a little; beyond it they are sent the manifest."""
+
+
+class Delta(NamedTuple):
+    """One record before and after."""
+
+    key: RecordKey
+    old: bodies.Body | None
+    new: bodies.Body | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedStep:
+    """The branch moved to a newer head."""
+
+    owner: NodeId
+    deltas: tuple[Delta, ...]
+    commits: tuple[Commit, ...]
+    """The steps taken, oldest first; none where a manifest replaced the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """We hold this commit already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """Not newer than what we hold; nothing to learn from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Newer, but we lack what lies between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The owner signed two commits that cannot both stand."""
+
+    evidence: Evidence
+
+
+Outcome: TypeAlias = AppliedStep | Known | Old | Gap | Forked
+
+
+class Branch:
+    """What we hold of one owner. Nobody but `registry` changes it."""
+
+    __slots__ = (
+        "_cluster", "_kept_bytes", "_recent", "_tree", "bodies", "chain", "evidence", "head",
+        "reaped", "records", "settled",
+    )  # fmt: skip
+
+    def __init__(self, chain: KeyChain, cluster: bytes) -> None:
+        self.chain = chain
+        self.head: Head | None = None
+        self.records: dict[RecordKey, Record] = {}
+        self.bodies: dict[RecordKey, bodies.Body] = {}
+        self.evidence: Evidence | None = None
+        self.reaped = False
+        self.settled = NOTHING
+        """The newest merge that we saw: what forked before it is settled."""
+        self._cluster = cluster
+        self._tree = Tree()
+        self._recent: dict[bytes, Commit] = {}
+        self._kept_bytes = 0
+
+    @property
+    def owner(self) -> NodeId:
+        """Whose branch it is."""
+        return self.chain.node
+
+    @property
+    def dot(self) -> Dot:
+        """The newest commit that we hold completely."""
+        return self.head.dot if self.head else NOTHING
+
+    @property
+    def disputed(self) -> bool:
+        """Whether a fork stands unsettled."""
+        return self.evidence is not None
+
+    def holds(self, commit: bytes) -> bool:
+        """Whether the commit with that hash is our head or among the steps that we keep."""
+        return commit in self._recent or (self.head is not None and self.head.hash == commit)
+
+    def forks_from(self, theirs: Head) -> bool:
+        """Whether `theirs` and a step that we hold cannot both stand."""
+        return self._fork_with(theirs) is not None
+
+    def merged(self, evidence: Evidence) -> bool:
+        """Whether a merge that we saw has settled this fork."""
+        return max(evidence.first.dot, evidence.second.dot) < self.settled
+
+    def offer(self, steps: Sequence[Commit]) -> Outcome:
+        """Take in steps that follow each other, oldest first; usually one.
+
+        Raises:
+            RefusedError: `bad_signature`, `root_mismatch`, `limit`, `foreign` or `stale`.
+            MalformedError: the changes are not what they should be.
+        """
+        newest = steps[-1].head
+        if self.evidence is not None and len(newest.parents) > 1 and newest.dot <= self.dot:
+            self._check_head(newest)
+            self._settle(newest)  # we took what followed it as a manifest, and missed the merge
+        if self.holds(newest.hash):
+            return Known()
+        fresh = self._after_known(steps)
+        fork = self._fork_with(fresh[0].head)
+        if fork is None and newest.dot <= self.dot:
+            return Old()
+        if newest.epoch > self.chain.epoch:
+            return Gap()  # the key events that we lack come with what lies between
+        self._authenticate(steps)
+        if fork is not None:
+            check_evidence(fork, self.chain, self._cluster)  # only the newest step was verified
+            return Forked(fork)
+        first = fresh[0].head
+        ours = (self.head.hash,) if self.head else ()
+        if first.parents[:1] != ours or self.reaped:
+            return Gap()
+        return self._apply(fresh)
+
+    def adopt(self, manifest: Manifest, *, even_older: bool = False) -> Outcome:
+        """Replace the state by a newer manifest. Raises as `offer` does.
+
+        `even_older` is for an owner who steps back to what the cluster holds, in order to merge.
+        """
+        head = manifest.head
+        if self.head is not None and not self.reaped and head.hash == self.head.hash:
+            return Known()
+        fork = None if even_older else self._fork_with(head)
+        older = head.dot < self.dot or (head.dot == self.dot and not self.reaped)
+        if older and fork is None and not even_older:
+            return Old()
+        self._check_head(head)
+        if fork is not None:
+            return Forked(fork)  # to replace one branch by the other would lose what it says
+        if len(manifest.records) > limits.RECORDS_PER_OWNER_MAX:
+            raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
+        records = {RecordKey(r.kind, r.key): r for r in manifest.records}
+        tree = Tree()
+        for record in manifest.records:
+            tree = tree.set(_path(record.kind, record.key), digest(record.body))
+        if tree.root != head.state_root or len(records) != len(manifest.records):
+            raise RefusedError("root_mismatch", "the records are not the state that was signed")
+        new = {
+            key: self.bodies[key] if self.records.get(key) == record else bodies.decode(record)
+            for key, record in records.items()
+        }
+        deltas = _difference(self.bodies, new)
+        self.records, self.bodies, self._tree = records, new, tree
+        self._recent.clear()
+        self._kept_bytes = 0
+        self._move(head)
+        self._settle(head)
+        return AppliedStep(self.owner, deltas, ())
+
+    def preview(self, changes: Sequence[Change]) -> bytes:
+        """The state root that `changes` would leave behind."""
+        return self._tree_after(self._tree, changes).root
+
+    def since(self, known: bytes) -> list[Commit] | None:
+        """The commits after the one with that hash, oldest first, or None if not all are kept."""
+        first = next(iter(self._recent.values()), None)
+        before = first.head.parents[:1] if first else None
+        if before == ((known,) if known else ()):
+            return list(self._recent.values())
+        if known not in self._recent:
+            return None
+        hashes = list(self._recent)
+        return [self._recent[one] for one in hashes[hashes.index(known) + 1 :]]
+
+    def newest_commit(self) -> Commit | None:
+        """The commit that led to the head, if it is kept."""
+        return self._recent.get(self.head.hash) if self.head else None
+
+    def manifest(self) -> Manifest | None:
+        """The whole state, or None where there is none to show."""
+        if self.head is None or self.reaped:
+            return None
+        return Manifest(self.head, tuple(self.records[key] for key in sorted(self.records)))
+
+    def restore(
+        self, head: Head, commits: Sequence[Commit], records: Sequence[Record], *, reaped: bool
+    ) -> None:
+        """Take back what was on disk; trusted as far as its root comes out.
+
+        Raises:
+            RefusedError: `root_mismatch`; the branch is left empty.
+        """
+        if reaped:
+            self.head, self.reaped = head, True
+            return
+        self.adopt(Manifest(head, tuple(records)))
+        if commits and commits[-1].head.hash == head.hash:
+            self._remember(commits)
+            for commit in commits:
+                self._settle(commit.head)
+
+    def adopt_reaped(self, head: Head) -> bool:
+        """Take a newer head whose records nobody has any more; only if we have none either.
+
+        Raises:
+            RefusedError: not signed by its owner.
+        """
+        if self.records:
+            return False
+        self._check_head(head)
+        self.head, self.reaped = head, True
+        return True
+
+    def reap(self) -> tuple[Delta, ...]:
+        """Drop the records of a dead owner; its head stays, so old commits stay refused."""
+        deltas = _difference(self.bodies, {})
+        self.records, self.bodies, self._tree = {}, {}, Tree()
+        self._recent.clear()
+        self._kept_bytes = 0
+        self.reaped = True
+        return deltas
+
+    def _after_known(self, steps: Sequence[Commit]) -> Sequence[Commit]:
+        """The steps from the first that we do not hold."""
+        for place, step in enumerate(steps[:-1]):
+            if not self.holds(step.head.hash):
+                return steps[place:]
+        return steps[-1:]
+
+    def _fork_with(self, theirs: Head) -> Evidence | None:
+        if self.head is None:
+            return None
+        for step in self._recent.values():
+            evidence = fork_of(step.head, theirs)
+            if evidence is not None:
+                return evidence
+        return fork_of(self.head, theirs)
+
+    def _authenticate(self, steps: Sequence[Commit]) -> None:
+        for before, after in itertools.pairwise(steps):
+            if after.head.parents[:1] != (before.head.hash,) or after.head.dot <= before.head.dot:
+                raise RefusedError("malformed", "commits that do not follow each other")
+        for step in steps:
+            if step.head.owner != self.owner:
+                raise RefusedError("foreign", "a commit of another owner")
+            if digest(step.changes_encoded) != step.head.changes_hash:
+                raise RefusedError("bad_signature", "the changes are not those that were signed")
+        self._check_head(steps[-1].head)
+
+    def _check_head(self, head: Head) -> None:
+        if head.owner != self.owner:
+            raise RefusedError("foreign", "a head of another owner")
+        if self.chain.revoked or head.epoch < self.chain.epoch:
+            raise RefusedError("stale", "signed with a key that its owner has replaced")
+        key = self.chain.key_of(head.epoch)
+        if key is None:
+            raise RefusedError("bad_signature", f"no key of epoch {head.epoch} is known")
+        if not head.signed_by(key, self._cluster):
+            raise RefusedError("bad_signature", "not signed by its owner for this cluster")
+
+    def _apply(self, steps: Sequence[Commit]) -> AppliedStep:
+        changes: dict[RecordKey, Change] = {}
+        for step in steps:
+            for change in step.changes():
+                changes[RecordKey(change.kind, change.key)] = change
+        tree = self._tree_after(self._tree, list(changes.values()))
+        if tree.root != steps[-1].head.state_root:
+            raise RefusedError("root_mismatch", "the state that comes out is not the one signed")
+        if len(tree) > limits.RECORDS_PER_OWNER_MAX:
+            raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
+        decoded = {
+            key: bodies.decode(Record(key.kind, key.key, change.body)) if change.body else None
+            for key, change in changes.items()
+        }
+        deltas = []
+        for key, body in decoded.items():
+            deltas.append(Delta(key, self.bodies.pop(key, None), body))
+            self.records.pop(key, None)
+            raw = changes[key].body
+            if body is not None and raw is not None:
+                self.bodies[key] = body
+                self.records[key] = Record(key.kind, key.key, raw)
+        self._tree = tree
+        self._remember(steps)
+        self._move(steps[-1].head)
+        for step in steps:
+            self._settle(step.head)
+        return AppliedStep(self.owner, tuple(deltas), tuple(steps))
+
+    def _tree_after(self, tree: Tree, changes: Sequence[Change]) -> Tree:
+        for change in changes:
+            path = _path(change.kind, change.key)
+            tree = tree.set(path, digest(change.body)) if change.body else tree.remove(path)
+        return tree
+
+    def _move(self, head: Head) -> None:
+        self.head = head
+        self.reaped = False
+
+    def _settle(self, head: Head) -> None:
+        """A merge ends every dispute over what was signed before it."""
+        if len(head.parents) > 1:
+            self.settled = max(self.settled, head.dot)
+        if self.evidence is not None and self.merged(self.evidence):
+            self.evidence = None
+
+    def _remember(self, steps: Sequence[Commit]) -> None:
+        for step in steps:
+            self._recent[step.head.hash] = step
+            self._kept_bytes += len(step.changes_encoded)
+        while len(self._recent) > limits.HEADERS_KEPT or (
+            self._kept_bytes > _RECENT_BYTES_MAX and len(self._recent) > 1
+        ):
+            oldest = next(iter(self._recent))
+            self._kept_bytes -= len(self._recent.pop(oldest).changes_encoded)
+
+
+def _path(kind: int, key: str) -> bytes:
+    return digest(b"%d\0%s" % (kind, key.encode()))
+
+
+def _difference(
+    before: dict[RecordKey, bodies.Body], after: dict[RecordKey, bodies.Body]
+) -> tuple[Delta, ...]:
+    deltas = [Delta(key, body, None) for key, body in before.items() if key not in after]
+    for key, body in after.items():
+        old = before.get(key)
+        if old is not body and old != body:
+            deltas.append(Delta(key, old, body))
+    return tuple(deltas)

@@ -1,0 +1,200 @@
+"""The members this node knows, by status, and on the rings.
+
+Every change of a member's status is made here, in `move`, so the counts, the rings and what is
+told to the world cannot disagree:
+
+    ALIVE ──a vote──▶ SUSPECT ──majority, or our own check──▶ UNREACHABLE ──evict_after──▶ DEAD
+      ▲                  │                                        │                         │
+      └──────────────────┴── a newer pair from the member itself ─┴─────────────────────────┘
+    any ── its own signed word ──▶ STOPPING ──grace──▶ UNREACHABLE ──▶ DEAD, or LEFT
+"""
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+
+from protocol.identity import NodeId
+
+from .detection import MembershipEffect, Pair, Reaped, SignedAck, Status, StatusChanged
+from .partition import Partition, partition_of
+from .rings import Rings
+
+NEVER = float("-inf")
+GONE = (Status.DEAD, Status.LEFT, Status.STOPPING)
+"""Not on the rings, not voted about."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """What this node believes of one member, for people and programs.
+
+    `since` is when `status` last changed, in seconds of the clock that `now` comes from; `votes`
+    are the authors of all votes that stand against it, `observers` those whose votes count.
+    """
+
+    node: NodeId
+    status: Status
+    certified: bool
+    incarnation: int
+    rtt_s: float | None
+    since: float
+    votes: tuple[NodeId, ...]
+    observers: tuple[NodeId, ...]
+
+
+@dataclass(slots=True)
+class Member:
+    """What this node knows of another. Times are in seconds of our own clock.
+
+    `proof` is the newest pair that came straight from it or signed by it: older votes are void.
+    `known` is the newest pair at all; `beat` and `acked` the newest heartbeat and answer, against
+    replays. `farewell` is the incarnation in which it said that it stops or leaves, or −1.
+    """
+
+    node: NodeId
+    incarnation: int
+    status: Status
+    since: float
+    certified: bool = False
+    known: Pair = (0, 0)
+    proof: Pair = (0, 0)
+    beat: Pair = (-1, 0)
+    acked: Pair = (-1, 0)
+    ack: SignedAck | None = None
+    nonce: int = -1
+    heard_at: float = NEVER
+    beat_at: float = NEVER
+    contact_at: float = NEVER
+    proved_at: float = NEVER
+    rtt_s: float | None = None
+    farewell: int = -1
+
+    @property
+    def gone(self) -> bool:
+        """Dead, or gone by its own word."""
+        return self.status in GONE
+
+    @property
+    def told(self) -> bool:
+        """Whether to send it gossip: not where it would be lost."""
+        return self.status is Status.ALIVE or self.status is Status.SUSPECT
+
+    def view(self, *, votes: tuple[NodeId, ...], observers: tuple[NodeId, ...]) -> MemberView:
+        """What is fit to be shown."""
+        return MemberView(
+            node=self.node,
+            status=self.status,
+            certified=self.certified,
+            incarnation=self.incarnation,
+            rtt_s=self.rtt_s,
+            since=self.since,
+            votes=votes,
+            observers=observers,
+        )
+
+
+class Roster:
+    """All members but this node itself, which is on the rings and counted as reached."""
+
+    def __init__(self, me: NodeId, rings: int) -> None:
+        self.me = me
+        self.rings = Rings(rings)
+        self.rings.add(me)
+        self._members: dict[NodeId, Member] = {}
+        self._sorted: list[NodeId] = [me]
+        self._by_status: dict[Status, dict[NodeId, Member]] = {status: {} for status in Status}
+        self._excused = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, node: NodeId) -> bool:
+        return node in self._members
+
+    def get(self, node: NodeId) -> Member | None:
+        """The member, or None for an unknown one and for ourselves."""
+        return self._members.get(node)
+
+    def having(self, status: Status) -> dict[NodeId, Member]:
+        """All of that status, in the order in which they came to it. Do not change it."""
+        return self._by_status[status]
+
+    def sorted_ids(self) -> tuple[NodeId, ...]:
+        """Everybody, ourselves included, in the order of ids."""
+        return tuple(self._sorted)
+
+    def reached(self, node: NodeId) -> bool:
+        """Whether it is here, alive or merely suspect."""
+        member = self._members.get(node)
+        return member is not None and member.told
+
+    @property
+    def reached_count(self) -> int:
+        """How many are alive or suspect, ourselves included."""
+        return 1 + len(self._by_status[Status.ALIVE]) + len(self._by_status[Status.SUSPECT])
+
+    @property
+    def known_count(self) -> int:
+        """How many we last knew: those reached, and those unreachable against their own word."""
+        return self.reached_count + len(self._by_status[Status.UNREACHABLE]) - self._excused
+
+    def partition(self) -> Partition:
+        """Which side of the cluster we are on. Costs nothing."""
+        return partition_of(reached=self.reached_count, known=self.known_count)
+
+    def may_bury(self) -> bool:
+        """Whether we reach strictly more than half of those we knew, and they are three or more."""
+        return self.known_count > 2 and 2 * self.reached_count > self.known_count
+
+    def add(self, member: Member) -> list[MembershipEffect]:
+        """Take in one never heard of."""
+        self._members[member.node] = member
+        insort(self._sorted, member.node)
+        self._enter(member)
+        return [StatusChanged(member.node, None, member.status, member.certified)]
+
+    def move(
+        self,
+        member: Member,
+        status: Status,
+        *,
+        certified: bool = False,
+        farewell: int | None = None,
+        now: float,
+    ) -> list[MembershipEffect]:
+        """Believe something else of a member; nothing happens if we do already."""
+        old = member.status
+        said = member.farewell if farewell is None else farewell
+        if (old, member.certified, member.farewell) == (status, certified, said):
+            return []
+        self._exit(member)
+        if old is not status:
+            member.since = now
+        told = old is not status or member.certified != certified
+        member.status, member.certified, member.farewell = status, certified, said
+        self._enter(member)
+        if not told:
+            return []
+        return [StatusChanged(member.node, old, status, certified)]
+
+    def remove(self, member: Member) -> list[MembershipEffect]:
+        """Know it no more."""
+        self._exit(member)
+        self.rings.remove(member.node)
+        del self._members[member.node]
+        del self._sorted[bisect_left(self._sorted, member.node)]
+        return [Reaped(member.node)]
+
+    def _enter(self, member: Member) -> None:
+        self._by_status[member.status][member.node] = member
+        if member.status is Status.UNREACHABLE and member.farewell >= 0:
+            self._excused += 1
+        # Who said that it stops sends no heartbeats and cannot observe; it comes back by a record.
+        if member.gone or member.farewell >= 0:
+            self.rings.remove(member.node)
+        else:
+            self.rings.add(member.node)
+
+    def _exit(self, member: Member) -> None:
+        if member.status is Status.UNREACHABLE and member.farewell >= 0:
+            self._excused -= 1
+        del self._by_status[member.status][member.node]

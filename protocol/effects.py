@@ -1,0 +1,105 @@
+"""What the machine asks of the world.
+
+Effects are plain values. The driver performs them **in the order given**, and that is the whole
+contract. `Persist` is the one that answers: once the commit is on disk the driver calls
+`Peer.persisted`, and only that call makes the commit visible and sends it. So nothing leaves a node
+that it could forget.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .commits import Change, Commit, Head, Manifest
+from .errors import RefusalCode
+from .events import Event
+from .identity import Address, KeyChain, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand one datagram to the transport. Best effort: it may be lost, doubled or late."""
+
+    to: Address
+    datagram: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask `to` over a stream, then call `Peer.answered(ticket, …)`, with None if it failed.
+
+    `expected` is who must answer there; None takes whoever does (a seed).
+    """
+
+    to: Address
+    expected: NodeId | None
+    body: bytes
+    ticket: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCommit:
+    """A commit was applied: store it with the new head, the records it set or removed."""
+
+    commit: Commit
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepManifest:
+    """An owner's whole state was replaced: store its head and records, drop the rest of it."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class KeepChain:
+    """An owner's key events are new or longer: store them."""
+
+    chain: KeyChain
+
+
+@dataclass(frozen=True, slots=True)
+class DropRecords:
+    """An owner was reaped: drop its records and commits, never its head and keys."""
+
+    head: Head
+
+
+Keep: TypeAlias = KeepCommit | KeepManifest | KeepChain | DropRecords
+"""What storage is told, in order. Losing the newest of these in a crash costs a sync, no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write soon, in order; nobody waits for it."""
+
+    keep: Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Make our own commit durable, after everything stored before; then call `Peer.persisted`.
+
+    A merge keeps two things: the manifest it steps back to, and itself.
+    """
+
+    keeps: tuple[Keep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell watchers what happened."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Something from `source` was refused. Count it under `reason`; never log the payload."""
+
+    source: Address
+    reason: RefusalCode
+
+
+Effect: TypeAlias = Send | Request | Store | Persist | Notify | Drop

@@ -1,0 +1,105 @@
+"""Errands: what a stream request was for, found again by its ticket when the answer comes."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .errors import LocalProtocolError
+from .identity import Address, NodeId
+from .repair import Fetching
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A seed, an address from the last run, or a stranger was asked for all it holds."""
+
+    address: Address
+    rounds: int
+    """How many frames were taken before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Syncing:
+    """A member was asked for what differs."""
+
+    node: NodeId
+    rounds: int
+    news: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFrom:
+    """A member was asked for one owner's branch."""
+
+    node: NodeId
+    address: Address
+    fetching: Fetching
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """The last try of a failed check."""
+
+    node: NodeId
+
+
+Errand: TypeAlias = Joining | Syncing | FetchFrom | Checking
+
+ERRANDS_MAX = 1_024
+_STRANGERS_MAX = 1_024
+_STRANGER_AGAIN_S = 5.0
+_STRANGERS_PER_S = 5.0
+
+
+class Errands:
+    """Numbers for requests under way, bounded."""
+
+    def __init__(self) -> None:
+        self._errands: dict[int, Errand] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._errands)
+
+    def full(self) -> bool:
+        """Whether another request has to wait."""
+        return len(self._errands) >= ERRANDS_MAX
+
+    def issue(self, errand: Errand) -> int:
+        """A new ticket."""
+        self._last += 1
+        self._errands[self._last] = errand
+        return self._last
+
+    def redeem(self, ticket: int) -> Errand:
+        """The errand of a ticket, once.
+
+        Raises:
+            LocalProtocolError: no such ticket, or it was redeemed before.
+        """
+        errand = self._errands.pop(ticket, None)
+        if errand is None:
+            raise LocalProtocolError(f"ticket {ticket} is unknown or was redeemed")
+        return errand
+
+
+class StrangerLimit:
+    """How often we ask unknown senders who they are: each every 5 s, all together 5 a second."""
+
+    def __init__(self) -> None:
+        self._asked: dict[bytes, float] = {}
+        self._tokens = _STRANGERS_PER_S
+        self._at = 0.0
+
+    def allows(self, prefix: bytes, now: float) -> bool:
+        """Whether to ask this one now; counts it if so."""
+        self._tokens = min(_STRANGERS_PER_S, self._tokens + (now - self._at) * _STRANGERS_PER_S)
+        self._at = now
+        before = self._asked.get(prefix)
+        if self._tokens < 1.0 or (before is not None and now < before + _STRANGER_AGAIN_S):
+            return False
+        while len(self._asked) >= _STRANGERS_MAX:
+            del self._asked[next(iter(self._asked))]
+        self._asked[prefix] = now
+        self._tokens -= 1.0
+        return True

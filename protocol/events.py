@@ -1,0 +1,61 @@
+"""What those who watch a node's machine may learn. Plain values; see `effects.Notify`."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .commits import Dot
+from .detector.detection import Status
+from .evidence import Evidence
+from .identity import Address, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Proposals of ours are durable and visible; `tickets` are those handed to `propose`."""
+
+    tickets: tuple[int, ...]
+    dot: Dot
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A commit or manifest of `owner` was applied here; `services` are the names it touched."""
+
+    owner: NodeId
+    dot: Dot
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChanged:
+    """We came to believe something else of a member."""
+
+    node: NodeId
+    old: Status | None
+    new: Status
+    certified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForkFound:
+    """An owner signed two commits on one parent; it is in dispute until it merges them."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An address was asked for all it holds: it answered, or it did not."""
+
+    address: Address
+    node: NodeId | None
+    """Who answered, if known."""
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The node has read itself back and committed its own record; it may serve."""
+
+
+Event: TypeAlias = Committed | Applied | MemberChanged | ForkFound | Joined | Ready

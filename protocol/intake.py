@@ -1,0 +1,339 @@
+"""What is done with a fact once it came in, whichever way: verify, apply, keep, tell, pass on.
+
+Datagrams and streams, joins and repairs all end here, so a fact is judged by one piece of code.
+
+Rules this module keeps:
+
+1. A refusal changes nothing, names its code and is counted against whoever sent it.
+2. What was applied is stored, shown to watchers, told to membership and passed on, in that order.
+3. Our own branch is never moved by others once we may sign; what they hold of us that we do not
+   know is merged by `authoring`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import limits
+from .authoring import Authoring
+from .branch import AppliedStep, Branch, Forked, Gap, Known, Old, Outcome
+from .clocks import HybridClock, Instant
+from .commits import Commit, Head, Manifest
+from .detector.detection import MembershipEffect
+from .detector.membership import Membership
+from .dissemination import Dissemination, Told
+from .effects import (
+    Drop,
+    DropRecords,
+    Effect,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepManifest,
+    Notify,
+    Store,
+)
+from .errors import RefusedError, RemoteProtocolError
+from .events import Applied, ForkFound
+from .evidence import Evidence, check_evidence
+from .identity import Address, NodeId, unpack_event
+from .keyring import Keyring
+from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
+from .registry import Registry
+from .wire.exchange import Bundle, Steps
+from .wire.messages import Push
+
+_SOURCES_MAX = 10_000
+PUSH_RINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who brought a fact."""
+
+    node: NodeId | None
+    address: Address
+    asked: bool = False
+    """We asked for it: others may well have it, so it is advertised, not pushed."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of a fact."""
+
+    source: Source
+    effects: list[Effect] = field(default_factory=list)
+    news: bool = False
+    """Something was applied."""
+    gap: NodeId | None = None
+    """The owner of whom more must be fetched."""
+
+    def refuse(self, error: RemoteProtocolError) -> "Taken":
+        """Nothing more came of it than what was learned before it was refused."""
+        self.effects.append(Drop(self.source.address, error.code))
+        return self
+
+
+class NewOwners:
+    """How many unknown owners each address has brought in the last minute."""
+
+    def __init__(self) -> None:
+        self._brought: dict[str, deque[float]] = {}
+
+    def admits(self, host: str, now: float) -> bool:
+        """Whether another one may come from there; counts it if so."""
+        times = self._brought.setdefault(host, deque(maxlen=limits.NEW_OWNERS_PER_MINUTE))
+        if len(times) == limits.NEW_OWNERS_PER_MINUTE and now - times[0] < 60.0:
+            return False
+        times.append(now)
+        while len(self._brought) > _SOURCES_MAX:
+            del self._brought[next(iter(self._brought))]
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The pieces of a `Peer` that a fact passes through."""
+
+    me: NodeId
+    cluster: bytes
+    registry: Registry
+    membership: Membership
+    dissemination: Dissemination
+    keyring: Keyring
+    clock: HybridClock
+    authoring: Authoring
+    translate: Callable[[list[MembershipEffect], Instant], list[Effect]]
+    tell: Callable[[list[Told]], list[Effect]]
+
+
+class Intake:
+    """Judges facts and applies them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._new_owners = NewOwners()
+
+    def steps(
+        self, steps: tuple[Commit, ...], events: tuple[bytes, ...], source: Source, now: Instant
+    ) -> Taken:
+        """Take in commits that follow each other, from a push or a sync."""
+        owner = steps[-1].head.owner
+        taken = Taken(source)
+        try:
+            branch = self._branch_of(owner, events, taken, now)
+            if branch is None:
+                taken.gap = owner
+                return taken
+            if owner == self._parts.me and self._parts.authoring.open:
+                return self._about_us(branch.head, steps[-1].head, None, taken)
+            outcome = self._parts.registry.offer(owner, steps, now=now.mono_s)
+        except RemoteProtocolError as error:
+            return taken.refuse(error)
+        return self._settle(taken, outcome, branch, now)
+
+    def bundle(self, bundle: Bundle, source: Source, now: Instant, *, final: bool = False) -> Taken:
+        """Take in what a sync or fetch brought of one owner.
+
+        `final`: it was fetched, so a lone head is all there is: its owner was reaped.
+        """
+        content = bundle.content
+        if isinstance(content, Steps):
+            return self.steps(content.commits, bundle.key_events, source, now)
+        taken = Taken(source)
+        try:
+            if isinstance(content, Manifest):
+                return self._manifest(content, bundle.key_events, taken, now)
+            owner = content.owner if isinstance(content, Head) else None
+            branch = self._branch_of(owner, bundle.key_events, taken, now)
+            if isinstance(content, Head) and branch is not None and final:
+                return self._reaped_head(content, branch, taken)
+        except RemoteProtocolError as error:
+            return taken.refuse(error)
+        if isinstance(content, Head) and (branch is None or branch.dot < content.dot):
+            taken.gap = content.owner
+        return taken
+
+    def evidence(self, evidence: Evidence, source: Source, now: Instant) -> Taken:
+        """Take in the proof of a fork."""
+        parts = self._parts
+        branch = parts.registry.branch(evidence.owner)
+        taken = Taken(source)
+        if branch is None:
+            return taken
+        try:
+            check_evidence(evidence, branch.chain, parts.cluster)
+        except RefusedError as error:
+            return taken.refuse(error)
+        if evidence.owner == parts.me:
+            merge = parts.authoring.merge
+            if merge is not None and branch.merged(evidence) and source.node is not None:
+                taken.effects += parts.tell([Told((source.node,), Push((merge,), ()))])
+            elif parts.authoring.open and not branch.merged(evidence):
+                forgotten = evidence.second if branch.holds(evidence.first.hash) else evidence.first
+                parts.authoring.confront(forgotten.dot)
+                taken.gap = parts.me
+            return taken
+        if parts.registry.dispute(evidence):
+            self._forked(taken, evidence)
+        return taken
+
+    def applied_here(self, keeps: tuple[Keep, ...], now: Instant) -> list[Effect]:
+        """Our own commit is durable: apply it, tell the world."""
+        parts = self._parts
+        effects: list[Effect] = []
+        for keep in keeps:
+            if isinstance(keep, KeepManifest):
+                outcome = parts.registry.adopt(keep.manifest, now=now.mono_s, even_older=True)
+            elif isinstance(keep, KeepCommit):
+                outcome = parts.registry.offer(parts.me, (keep.commit,), now=now.mono_s)
+            else:
+                continue
+            if isinstance(outcome, AppliedStep):
+                effects += self._after(outcome, now)
+                effects += self._pass_on(outcome, None, now)
+        return effects
+
+    def _branch_of(
+        self, owner: NodeId | None, events: tuple[bytes, ...], taken: Taken, now: Instant
+    ) -> Branch | None:
+        parts = self._parts
+        known = parts.registry.branch(owner) if owner is not None else None
+        if not events:
+            return known
+        if known is None and not self._new_owners.admits(taken.source.address.host, now.mono_s):
+            raise RefusedError("rate_limited", "too many new owners from one address in a minute")
+        if owner is not None and unpack_event(events[0]).hash != owner:
+            raise RefusedError("foreign", "key events of another owner")
+        branch, longer = parts.registry.learn(events)
+        if longer:
+            parts.keyring.learn(branch.owner)
+            taken.effects.append(Store(KeepChain(branch.chain)))
+        return branch
+
+    def _manifest(
+        self, manifest: Manifest, events: tuple[bytes, ...], taken: Taken, now: Instant
+    ) -> Taken:
+        owner = manifest.head.owner
+        branch = self._branch_of(owner, events, taken, now)
+        if branch is None:
+            raise RefusedError("unknown_sender", "a state without the key events of its owner")
+        if owner == self._parts.me and self._parts.authoring.open:
+            return self._about_us(branch.head, manifest.head, manifest, taken)
+        outcome = self._parts.registry.adopt(manifest, now=now.mono_s)
+        if isinstance(outcome, AppliedStep):
+            taken.effects.append(Store(KeepManifest(manifest)))
+        return self._settle(taken, outcome, branch, now)
+
+    def _reaped_head(self, head: Head, branch: Branch, taken: Taken) -> Taken:
+        """Of a reaped owner only the head is left anywhere; it counts for the root."""
+        if branch.owner != self._parts.me and self._parts.registry.adopt_reaped(head):
+            taken.news = True
+            taken.effects.append(Store(DropRecords(head)))
+        return taken
+
+    def _about_us(
+        self, ours: Head | None, theirs: Head, manifest: Manifest | None, taken: Taken
+    ) -> Taken:
+        """The cluster shows us our own branch while we may sign: do we know this head?"""
+        parts = self._parts
+        branch = parts.registry.branch(parts.me)
+        if branch is None or branch.holds(theirs.hash):
+            return taken
+        proved = parts.authoring.confronted
+        forgotten = (
+            ours is None
+            or theirs.dot > ours.dot
+            or branch.forks_from(theirs)
+            or parts.authoring.forgot(theirs.dot, theirs.hash)
+            or (proved is not None and theirs.dot >= proved)
+        )
+        flying = parts.authoring.in_flight
+        if not forgotten or (flying and flying.commit.head.hash == theirs.hash):
+            return taken
+        if manifest is None:
+            taken.gap = parts.me
+        else:
+            parts.authoring.merge_with(manifest)
+            taken.news = True
+        return taken
+
+    def _settle(self, taken: Taken, outcome: Outcome, branch: Branch, now: Instant) -> Taken:
+        parts, source = self._parts, taken.source
+        match outcome:
+            case AppliedStep():
+                taken.news = True
+                if branch.owner == parts.me and branch.head is not None:
+                    parts.authoring.took(branch.head)
+                for commit in outcome.commits:
+                    taken.effects.append(Store(KeepCommit(commit, commit.changes())))
+                taken.effects += self._after(outcome, now)
+                taken.effects += self._pass_on(outcome, source, now)
+                if branch.evidence is not None:  # its owner knows whether it was merged since
+                    taken.effects += parts.tell([Told((branch.owner,), branch.evidence)])
+            case Forked(evidence):
+                if parts.registry.dispute(evidence):
+                    self._forked(taken, evidence)
+            case Gap():
+                taken.gap = branch.owner
+            case Old():
+                taken.effects.append(Drop(source.address, "stale"))
+            case Known():
+                taken.effects.append(Drop(source.address, "duplicate"))
+        return taken
+
+    def _after(self, step: AppliedStep, now: Instant) -> list[Effect]:
+        parts, owner = self._parts, step.owner
+        branch = parts.registry.branch(owner)
+        head = branch.head if branch else None
+        if head is None:
+            return []
+        parts.dissemination.got(owner)
+        parts.clock.observe(head.issued_at, now.wall_us)
+        told: list[MembershipEffect] = []
+        services: dict[str, None] = {}
+        for delta in step.deltas:
+            for body in (delta.old, delta.new):
+                if isinstance(body, ServiceRecord):
+                    services[body.name] = None
+            if isinstance(delta.new, NodeRecord) and owner != parts.me:
+                told += self.member(owner, delta.new, now.mono_s)
+            if isinstance(delta.new, ForgetRecord) and delta.new.node != parts.me:
+                told += parts.membership.forget(
+                    delta.new.node, incarnation=delta.new.incarnation, now=now.mono_s
+                )
+        applied = Notify(Applied(owner, head.dot, tuple(services)))
+        return [applied, *parts.translate(told, now)]
+
+    def member(self, node: NodeId, record: NodeRecord, now: float) -> list[MembershipEffect]:
+        """Tell membership what a node says of itself."""
+        membership = self._parts.membership
+        if record.phase is Phase.RUNNING:
+            return membership.admit(node, incarnation=record.incarnation, now=now)
+        leaving = record.phase is Phase.LEFT
+        return membership.depart(node, incarnation=record.incarnation, leaving=leaving, now=now)
+
+    def _pass_on(self, step: AppliedStep, source: Source | None, now: Instant) -> list[Effect]:
+        """Push the newest step; of a whole state, or of what we asked for, only tell."""
+        parts = self._parts
+        branch = parts.registry.branch(step.owner)
+        if branch is None or branch.head is None:
+            return []
+        not_to = (source.node if source else None, step.owner)
+        targets = tuple(n for n in parts.membership.push_targets(PUSH_RINGS) if n not in not_to)
+        if not step.commits or (source is not None and source.asked):
+            large = not step.commits
+            parts.dissemination.advertise(branch.head, targets, now=now.mono_s, large=large)
+            return []
+        commit = step.commits[-1]
+        inception = branch.chain.events[0].pack() if not commit.head.parents else b""
+        return parts.tell(parts.dissemination.fresh(commit, inception, targets, now=now.mono_s))
+
+    def _forked(self, taken: Taken, evidence: Evidence) -> None:
+        """Evidence goes first of all to its owner, who may mend it, and along the rings."""
+        parts = self._parts
+        targets = [n for n in parts.membership.push_targets(PUSH_RINGS) if n != taken.source.node]
+        to = tuple(dict.fromkeys([evidence.owner, *targets]))
+        taken.news = True
+        taken.effects.append(Notify(ForkFound(evidence)))
+        taken.effects += parts.tell([Told(to, evidence)])

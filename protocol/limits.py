@@ -1,0 +1,33 @@
+"""What names, records and owners may be: the exact rules, checked before anything expensive.
+
+The HTTP edge applies the same rules through `records`, so a client and a peer hear the same.
+"""
+
+NAME_MAX = 128
+NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+TAGS_MAX = 64
+METADATA_MAX = 64
+METADATA_VALUE_MAX = 512
+"""Characters in one metadata value."""
+CHECKS_MAX = 16
+CAPABILITIES_MAX = 64
+OUTPUT_MAX = 256
+"""Characters of a check's output that are kept; longer output is cut."""
+REASON_MAX = 256
+URL_MAX = 1_024
+HOST_MAX = 253
+"""RFC 1035, section 2.3.4, in text form."""
+RECORD_BYTES_MAX = 8 * 1024
+RECORDS_PER_OWNER_MAX = 10_000
+CHANGES_PER_COMMIT_MAX = 10_000
+"""A bound for readers; our own group commits end at `GROUP_COMMIT_MAX`."""
+GROUP_COMMIT_MAX = 256
+MEMBERS_MAX = 10_000
+NEW_OWNERS_PER_MINUTE = 600
+"""Owners never heard of before, for each address that brings them."""
+HEADERS_KEPT = 32
+DATAGRAM_MAX = 1_200
+FRAME_MAX = 1024 * 1024
+VERSION_MAX = 2**62 - 1
+WALL_CLOCK_AHEAD_MAX_US = 60 * 1_000_000
+"""How far a peer may pull our hybrid clock past our own wall clock."""

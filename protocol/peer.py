@@ -1,0 +1,480 @@
+"""One node's protocol as a single machine: bytes and time in, effects out.
+
+    datagrams ─┐                       ┌─▶ Send, Request
+    frames ────┤                       │
+    answers ───┼─▶ Peer ─▶ effects ────┼─▶ Store, Persist
+    proposals ─┤    │                  │
+    time ──────┘    ▼ reads            └─▶ Notify, Drop
+                registry, membership
+
+The node and the simulator drive this same class. Its parts: `intake` judges facts, `authoring`
+signs ours, `dissemination` passes on, `repair` asks, `membership` knows who is here.
+
+Rules this module keeps:
+
+1. Effects are performed in the order given; nothing else has to be remembered.
+2. A peer cannot make it raise: what is refused becomes a `Drop` with a code.
+3. No `now` is earlier than the one before (`ClockError`).
+4. Reading (`registry`, `membership`) is free at any time between two calls.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import assert_never
+
+from .authoring import Authoring
+from .bodies import NODE_KEY, Body
+from .clocks import HybridClock, Instant
+from .commits import NOTHING, Dot, RecordKey
+from .detector.config import MembershipConfig
+from .detector.detection import (
+    DetectorMessage,
+    Gossip,
+    Heartbeat,
+    MembershipEffect,
+    Reaped,
+    RecordWanted,
+    Refused,
+    SignedAck,
+    SignedVotes,
+    Status,
+    StatusChanged,
+    Tell,
+    TryStream,
+    gossip_bytes,
+)
+from .detector.membership import Membership
+from .dissemination import Dissemination, Echoes, Told, pushes_of, want_of
+from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Send, Store
+from .errors import ClockError, RefusedError, RemoteProtocolError
+from .events import Committed, MemberChanged, Ready
+from .evidence import Evidence
+from .identity import Address, KeyChain, NodeId
+from .intake import Intake, Parts, Source
+from .keyring import Keyring, MemberVoice
+from .outreach import Outreach, Surroundings
+from .records import Kind, NodeRecord, Phase
+from .registry import Registry
+from .repair import Repair
+from .restored import RestoredBranch
+from .signing import Signer
+from .wire import exchange
+from .wire.exchange import CheckAnswer, CheckRequest, FetchAnswer, FetchRequest, SyncRequest
+from .wire.messages import (
+    ROOT_PREFIX_BYTES,
+    Advert,
+    Beat,
+    DatagramKind,
+    Message,
+    Push,
+    Want,
+    decode,
+    encode,
+    inspect,
+    seal,
+    unseal,
+)
+
+READ_BACK_S = 3.0
+"""How long a node that has lived before waits to hear of itself before it signs."""
+LAG_S = 0.15
+"""A tick that comes later than this says that our own event loop lagged."""
+STANDING_BYTES_MAX = 256 * 1024
+"""What signed votes and acks may take of the answer to a sync."""
+NODE_RECORD = RecordKey(Kind.NODE, NODE_KEY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSetup:
+    """What a peer is made of; everything that differs from node to node."""
+
+    cluster: bytes
+    chain: KeyChain
+    signer: Signer
+    record: NodeRecord
+    """What this node says of itself, with the incarnation of this life."""
+    restored: Sequence[RestoredBranch] = ()
+    last_dot: Dot = NOTHING
+    """The newest version ever signed, from disk."""
+    membership: MembershipConfig
+    reads_back: bool
+    """Whether this identity has lived before, so that peers may know more of it than we do."""
+
+
+class Peer:
+    """Drive it with `receive`, `serve`, `answered`, `propose`, `persisted` and `tick`.
+
+    Perform the effects that each returns, in order; call `tick` no later than `next_deadline`.
+    """
+
+    def __init__(self, setup: PeerSetup, *, rng: Random, now: Instant) -> None:
+        self._me = setup.chain.node
+        self._record = setup.record
+        self._now = now
+        self._asked_s = float("inf")
+        self._echoes = Echoes()
+        self._read_back_until = now.mono_s + READ_BACK_S if setup.reads_back else now.mono_s
+        self.registry = Registry(setup.cluster)
+        self.unrestored: list[tuple[NodeId, str]] = []
+        """Owners whose stored branch did not come out, and why; peers are asked for them."""
+        self._keyring = Keyring(self._me, setup.signer, setup.cluster)
+        own, _ = self.registry.learn(setup.chain.packed())
+        self._keyring.learn(self._me)
+        self._restore(setup.restored)
+        voice = MemberVoice(self._me, setup.signer, setup.cluster, self.registry)
+        self.membership = Membership(
+            setup.membership, self._me, incarnation=setup.record.incarnation, voice=voice,
+            rng=rng, now=now.mono_s,
+        )  # fmt: skip
+        self._dissemination = Dissemination()
+        self._repair = Repair(self.registry, rng=rng)
+        clock = HybridClock()
+        self._authoring = Authoring(
+            own, setup.signer, setup.cluster, last=setup.last_dot, clock=clock
+        )
+        parts = Parts(
+            me=self._me, cluster=setup.cluster, registry=self.registry,
+            membership=self.membership, dissemination=self._dissemination,
+            keyring=self._keyring, clock=clock, authoring=self._authoring,
+            translate=self._translate, tell=self._tell,
+        )  # fmt: skip
+        self._intake = Intake(parts)
+        self._outreach = Outreach(
+            Surroundings(
+                me=self._me, registry=self.registry, membership=self.membership,
+                authoring=self._authoring, repair=self._repair, intake=self._intake,
+                translate=self._translate,
+            )
+        )  # fmt: skip
+        self._first = self._translate(self._admit_restored(now.mono_s), now)
+        self._first.append(Store(KeepChain(setup.chain)))
+        self._ready = False
+
+    @property
+    def me(self) -> NodeId:
+        """Our own id."""
+        return self._me
+
+    @property
+    def ready(self) -> bool:
+        """Whether we have read ourselves back and committed our own record in this life."""
+        return self._ready
+
+    @property
+    def reading_back(self) -> bool:
+        """Whether we still wait to hear of ourselves before signing anything."""
+        return not self._authoring.open
+
+    @property
+    def record(self) -> NodeRecord:
+        """What we say of ourselves, durable or not yet."""
+        return self._record
+
+    @property
+    def next_deadline(self) -> float:
+        """The latest `now.mono_s` at which `tick` must be called again."""
+        if self._first:
+            return self._now.mono_s
+        deadlines = [
+            self.membership.next_deadline,
+            self._dissemination.next_deadline,
+            self._repair.next_deadline,
+        ]
+        if not self._authoring.open:
+            deadlines.append(self._read_back_until)
+        return min(deadlines)
+
+    def intended(self, key: RecordKey) -> Body | None:
+        """Our newest word on one of our own records, also where it is not durable yet."""
+        return self._authoring.intended(key)
+
+    # Inputs
+
+    def receive(self, datagram: bytes, source: Address, *, now: Instant) -> list[Effect]:
+        """Take in one datagram. Never raises for what a peer sent."""
+        self._advance(now)
+        try:
+            kind, prefix = inspect(datagram)
+            node = self._keyring.node_of(prefix)
+            if node is None:
+                stranger = self._outreach.stranger(prefix, source, now.mono_s)
+                return self._done([Drop(source, "unknown_sender"), *stranger])
+            chain = self.registry.chain(node)
+            key = self._keyring.key_for(chain) if chain and node != self._me else None
+            if key is None:
+                raise RefusedError("foreign", "in our own name, or of an unusable key")
+            body = unseal(datagram, key)
+            if kind is DatagramKind.PUSH and self._echoes.hears(body):
+                echo: list[Effect] = [Drop(source, "duplicate")]
+                heard = self.membership.heard(node, now=now.mono_s)
+                return self._done(echo + self._translate(heard, now))
+            message = decode(kind, body)
+        except RemoteProtocolError as error:
+            return self._done([Drop(source, error.code)])
+        effects = self._heard(message, Source(node, source), now)
+        if self.registry.node(node) is None:  # we have its keys, but not its record, or reaped it
+            effects += self._outreach.stranger(prefix, source, now.mono_s)
+        return self._done(effects)
+
+    def tick(self, *, now: Instant) -> list[Effect]:
+        """Do everything that is due. Early and repeated calls are harmless."""
+        if now.mono_s - self._asked_s > LAG_S:
+            self.membership.lagged(now.mono_s - self._asked_s, now=now.mono_s)
+        self._advance(now)
+        effects, self._first = self._first, []
+        if not self._authoring.open and now.mono_s >= self._read_back_until:
+            effects += self._open(now)
+        effects += self._translate(self.membership.tick(now=now.mono_s), now)
+        effects += self._tell(self._dissemination.tick(now=now.mono_s))
+        for node in self._repair.due(now=now.mono_s):
+            effects += self._outreach.sync(node, now=now.mono_s)
+        return self._done(effects)
+
+    def serve(
+        self, frame: bytes, caller: NodeId, source: Address, *, now: Instant
+    ) -> tuple[bytes | None, list[Effect]]:
+        """Answer one request frame of an authenticated stream; None closes the stream."""
+        self._advance(now)
+        try:
+            request = exchange.decode_request(frame)
+        except RemoteProtocolError as error:
+            return None, self._done([Drop(source, error.code)])
+        effects: list[Effect] = []
+        origin = Source(caller, source)
+        match request:
+            case SyncRequest():
+                if request.own is not None:
+                    taken = self._intake.bundle(request.own, origin, now)
+                    effects += self._outreach.take(taken, origin)
+                held = next((one for one in request.vector if one.owner == self._me), None)
+                recall = self._recall(held.dot, held.hash, caller) if held else None
+                answer, lacks = self._repair.answer_sync(
+                    request, self._standing(), without=None if recall is None else self._me
+                )
+                effects += recall or []
+                if lacks and self.registry.node(caller) is not None:
+                    self._repair.hurry(caller, now=now.mono_s)
+                frame = exchange.encode_answer(answer)
+            case FetchRequest():
+                ours = request.owner == self._me
+                recall = self._recall(request.dot, request.known, caller) if ours else None
+                found = self._repair.answer_fetch(request) if recall is None else FetchAnswer(None)
+                effects += recall or []
+                frame = exchange.encode_answer(found)
+            case CheckRequest():
+                frame = exchange.encode_answer(CheckAnswer())
+            case _:
+                assert_never(request)
+        return frame, self._done(effects)
+
+    def answered(
+        self, ticket: int, answer: bytes | None, by: NodeId | None, *, now: Instant
+    ) -> list[Effect]:
+        """A `Request` was answered by the node `by`, or failed (None)."""
+        self._advance(now)
+        effects = self._outreach.answered(ticket, answer, by, now)
+        return self._done([*effects, *self._author(now)])
+
+    def join(self, address: Address, *, now: Instant) -> list[Effect]:
+        """Ask whoever is there for all it holds, and tell it of us; ends in `Joined`."""
+        self._advance(now)
+        return self._done(self._outreach.join(address))
+
+    def read_back(self, *, now: Instant) -> list[Effect]:
+        """Everybody who could be asked was: stop waiting to hear of ourselves."""
+        self._advance(now)
+        if self._authoring.open:
+            return []
+        return self._done(self._open(now))
+
+    def propose(
+        self, changes: Mapping[RecordKey, Body | None], ticket: int | None, *, now: Instant
+    ) -> list[Effect]:
+        """Set or remove records of ours. They count when `Committed` names the ticket.
+
+        Raises:
+            ProposalError: the changes cannot be taken; nothing was.
+        """
+        self._advance(now)
+        self._authoring.stage(changes, ticket)
+        record = changes.get(NODE_RECORD)
+        if isinstance(record, NodeRecord):
+            self._record = record
+        return self._done(self._author(now))
+
+    def persisted(self, *, now: Instant) -> list[Effect]:
+        """The commit of the last `Persist` is durable: show it, send it, write the next."""
+        self._advance(now)
+        landed = self._authoring.landed()
+        effects = self._intake.applied_here(landed.keeps(), now)
+        if not self._ready and self._record.phase is Phase.RUNNING:
+            self._ready = True
+            effects.append(Notify(Ready()))
+        effects.append(Notify(Committed(landed.tickets, landed.commit.head.dot)))
+        return self._done([*effects, *self._author(now)])
+
+    # What they come to
+
+    def _heard(self, message: Message, source: Source, now: Instant) -> list[Effect]:
+        node = source.node
+        if node is None:
+            return []
+        match message:
+            case Beat(heartbeat, root):
+                ours = self.registry.settled_root(now.mono_s)
+                self._repair.heard_root(node, root, ours, now=now.mono_s)
+                return self._translate(
+                    self.membership.receive(heartbeat, node, now=now.mono_s), now
+                )
+            case Push():
+                effects = self._pushed(message, source, now)
+            case Advert():
+                effects = self._advertised(message, node, now)
+            case Want():
+                effects = self._wanted(message, node)
+            case Evidence():
+                taken = self._intake.evidence(message, source, now)
+                effects = self._outreach.take(taken, source) + self._author(now)
+            case _:
+                return self._translate(self.membership.receive(message, node, now=now.mono_s), now)
+        return self._translate(self.membership.heard(node, now=now.mono_s), now) + effects
+
+    def _pushed(self, push: Push, source: Source, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for commit in push.commits:
+            owner = commit.head.owner
+            events = push.inception_of(owner) if self.registry.branch(owner) is None else ()
+            taken = self._intake.steps((commit,), events, source, now)
+            effects += self._outreach.take(taken, source)
+        return effects
+
+    def _advertised(self, advert: Advert, node: NodeId, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for item in advert.items:
+            branch = self.registry.branch(item.owner)
+            ours = branch.dot if branch else NOTHING
+            if item.owner == self._me or not self._dissemination.wants(item, ours, now=now.mono_s):
+                continue
+            if item.large or branch is None or branch.head is None:
+                effects += self._outreach.fetch(item.owner, node)
+            else:
+                effects += self._tell([Told((node,), want_of(item.owner, branch.head.hash))])
+        return effects
+
+    def _wanted(self, want: Want, node: NodeId) -> list[Effect]:
+        told: list[Told] = []
+        for owner, known in want.items:
+            branch = self.registry.branch(owner)
+            steps = branch.since(known) if branch else None
+            told += [Told((node,), push) for push in pushes_of(steps or (), b"")]
+        return self._tell(told)
+
+    def _recall(self, dot: Dot, known: bytes, caller: NodeId) -> list[Effect] | None:
+        """Where a peer holds a commit that we forgot: ask it, before it takes ours instead."""
+        if not self._authoring.forgot(dot, known) or self.registry.node(caller) is None:
+            return None
+        return self._outreach.fetch(self._me, caller, whole=True)
+
+    def _open(self, now: Instant) -> list[Effect]:
+        """We have heard of ourselves, or could not: sign from here on, first who we are."""
+        self._authoring.open = True
+        record = replace(self._record, updated_at=now.wall_us)
+        self._authoring.stage({NODE_RECORD: record}, None)
+        return self._author(now)
+
+    def _author(self, now: Instant) -> list[Effect]:
+        commit = self._authoring.next(now)
+        return [Persist(commit.keeps())] if commit is not None else []
+
+    def _restore(self, restored: Sequence[RestoredBranch]) -> None:
+        for stored in restored:
+            try:
+                self.registry.restore(stored)
+            except RemoteProtocolError as error:
+                self.unrestored.append((stored.owner, str(error)))
+            self._keyring.learn(stored.owner)
+
+    def _admit_restored(self, now: float) -> list[MembershipEffect]:
+        told: list[MembershipEffect] = []
+        for node in self.registry.owners():
+            record = self.registry.node(node)
+            if record is not None and node != self._me:
+                told += self._intake.member(node, record, now)
+        return told
+
+    # Effects
+
+    def _tell(self, told: list[Told]) -> list[Effect]:
+        effects: list[Effect] = []
+        for one in told:
+            kind, body = encode(one.message)
+            for node in one.to:
+                record, chain = self.registry.node(node), self.registry.chain(node)
+                key = self._keyring.key_for(chain) if chain else None
+                if record is not None and key is not None and node != self._me:
+                    datagram = seal(self._me, key, kind, body)
+                    effects.append(Send(Address(record.host, record.port), datagram))
+        return effects
+
+    def _translate(self, told: list[MembershipEffect], now: Instant) -> list[Effect]:
+        """What the failure detector asks for, as effects of ours."""
+        effects: list[Effect] = []
+        for one in told:
+            match one:
+                case Tell(to, message):
+                    effects += self._tell([Told((to,), self._with_root(message, now))])
+                case TryStream(to):
+                    effects += self._outreach.check(to, now)
+                case StatusChanged():
+                    effects += self._status_changed(one, now)
+                case Reaped(node):
+                    self._repair.forget(node)
+                    head = self.registry.reap(node)
+                    effects += [Store(DropRecords(head))] if head else []
+                case RecordWanted(node):
+                    effects += self._outreach.fetch(node, node)
+                case Refused(sender, code):
+                    effects.append(Drop(self._address(sender), code))
+                case _:
+                    assert_never(one)
+        return effects
+
+    def _standing(self) -> Gossip:
+        """What everybody should know of verdicts, as much of it as a frame has room for."""
+        room = STANDING_BYTES_MAX
+        acks: list[SignedAck] = []
+        votes: list[SignedVotes] = []
+        for item in self.membership.standing():
+            room -= gossip_bytes(item)
+            if room < 0:
+                break
+            if isinstance(item, SignedAck):
+                acks.append(item)
+            else:
+                votes.append(item)
+        return Gossip(tuple(acks), tuple(votes))
+
+    def _with_root(self, message: DetectorMessage, now: Instant) -> Message:
+        if not isinstance(message, Heartbeat):
+            return message
+        return Beat(message, self.registry.settled_root(now.mono_s)[:ROOT_PREFIX_BYTES])
+
+    def _status_changed(self, change: StatusChanged, now: Instant) -> list[Effect]:
+        self.registry.touch(change.node)
+        if change.new is Status.ALIVE and change.old in (Status.UNREACHABLE, Status.DEAD):
+            self._repair.hurry(change.node, now=now.mono_s)
+        return [Notify(MemberChanged(change.node, change.old, change.new, change.certified))]
+
+    def _address(self, node: NodeId) -> Address:
+        record = self.registry.node(node)
+        return Address(record.host, record.port) if record else Address("", 0)
+
+    def _advance(self, now: Instant) -> None:
+        if now.mono_s < self._now.mono_s:
+            raise ClockError(previous_s=self._now.mono_s, now_s=now.mono_s)
+        self._now = now
+
+    def _done(self, effects: list[Effect]) -> list[Effect]:
+        self._asked_s = self.next_deadline
+        return effects

@@ -1,0 +1,283 @@
+"""The registry: every owner's branch, one root over all heads, and the indexes that answer lookups.
+
+Rules this module keeps:
+
+1. A lookup does no I/O and touches only the service it asks for.
+2. Each service has a change index of its own: whoever watches one is never woken by another.
+3. The root covers every head that we hold completely, reaped owners included; the *settled* root
+   leaves out owners that changed in the last two seconds, so that an update under way is not
+   mistaken for a difference.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from . import limits
+from .bodies import NODE_KEY
+from .branch import AppliedStep, Branch, Delta, Outcome
+from .clocks import VersionVector
+from .commits import Commit, Head, Manifest, RecordKey
+from .errors import RefusedError
+from .evidence import Evidence
+from .identity import KeyChain, NodeId, unpack_event, verify_chain
+from .merkle import Tree
+from .records import GuestRecord, Kind, NodeRecord, ServiceRecord
+from .restored import RestoredBranch
+
+SETTLE_S = 2.0
+_VANISHED_MAX = 20_000
+"""Services without instances whose change index is remembered for their watchers."""
+
+_NODE = RecordKey(Kind.NODE, NODE_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running copy of a service, and who speaks for it."""
+
+    owner: NodeId
+    service: ServiceRecord
+
+
+class Registry:
+    """All branches and what is looked up in them. Only `Peer` changes it; anyone may read."""
+
+    def __init__(self, cluster: bytes) -> None:
+        self._cluster = cluster
+        self._branches: dict[NodeId, Branch] = {}
+        self._heads = Tree()
+        self._settled = Tree()
+        self._unsettled: deque[tuple[float, NodeId]] = deque()
+        self._changed_at: dict[NodeId, float] = {}
+        self._services: dict[str, dict[tuple[NodeId, str], Instance]] = {}
+        self._guests: dict[str, dict[NodeId, GuestRecord]] = {}
+        self._index = 1
+        self._service_index: dict[str, int] = {}
+        self._vanished: dict[str, None] = {}
+        self._floor = 1
+
+    # Reading
+
+    @property
+    def root(self) -> bytes:
+        """The Merkle root over all heads."""
+        return self._heads.root
+
+    @property
+    def index(self) -> int:
+        """Rises with every change of anything that a lookup shows."""
+        return self._index
+
+    def index_of(self, service: str) -> int:
+        """Rises with every change of that service, and only then."""
+        return self._service_index.get(service, self._floor)
+
+    def branch(self, owner: NodeId) -> Branch | None:
+        """What we hold of an owner."""
+        return self._branches.get(owner)
+
+    def chain(self, owner: NodeId) -> KeyChain | None:
+        """An owner's verified key events."""
+        branch = self._branches.get(owner)
+        return branch.chain if branch else None
+
+    def owners(self) -> Iterator[NodeId]:
+        """Every owner ever heard of, in the order they were."""
+        return iter(self._branches)
+
+    def node(self, owner: NodeId) -> NodeRecord | None:
+        """What an owner says of itself."""
+        branch = self._branches.get(owner)
+        body = branch.bodies.get(_NODE) if branch else None
+        return body if isinstance(body, NodeRecord) else None
+
+    def instance(self, owner: NodeId, name: str, instance: str) -> Instance | None:
+        """One instance, or None."""
+        return self._services.get(name, {}).get((owner, instance))
+
+    def instances(self, name: str) -> Iterator[Instance]:
+        """All instances of a service, whatever their health."""
+        return iter(self._services.get(name, {}).values())
+
+    def services(self) -> Iterator[str]:
+        """The names of all services that have an instance."""
+        return iter(self._services)
+
+    def guests(self) -> Iterator[tuple[str, dict[NodeId, GuestRecord]]]:
+        """All guests by their id, with each host's word on them."""
+        return iter(self._guests.items())
+
+    def guest(self, guest: str) -> dict[NodeId, GuestRecord]:
+        """Each host's word on one guest."""
+        return self._guests.get(guest, {})
+
+    def vector(self) -> VersionVector:
+        """The vector clock: the newest commit of every owner that we hold completely."""
+        return {owner: branch.dot for owner, branch in self._branches.items() if branch.head}
+
+    def settled_root(self, now: float) -> bytes:
+        """The root over the owners that have not changed for two seconds."""
+        while self._unsettled and self._unsettled[0][0] <= now - SETTLE_S:
+            at, owner = self._unsettled.popleft()
+            branch = self._branches.get(owner)
+            if self._changed_at.get(owner) == at and branch and branch.head:
+                del self._changed_at[owner]
+                self._settled = self._settled.set(owner, branch.head.hash)
+        return self._settled.root
+
+    def owners_of(self, count: int) -> int:
+        """How many more owners there is room for, of `count` that want in."""
+        return max(0, min(count, limits.MEMBERS_MAX - len(self._branches)))
+
+    # Changing
+
+    def learn(self, packed: Sequence[bytes]) -> tuple[Branch, bool]:
+        """Take in key events; returns the branch and whether the chain is new or longer.
+
+        Raises:
+            MalformedError, BadKeyEventError: the chain breaks a rule.
+            RefusedError: `limit`, no room for another owner; `stale`, another chain stands.
+        """
+        branch = self._branches.get(NodeId(unpack_event(packed[0]).hash)) if packed else None
+        if branch is not None and branch.chain.packed() == list(packed):
+            return branch, False
+        chain = verify_chain(list(packed), cluster=self._cluster)
+        branch = self._branches.get(chain.node)
+        if branch is None:
+            if not self.owners_of(1):
+                raise RefusedError("limit", f"{limits.MEMBERS_MAX} owners are known already")
+            branch = Branch(chain, self._cluster)
+            self._branches[chain.node] = branch
+            return branch, True
+        known = branch.chain.events
+        if [event.hash for event in chain.events[: len(known)]] != [
+            event.hash for event in known[: len(chain.events)]
+        ]:
+            raise RefusedError("stale", "another chain of key events stands for this owner")
+        if len(chain.events) <= len(known):
+            return branch, False
+        branch.chain = chain
+        return branch, True
+
+    def offer(self, owner: NodeId, steps: Sequence[Commit], *, now: float) -> Outcome:
+        """Take in steps of a known owner. Raises as `Branch.offer` does."""
+        branch = self._branches[owner]
+        disputed = branch.disputed
+        outcome = self._settle(branch, branch.offer(steps), now)
+        if disputed and not branch.disputed:
+            self.touch(owner)
+        return outcome
+
+    def adopt(self, manifest: Manifest, *, now: float, even_older: bool = False) -> Outcome:
+        """Take in the whole state of a known owner. Raises as `Branch.adopt` does."""
+        branch = self._branches[manifest.head.owner]
+        return self._settle(branch, branch.adopt(manifest, even_older=even_older), now)
+
+    def dispute(self, evidence: Evidence) -> bool:
+        """Mark a known owner as in dispute; whether that is news."""
+        branch = self._branches[evidence.owner]
+        if branch.evidence is not None or branch.merged(evidence):
+            return False
+        branch.evidence = evidence
+        self.touch(evidence.owner)
+        return True
+
+    def touch(self, owner: NodeId) -> None:
+        """Something outside its records changed how an owner's instances are seen."""
+        branch = self._branches.get(owner)
+        for body in branch.bodies.values() if branch else ():
+            if isinstance(body, ServiceRecord):
+                self._bump(body.name)
+
+    def reap(self, owner: NodeId) -> Head | None:
+        """Drop a dead owner's records; its head, if it has one, stays."""
+        branch = self._branches.get(owner)
+        if branch is None or branch.head is None or branch.reaped:
+            return None
+        self._index_deltas(owner, branch.reap())
+        return branch.head
+
+    def adopt_reaped(self, head: Head) -> bool:
+        """Take the head of an owner whom others have reaped; whether it is news.
+
+        Raises:
+            RefusedError: not signed by its owner.
+        """
+        branch = self._branches[head.owner]
+        if head.dot <= branch.dot or not branch.adopt_reaped(head):
+            return False
+        self._heads = self._heads.set(head.owner, head.hash)
+        self._settled = self._settled.set(head.owner, head.hash)
+        return True
+
+    def restore(self, stored: RestoredBranch) -> None:
+        """Take back an owner from disk.
+
+        Raises:
+            RemoteProtocolError: it is not what was signed; nothing of it was taken but its keys.
+        """
+        branch, _ = self.learn(stored.key_events)
+        if branch.owner != stored.owner:
+            raise RefusedError("foreign", "key events under another owner's name")
+        if stored.head is None:
+            return
+        branch.restore(stored.head, stored.commits, stored.records, reaped=stored.reaped)
+        self._heads = self._heads.set(branch.owner, stored.head.hash)
+        self._settled = self._settled.set(branch.owner, stored.head.hash)
+        deltas = tuple(Delta(key, None, body) for key, body in branch.bodies.items())
+        self._index_deltas(branch.owner, deltas)
+
+    def _settle(self, branch: Branch, outcome: Outcome, now: float) -> Outcome:
+        if isinstance(outcome, AppliedStep) and branch.head is not None:
+            owner = branch.owner
+            self._heads = self._heads.set(owner, branch.head.hash)
+            self._settled = self._settled.remove(owner)
+            self._changed_at[owner] = now
+            self._unsettled.append((now, owner))
+            self._index_deltas(owner, outcome.deltas)
+        return outcome
+
+    def _index_deltas(self, owner: NodeId, deltas: Sequence[Delta]) -> None:
+        for delta in deltas:
+            if isinstance(delta.old, ServiceRecord) or isinstance(delta.new, ServiceRecord):
+                self._index_service(owner, delta)
+            elif isinstance(delta.old, GuestRecord) or isinstance(delta.new, GuestRecord):
+                self._index_guest(owner, delta)
+            elif delta.key == _NODE:
+                self.touch(owner)
+
+    def _index_service(self, owner: NodeId, delta: Delta) -> None:
+        if isinstance(delta.new, ServiceRecord):
+            instances = self._services.setdefault(delta.new.name, {})
+            instances[owner, delta.new.id] = Instance(owner, delta.new)
+            self._bump(delta.new.name)
+        elif isinstance(delta.old, ServiceRecord):
+            instances = self._services.get(delta.old.name, {})
+            instances.pop((owner, delta.old.id), None)
+            self._bump(delta.old.name)
+            if not instances:
+                self._services.pop(delta.old.name, None)
+                self._vanish(delta.old.name)
+
+    def _index_guest(self, owner: NodeId, delta: Delta) -> None:
+        self._index += 1
+        if isinstance(delta.new, GuestRecord):
+            self._guests.setdefault(delta.new.id, {})[owner] = delta.new
+        elif isinstance(delta.old, GuestRecord):
+            hosts = self._guests.get(delta.old.id, {})
+            hosts.pop(owner, None)
+            if not hosts:
+                self._guests.pop(delta.old.id, None)
+
+    def _bump(self, name: str) -> None:
+        self._index += 1
+        self._service_index[name] = self._index
+        self._vanished.pop(name, None)
+
+    def _vanish(self, name: str) -> None:
+        self._vanished[name] = None
+        if len(self._vanished) > _VANISHED_MAX:
+            oldest = next(iter(self._vanished))
+            del self._vanished[oldest]
+            self._floor = max(self._floor, self._service_index.pop(oldest))

@@ -1,0 +1,262 @@
+"""Repair, in its first form: ask a peer for every owner of whom it holds something else or newer.
+
+A sync sends our version vector over a stream and gets bundles back: the steps that we lack, the
+whole state where those are not kept, or a head where the state is too large for one frame and has
+to be fetched part by part. A later version finds the differing owners by descending the tree
+instead; only this module and `exchange` know how it is done.
+
+When to ask: two heartbeats of one peer in turn carry another root than
+ours; a member came back; a peer showed in its own request that it holds more. A sync that finds
+nothing doubles the wait before the next with that peer, to 60 s, so a peer that lies about its root
+costs little.
+
+Rules this module keeps:
+
+1. At most `IN_FLIGHT_MAX` requests at once, one sync a peer, one fetch an owner.
+2. A state is collected part by part only as far as one owner may have records.
+3. Whether anything is true is not decided here: bundles go to `intake`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+
+from . import limits
+from .branch import Branch
+from .commits import HASH_BYTES, Dot, Head, Manifest, Record
+from .detector.detection import Gossip, gossip_bytes
+from .identity import NodeId
+from .registry import Registry
+from .wire.exchange import (
+    Bundle,
+    FetchAnswer,
+    FetchRequest,
+    Held,
+    Part,
+    Steps,
+    SyncAnswer,
+    SyncRequest,
+    weight,
+    weight_of,
+)
+
+IN_FLIGHT_MAX = 64
+SYNC_TIMEOUT_S = 10.0
+FETCH_TIMEOUT_S = 10.0
+DIFFERING_BEATS = 2
+JITTER_S = 0.25
+WAIT_MIN_S, WAIT_MAX_S = 1.0, 60.0
+ANSWER_BYTES_MAX = limits.FRAME_MAX - 128 * 1024
+"""Room left in a frame for key events and what the weights underestimate."""
+_PEERS_MAX = limits.MEMBERS_MAX
+_SHOWN_MAX = 8
+"""Large states that are being shown part by part, kept as they were though their owners go on."""
+WHOLE_STATE = bytes(HASH_BYTES)
+"""As `known`, a hash that no commit has: asks for the manifest whatever steps there are."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    differing: int = 0
+    wait_s: float = 0.0
+    not_before: float = 0.0
+    due: float | None = None
+    busy: bool = False
+
+
+@dataclass(slots=True)
+class Fetching:
+    """One owner's state on its way, perhaps in parts."""
+
+    owner: NodeId
+    known: bytes
+    dot: Dot
+    head: Head | None = None
+    records: list[Record] = field(default_factory=list)
+
+    def request(self) -> FetchRequest:
+        """Asks for what is still missing."""
+        at = self.head.hash if self.head else b""
+        return FetchRequest(self.owner, self.dot, self.known, at, len(self.records))
+
+
+class Repair:
+    """Who is to be asked, and what is answered. Pure."""
+
+    def __init__(self, registry: Registry, *, rng: Random) -> None:
+        self._registry = registry
+        self._rng = rng
+        self._peers: dict[NodeId, _Peer] = {}
+        self._due: dict[NodeId, float] = {}
+        self._fetching: dict[NodeId, Fetching] = {}
+        self._shown: dict[bytes, Manifest] = {}
+
+    @property
+    def next_deadline(self) -> float:
+        """When `due` may name somebody; infinity if never."""
+        return min(self._due.values(), default=float("inf"))
+
+    def heard_root(self, peer: NodeId, theirs: bytes, ours: bytes, *, now: float) -> None:
+        """A heartbeat carried the first bytes of the peer's settled root."""
+        state = self._state(peer)
+        if ours.startswith(theirs):
+            state.differing, state.wait_s = 0, 0.0
+            return
+        state.differing += 1
+        if state.differing >= DIFFERING_BEATS:
+            self._plan(peer, state, now + self._rng.uniform(0, JITTER_S), now)
+
+    def hurry(self, peer: NodeId, *, now: float) -> None:
+        """There is reason to think that the peer holds something else: ask soon."""
+        self._plan(peer, self._state(peer), now + self._rng.uniform(0, JITTER_S), now)
+
+    def due(self, *, now: float) -> list[NodeId]:
+        """Whom to sync with now. Each is busy until `synced`."""
+        ready = [peer for peer, at in self._due.items() if at <= now]
+        started = []
+        for peer in ready:
+            busy = sum(1 for state in self._peers.values() if state.busy)
+            if busy >= IN_FLIGHT_MAX:
+                self._due[peer] = now + JITTER_S
+                continue
+            del self._due[peer]
+            self._state(peer).busy = True
+            started.append(peer)
+        return started
+
+    def synced(self, peer: NodeId, *, news: bool, now: float) -> None:
+        """A sync with that peer is over, with or without something new."""
+        state = self._state(peer)
+        state.busy, state.differing = False, 0
+        state.wait_s = 0.0 if news else min(WAIT_MAX_S, max(WAIT_MIN_S, 2 * state.wait_s))
+        state.not_before = now + state.wait_s
+
+    def sync_request(self, own: Bundle | None) -> SyncRequest:
+        """What we hold, as we ask for more."""
+        vector = tuple(
+            Held(owner, branch.head.dot, branch.head.hash)
+            for owner in self._registry.owners()
+            if (branch := self._registry.branch(owner)) and branch.head
+        )
+        return SyncRequest(vector, own)
+
+    def answer_sync(
+        self, request: SyncRequest, gossip: Gossip, *, without: NodeId | None = None
+    ) -> tuple[SyncAnswer, bool]:
+        """What the asker lacks, and whether it holds something that we lack."""
+        theirs = {held.owner: held for held in request.vector}
+        bundles: list[Bundle] = []
+        room, more = ANSWER_BYTES_MAX, False
+        room -= sum(map(gossip_bytes, gossip.acks)) + sum(map(gossip_bytes, gossip.votes))
+        for owner in self._registry.owners():
+            branch = self._registry.branch(owner)
+            if branch is None or branch.head is None or owner == without:
+                continue
+            held = theirs.get(owner)
+            if held and (held.hash == branch.head.hash or held.dot > branch.dot):
+                continue
+            bundle = self.bundle(branch, held.hash if held else b"", room)
+            room -= 200 * len(bundle.key_events) + weight(bundle.content)
+            if room < 0 and bundles:
+                more = True
+                break
+            bundles.append(bundle)
+        return SyncAnswer(tuple(bundles), more, gossip), self._lacks(request.vector)
+
+    def answer_fetch(self, request: FetchRequest) -> FetchAnswer:
+        """One owner's branch, or the next part of it."""
+        branch = self._registry.branch(request.owner)
+        if branch is None or branch.head is None:
+            return FetchAnswer(None)
+        shown = self._shown.get(request.at)
+        if shown is not None and shown.head.owner == request.owner and request.offset:
+            return FetchAnswer(Bundle(tuple(branch.chain.packed()), _part(shown, request.offset)))
+        bundle = self.bundle(branch, request.known, ANSWER_BYTES_MAX)
+        manifest = branch.manifest()
+        if isinstance(bundle.content, Head) and manifest is not None:
+            self._shown[manifest.head.hash] = manifest
+            if len(self._shown) > _SHOWN_MAX:
+                del self._shown[next(iter(self._shown))]
+            bundle = Bundle(bundle.key_events, _part(manifest, 0))
+        return FetchAnswer(bundle)
+
+    def bundle(self, branch: Branch, known: bytes, room: int) -> Bundle:
+        """The least that brings somebody who holds `known` up to date, if it fits."""
+        events = tuple(branch.chain.packed())
+        steps = branch.since(known)
+        if steps:
+            content = Steps(tuple(steps))
+            if weight(content) <= min(room, ANSWER_BYTES_MAX):
+                return Bundle(events, content)
+        manifest = branch.manifest()
+        if manifest is not None and weight(manifest) <= min(room, ANSWER_BYTES_MAX):
+            return Bundle(events, manifest)
+        return Bundle(events, branch.head)
+
+    def start_fetch(self, owner: NodeId, *, whole: bool) -> Fetching | None:
+        """Begin to fetch an owner, unless that is under way or too much is."""
+        if owner in self._fetching or len(self._fetching) >= IN_FLIGHT_MAX:
+            return None
+        branch = self._registry.branch(owner)
+        known, dot = b"", Dot(0, 0)
+        if whole or (branch and branch.reaped):  # steps could not continue what we dropped
+            known = WHOLE_STATE
+        elif branch and branch.head:
+            known, dot = branch.head.hash, branch.dot
+        fetching = Fetching(owner, known, dot)
+        self._fetching[owner] = fetching
+        return fetching
+
+    def collect(self, fetching: Fetching, bundle: Bundle) -> Bundle | None:
+        """Add a part; the whole bundle once it is complete, None while more is to be fetched."""
+        part = bundle.content
+        if not isinstance(part, Part):
+            return bundle
+        if fetching.head is None or fetching.head.hash != part.head.hash:
+            fetching.head, fetching.records = part.head, []
+        if part.offset != len(fetching.records) or not part.records:
+            return Bundle(bundle.key_events, None)  # it does not continue what we have: give up
+        fetching.records.extend(part.records)
+        if len(fetching.records) < part.total:
+            return None
+        return Bundle(bundle.key_events, Manifest(part.head, tuple(fetching.records)))
+
+    def end_fetch(self, owner: NodeId) -> None:
+        """The fetch is over, however it went."""
+        self._fetching.pop(owner, None)
+
+    def forget(self, peer: NodeId) -> None:
+        """The member is gone."""
+        self._peers.pop(peer, None)
+        self._due.pop(peer, None)
+
+    def _plan(self, peer: NodeId, state: _Peer, at: float, now: float) -> None:
+        if state.busy or peer in self._due or max(at, state.not_before) > now + WAIT_MAX_S:
+            return
+        self._due[peer] = max(at, state.not_before)
+
+    def _state(self, peer: NodeId) -> _Peer:
+        state = self._peers.get(peer)
+        if state is None:
+            while len(self._peers) >= _PEERS_MAX:
+                del self._peers[next(iter(self._peers))]
+            state = self._peers[peer] = _Peer()
+        return state
+
+    def _lacks(self, vector: Iterable[Held]) -> bool:
+        for held in vector:
+            branch = self._registry.branch(held.owner)
+            if branch is None or branch.dot < held.dot:
+                return True
+        return False
+
+
+def _part(manifest: Manifest, offset: int) -> Part:
+    taken: list[Record] = []
+    room = ANSWER_BYTES_MAX
+    for record in manifest.records[offset:]:
+        room -= weight_of(record)
+        if room < 0 and taken:
+            break
+        taken.append(record)
+    return Part(manifest.head, len(manifest.records), offset, tuple(taken))

@@ -1,0 +1,1 @@
+"""What goes over the wire: canonical bytes, datagrams, stream frames and the handshake."""

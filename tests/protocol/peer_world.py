@@ -1,0 +1,323 @@
+"""A small world of whole peers: virtual time, lossy links, streams and disks in memory.
+
+Seeded and single-threaded, so every run with one seed is the same run. Latencies are 0.8 to 2 ms,
+a disk takes 1 ms. Not a simulator: just enough to try what `Peer` promises.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from random import Random
+
+from protocol import signing
+from protocol.bodies import Body, key_of
+from protocol.clocks import Instant
+from protocol.commits import NOTHING, Commit, Dot, Record, RecordKey
+from protocol.detector.config import MembershipConfig
+from protocol.effects import (
+    Drop,
+    DropRecords,
+    Effect,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepManifest,
+    Notify,
+    Persist,
+    Request,
+    Send,
+    Store,
+)
+from protocol.events import Event
+from protocol.identity import (
+    INCEPTION,
+    Address,
+    KeyChain,
+    NodeId,
+    commitment,
+    make_event,
+    verify_chain,
+)
+from protocol.peer import Peer, PeerSetup
+from protocol.records import NodeRecord, ServiceRecord
+from protocol.restored import RestoredBranch
+
+CLUSTER = signing.cluster_id("test")
+WALL_US = 1_700_000_000_000_000
+
+
+def key_pair(number: int) -> signing.KeyPair:
+    return signing.KeyPair(number.to_bytes(32, "big"))
+
+
+def chain_of(keys: signing.KeyPair, *, cluster: bytes = CLUSTER) -> KeyChain:
+    following = commitment(signing.KeyPair(bytes(31) + b"\xff").public_key)
+    event = make_event(
+        INCEPTION, previous=None, key=keys, next_commitment=following, cluster=cluster
+    )
+    return verify_chain([event.pack()], cluster=cluster)
+
+
+def service(name: str = "web", port: int = 8000, *, version: str = "") -> ServiceRecord:
+    """An instance; `replace` what else a test means to say."""
+    return ServiceRecord(
+        name=name, id=f"{name}-{port}", address="127.0.0.1", port=port, version=version
+    )
+
+
+@dataclass
+class Disk:
+    """What a node wrote, applied in order."""
+
+    branches: dict[NodeId, RestoredBranch] = field(default_factory=dict)
+    incarnation: int = 0
+
+    def copy(self) -> "Disk":
+        return Disk(dict(self.branches), self.incarnation)
+
+    def write(self, keep: Keep) -> None:
+        match keep:
+            case KeepChain(chain):
+                old = self.branches.get(chain.node)
+                events = tuple(chain.packed())
+                self.branches[chain.node] = (
+                    replace(old, key_events=events)
+                    if old
+                    else RestoredBranch(chain.node, events, None, (), (), reaped=False)
+                )
+            case KeepCommit(commit, changes):
+                old = self.branches[commit.head.owner]
+                records = {(r.kind, r.key): r for r in old.records}
+                for change in changes:
+                    records.pop((change.kind, change.key), None)
+                    if change.body is not None:
+                        record = Record(change.kind, change.key, change.body)
+                        records[change.kind, change.key] = record
+                commits: tuple[Commit, ...] = (*old.commits, commit)[-32:]
+                self.branches[commit.head.owner] = replace(
+                    old, head=commit.head, commits=commits, records=tuple(records.values()),
+                    reaped=False,
+                )  # fmt: skip
+            case KeepManifest(manifest):
+                old = self.branches[manifest.head.owner]
+                self.branches[manifest.head.owner] = replace(
+                    old, head=manifest.head, commits=(), records=manifest.records, reaped=False
+                )
+            case DropRecords(head):
+                old = self.branches[head.owner]
+                self.branches[head.owner] = replace(
+                    old, head=head, commits=(), records=(), reaped=True
+                )
+
+
+class Node:
+    """One peer with its disk."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self.world = world
+        self.number = number
+        self.address = Address(f"10.0.{number // 250}.{number % 250 + 1}", 8401)
+        self.keys = key_pair(number + 1)
+        self.chain = chain_of(self.keys)
+        self.disk = Disk()
+        self.up = False
+        self.life = 0
+        self.events: list[tuple[float, Event]] = []
+        self.drops: dict[str, int] = {}
+        self.peer: Peer
+
+    @property
+    def id(self) -> NodeId:
+        return self.chain.node
+
+    def start(self) -> None:
+        world = self.world
+        self.up = True
+        self.life += 1
+        lived = bool(self.disk.branches)
+        self.disk.incarnation += 1
+        own = self.disk.branches.get(self.id)
+        record = NodeRecord(
+            name=f"n{self.number}", host=self.address.host, port=self.address.port,
+            api_host=self.address.host, api_port=8400, incarnation=self.disk.incarnation,
+        )  # fmt: skip
+        setup = PeerSetup(
+            cluster=CLUSTER, chain=self.chain, signer=self.keys, record=record,
+            restored=tuple(self.disk.branches.values()),
+            last_dot=own.head.dot if own and own.head else NOTHING,
+            membership=world.config, reads_back=lived,
+        )  # fmt: skip
+        self.peer = Peer(setup, rng=Random(self.number * 1000 + self.life), now=world.now)
+        self.plan()
+
+    def crash(self) -> None:
+        self.up = False
+
+    def plan(self) -> None:
+        at = max(self.peer.next_deadline, self.world.time)
+        life = self.life
+        if at < float("inf"):
+            self.world.at(at, lambda: self.tick(life))
+
+    def tick(self, life: int) -> None:
+        if self.up and life == self.life and self.peer.next_deadline <= self.world.time:
+            self.perform(self.peer.tick(now=self.world.now))
+
+    def propose(
+        self, *bodies: Body, remove: tuple[RecordKey, ...] = (), ticket: int | None = None
+    ) -> None:
+        changes: dict[RecordKey, Body | None] = {key_of(body): body for body in bodies}
+        changes |= dict.fromkeys(remove)
+        self.perform(self.peer.propose(changes, ticket, now=self.world.now))
+
+    def join(self, other: "Node") -> None:
+        self.perform(self.peer.join(other.address, now=self.world.now))
+
+    def perform(self, effects: list[Effect]) -> None:
+        world, life = self.world, self.life
+        for effect in effects:
+            world.trace(self, effect)
+            match effect:
+                case Send(to, datagram):
+                    world.send(self, to, datagram)
+                case Request():
+                    world.request(self, effect)
+                case Persist(keeps):
+                    world.at(world.time + 0.001, partial(self.landed, keeps, life))
+                case Store(keep):
+                    self.disk.write(keep)
+                case Notify(event):
+                    self.events.append((world.time, event))
+                case Drop(_, reason):
+                    self.drops[reason] = self.drops.get(reason, 0) + 1
+        self.plan()
+
+    def landed(self, keeps: tuple[Keep, ...], life: int) -> None:
+        if self.up and life == self.life:
+            for keep in keeps:
+                self.disk.write(keep)
+            self.perform(self.peer.persisted(now=self.world.now))
+
+
+class World:
+    """All nodes, one clock, one queue."""
+
+    def __init__(self, nodes: int, *, seed: int = 1, loss: float = 0.0) -> None:
+        self.config = MembershipConfig.lan()
+        self.rng = Random(seed)
+        self.time = 0.0
+        self.loss = loss
+        self.cut: Callable[[Node, Node], bool] = lambda _a, _b: False
+        self.sent = 0
+        self.datagrams: list[tuple[Node, Node, bytes]] | None = None
+        """Set it to a list, and all that is delivered is recorded: who, to whom, what."""
+        self.frames: list[tuple[Node, Node, bytes, bytes | None]] | None = None
+        """The same of streams: asker, asked, request, answer."""
+        self.traced = False
+        """Whether every effect goes into `trace_hash`; costs time."""
+        self.trace_hash = hashlib.blake2b()
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = 0
+        self.nodes = [Node(self, number) for number in range(nodes)]
+        self._by_address = {node.address: node for node in self.nodes}
+
+    @property
+    def now(self) -> Instant:
+        return Instant(self.time, WALL_US + int(self.time * 1e6))
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        self._sequence += 1
+        heapq.heappush(self._queue, (time, self._sequence, action))
+
+    def trace(self, node: Node, effect: Effect) -> None:
+        if self.traced:
+            self.trace_hash.update(f"{self.time} {node.number} {effect!r}\n".encode())
+
+    def run(self, seconds: float) -> None:
+        end = self.time + seconds
+        while self._queue and self._queue[0][0] <= end:
+            self.time, _, action = heapq.heappop(self._queue)
+            action()
+        self.time = end
+
+    def run_until(self, holds: Callable[[], bool], *, within: float) -> float:
+        """Seconds until it holds, looked at every 10 ms."""
+        start = self.time
+        while not holds():
+            assert self.time - start < within, f"not within {within} s"
+            self.run(0.01)
+        return self.time - start
+
+    def send(self, sender: Node, to: Address, datagram: bytes) -> None:
+        receiver = self._by_address.get(to)
+        self.sent += 1
+        if receiver is None or self.rng.random() < self.loss or self.cut(sender, receiver):
+            return
+        if self.datagrams is not None:
+            self.datagrams.append((sender, receiver, datagram))
+        self.at(self.time + self._latency(), lambda: self._deliver(sender, receiver, datagram))
+
+    def _deliver(self, sender: Node, receiver: Node, datagram: bytes) -> None:
+        if receiver.up:
+            receiver.perform(receiver.peer.receive(datagram, sender.address, now=self.now))
+
+    def request(self, sender: Node, request: Request) -> None:
+        receiver = self._by_address.get(request.to)
+        life = sender.life
+
+        def answered(answer: bytes | None, by: NodeId | None) -> None:
+            if sender.up and life == sender.life:
+                sender.perform(sender.peer.answered(request.ticket, answer, by, now=self.now))
+
+        def serve() -> None:
+            assert receiver is not None
+            wrong = request.expected is not None and request.expected != receiver.id
+            if not receiver.up or wrong or self.cut(sender, receiver):
+                self.at(self.time + 0.2, lambda: answered(None, None))
+                return
+            answer, effects = receiver.peer.serve(
+                request.body, sender.id, sender.address, now=self.now
+            )
+            if self.frames is not None:
+                self.frames.append((sender, receiver, request.body, answer))
+            receiver.perform(effects)
+            self.at(self.time + self._latency(), lambda: answered(answer, receiver.id))
+
+        if receiver is None or self.cut(sender, receiver) or not receiver.up:
+            self.at(self.time + 0.2, lambda: answered(None, None))
+        else:
+            self.at(self.time + 2 * self._latency(), serve)
+
+    def _latency(self) -> float:
+        return self.rng.uniform(0.0008, 0.002)
+
+    # What tests ask for and do
+
+    def start_joined(self) -> "World":
+        """All nodes up and joined by way of the first."""
+        for node in self.nodes:
+            node.start()
+        self.run(0.1)
+        for node in self.nodes[1:]:
+            node.join(self.nodes[0])
+        self.run_until(self.converged, within=30)
+        return self
+
+    def live(self) -> list[Node]:
+        return [node for node in self.nodes if node.up]
+
+    def converged(self) -> bool:
+        """Everybody who is up holds the same."""
+        return len({node.peer.registry.root for node in self.live()}) == 1 and all(
+            len(set(node.peer.registry.owners())) >= len(self.live()) for node in self.live()
+        )
+
+    def holding(self, name: str) -> list[int]:
+        """The numbers of the live nodes that know an instance of the service."""
+        return [n.number for n in self.live() if any(True for _ in n.peer.registry.instances(name))]
+
+
+def vector(node: Node) -> Mapping[NodeId, Dot]:
+    return node.peer.registry.vector()

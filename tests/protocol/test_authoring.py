@@ -1,0 +1,272 @@
+"""From proposals to signed commits: grouped, in order, once, and never more than is allowed."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocol import limits
+from protocol.authoring import COMMIT_BYTES_MAX, Authoring, InFlight
+from protocol.bodies import Body, encode, key_of
+from protocol.branch import AppliedStep, Branch
+from protocol.clocks import HybridClock, Instant
+from protocol.commits import NOTHING, Dot, RecordKey
+from protocol.errors import LocalProtocolError, ProposalError, RefusedError
+from protocol.records import ServiceRecord
+
+from .author import Author
+from .peer_world import CLUSTER, service
+
+NOW = Instant(0.0, 1_000_000)
+Made = tuple[Authoring, Branch]
+
+
+def opened(author: Author | None = None, *, last: Dot = NOTHING) -> Made:
+    author = author or Author()
+    branch = Branch(author.chain, CLUSTER)
+    authoring = Authoring(branch, author.key(0), CLUSTER, last=last, clock=HybridClock())
+    authoring.open = True
+    return authoring, branch
+
+
+def stage(authoring: Authoring, *bodies: Body, ticket: int | None = None) -> None:
+    authoring.stage({key_of(body): body for body in bodies}, ticket)
+
+
+def services(first: int, count: int) -> list[ServiceRecord]:
+    return [service(port=port) for port in range(first, first + count)]
+
+
+def land(made: Made, now: Instant = NOW) -> InFlight:
+    """Sign what waits and let it be durable."""
+    authoring, branch = made
+    assert authoring.next(now) is not None
+    landed = authoring.landed()
+    if landed.base is not None:
+        branch.adopt(landed.base, even_older=True)
+    assert isinstance(branch.offer([landed.commit]), AppliedStep)
+    return landed
+
+
+def test_what_gathers_while_one_is_on_its_way_becomes_one_commit() -> None:
+    made = authoring, branch = opened()
+    stage(authoring, service(port=1), ticket=1)
+    assert authoring.next(NOW) is not None
+    for port in (2, 3, 4):
+        stage(authoring, service(port=port), ticket=port)
+        assert authoring.next(NOW) is None, "one at a time"
+    first = authoring.landed()
+    branch.offer([first.commit])
+
+    second = land(made)
+
+    assert (first.tickets, second.tickets) == ((1,), (2, 3, 4))
+    assert len(second.changes) == 3
+    assert second.commit.head.parents == (first.commit.head.hash,)
+    assert authoring.next(NOW) is None, "nothing waits any more"
+
+
+def test_nothing_is_signed_before_this_node_has_read_itself_back() -> None:
+    authoring, _ = opened()
+    authoring.open = False
+    stage(authoring, service(), ticket=1)
+
+    assert authoring.next(NOW) is None
+    authoring.open = True
+    assert authoring.next(NOW) is not None
+
+
+def test_versions_rise_strictly_whatever_the_wall_clock_does() -> None:
+    made = authoring, _ = opened(last=Dot(0, 500))
+    versions: list[int] = []
+    for wall_us in (100, 400, 1_000, 1_000, 7, 0, 1_001, 5_000):
+        stage(authoring, service(version=str(len(versions))))
+        versions.append(land(made, Instant(0.0, wall_us)).commit.head.version)
+
+    assert versions == [501, 502, 1_000, 1_001, 1_002, 1_003, 1_004, 5_000]
+
+
+def test_more_than_a_commit_holds_goes_into_several_and_is_answered_after_the_last() -> None:
+    made = authoring, branch = opened()
+    stage(authoring, *services(1, 600), ticket=7)
+
+    commits = [land(made) for _ in range(3)]
+
+    assert [len(one.changes) for one in commits] == [256, 256, 88]
+    assert [one.tickets for one in commits] == [(), (), (7,)]
+    assert authoring.next(NOW) is None
+    assert len(branch.bodies) == 600
+
+
+def test_a_commit_ends_at_its_bytes_too() -> None:
+    made = authoring, _ = opened()
+    padding = tuple((f"k{n:02}", "x" * 500) for n in range(14))
+    stage(authoring, *(replace(one, metadata=padding) for one in services(1, 200)), ticket=1)
+
+    first, second = land(made), land(made)
+
+    assert len(first.commit.changes_encoded) < COMMIT_BYTES_MAX + limits.RECORD_BYTES_MAX
+    assert len(first.changes) + len(second.changes) > 100
+    assert not first.tickets
+
+
+def test_our_newest_word_is_known_before_it_is_durable() -> None:
+    made = authoring, _ = opened()
+    key = key_of(service())
+    old, new = service(version="1"), service(version="2")
+    assert authoring.intended(key) is None
+    stage(authoring, old)
+    assert authoring.intended(key) == old
+    authoring.next(NOW)
+    assert authoring.intended(key) == old
+    authoring.stage({key: None}, None)
+    assert authoring.intended(key) is None
+    stage(authoring, new)
+    assert authoring.intended(key) == new
+    made[1].offer([authoring.landed().commit])
+    land(made)
+    assert authoring.intended(key) == new
+
+
+def test_a_record_beyond_its_limit_is_refused_and_nothing_staged() -> None:
+    authoring, _ = opened()
+    pairs = tuple((f"k{n:02}", "x" * 512) for n in range(17))
+    large = replace(service(port=2), metadata=pairs)
+    assert len(encode(large)) > limits.RECORD_BYTES_MAX
+
+    with pytest.raises(ProposalError, match=r"record: web/web-2 takes \d+ bytes"):
+        stage(authoring, service(port=1), large, ticket=1)
+
+    assert authoring.next(NOW) is None
+
+
+def test_what_no_peer_would_take_is_never_signed() -> None:
+    authoring, _ = opened()
+
+    for wrong in (service("Web"), replace(service(), updated_at=-1)):
+        with pytest.raises(ProposalError):
+            stage(authoring, wrong)
+    with pytest.raises(ProposalError, match="not its own"):
+        authoring.stage({RecordKey(1, "web/other"): service()}, None)
+
+    assert authoring.next(NOW) is None
+
+
+def test_an_owner_never_signs_more_records_than_it_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "RECORDS_PER_OWNER_MAX", 10)
+    made = authoring, branch = opened()
+    stage(authoring, *services(1, 6))
+    authoring.next(NOW)
+    stage(authoring, *services(7, 4))
+    for more in (services(11, 1), services(10, 2)):
+        with pytest.raises(ProposalError, match="limit: this node holds 10 records"):
+            stage(authoring, *more)
+    stage(authoring, *(replace(one, version="2") for one in services(1, 10)))
+    branch.offer([authoring.landed().commit])
+    land(made)
+    assert len(branch.records) == 10
+
+    authoring.stage({key_of(service(port=3)): None}, None)
+    stage(authoring, service(port=11))
+    with pytest.raises(ProposalError):
+        stage(authoring, service(port=12))
+    stage(authoring, service(port=11, version="3"))
+    land(made)
+    assert len(branch.records) == 10
+
+
+def test_too_much_waiting_for_the_disk_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.authoring._WAITING_MAX", 5)
+    authoring, _ = opened()
+    stage(authoring, *services(1, 5))
+
+    with pytest.raises(ProposalError, match="overloaded"):
+        stage(authoring, service(port=6))
+
+
+def test_landing_without_a_flight_is_our_drivers_mistake() -> None:
+    authoring, _ = opened()
+
+    with pytest.raises(LocalProtocolError):
+        authoring.landed()
+
+
+def forgetful() -> tuple[Author, Made]:
+    """The cluster holds web-1 (theirs), web-2, web-3; we came back with web-1 and web-9 only."""
+    author = Author()
+    made = _, branch = opened(author)
+    first = author.commit(service(port=1), service(port=9))
+    branch.offer([first])
+    author.commit(
+        service(port=1, version="theirs"), service(port=2), service(port=3, version="theirs"),
+        remove=(key_of(service(port=9)),),
+    )  # fmt: skip
+    return author, made
+
+
+def test_a_merge_takes_the_clusters_state_and_what_was_signed_since_the_start() -> None:
+    author, made = forgetful()
+    authoring, branch = made
+    authoring.took(branch.head) if branch.head else None
+    stage(authoring, service(port=3, version="ours"), service(port=4))
+    authoring.stage({key_of(service(port=2)): None}, None)
+    ours = land(made, Instant(0.0, 1)).commit
+    theirs = author.manifest()
+
+    authoring.merge_with(theirs)
+    merge = land(made, Instant(0.0, 1))
+
+    assert merge.commit.head.parents == (theirs.head.hash, ours.head.hash)
+    assert merge.commit.head.dot > max(theirs.head.dot, ours.head.dot)
+    assert {key.key: body for key, body in branch.bodies.items()} == {
+        "web/web-1": service(port=1, version="theirs"),
+        "web/web-3": service(port=3, version="ours"),
+        "web/web-4": service(port=4),
+    }
+    at_a_peer = author.branch
+    assert isinstance(at_a_peer.offer([merge.commit]), AppliedStep)
+
+
+def test_only_what_we_really_signed_is_merged() -> None:
+    author, (authoring, _) = forgetful()
+    stranger = Author(2)
+    stranger.commit(service())
+    manifest = author.manifest()
+
+    for lie in (
+        stranger.manifest(),
+        replace(manifest, records=manifest.records[1:]),
+        replace(manifest, head=replace(manifest.head, signature=bytes(64))),
+    ):
+        with pytest.raises(RefusedError):
+            authoring.merge_with(lie)
+    assert authoring.next(NOW) is None
+
+
+def test_a_commit_of_a_forgotten_life_is_told_from_an_old_and_from_our_own() -> None:
+    author, made = forgetful()
+    authoring, branch = made
+    old = branch.head
+    assert old is not None
+    theirs = author.manifest().head
+    assert authoring.forgot(theirs.dot, theirs.hash)
+    assert not authoring.forgot(old.dot, old.hash)
+    assert not authoring.forgot(Dot(0, 0), b"")
+
+    stage(authoring, service(port=4))
+    ours = land(made).commit.head
+    assert authoring.forgot(theirs.dot, theirs.hash)
+    assert not authoring.forgot(ours.dot, ours.hash)
+
+    authoring.merge_with(author.manifest())
+    merge = land(made).commit.head
+    for head in (theirs, ours, merge):
+        assert not authoring.forgot(head.dot, head.hash)
+
+
+def test_an_empty_proposal_is_answered_too() -> None:
+    made = authoring, _ = opened()
+    authoring.stage(dict[RecordKey, Body | None](), 5)
+
+    assert land(made).tickets == (5,)

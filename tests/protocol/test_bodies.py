@@ -1,0 +1,144 @@
+"""Every kind of record is read as it was written, and nothing else is."""
+
+import string
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import bodies, limits
+from protocol.bodies import Body, decode, encode, key_of, record_of
+from protocol.commits import Record
+from protocol.errors import MalformedError, RefusedError, RemoteProtocolError
+from protocol.identity import NodeId
+from protocol.records import (
+    CheckRecord,
+    CheckType,
+    ForgetRecord,
+    GuestRecord,
+    Health,
+    Kind,
+    NodeRecord,
+    NodeType,
+    Phase,
+    ServiceRecord,
+)
+from protocol.wire import codec
+
+NAMES = st.text(string.ascii_lowercase + string.digits + "._-", min_size=1, max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), max_size=30)
+TIMES = st.integers(0, codec.INT_MAX)
+PORTS = st.integers(1, 65_535)
+HOSTS = st.ip_addresses(v=4, network="10.0.0.0/8").map(str) | st.just("h.example")
+NAME_SETS = st.sets(NAMES, max_size=5).map(lambda names: tuple(sorted(names)))
+METADATA = st.dictionaries(NAMES, TEXTS, max_size=4).map(lambda pairs: tuple(sorted(pairs.items())))
+CAPABILITIES = st.sets(NAMES, min_size=1, max_size=5).map(lambda names: tuple(sorted(names)))
+CHECKS = st.builds(
+    CheckRecord, id=NAMES, type=st.just(CheckType.TCP), target=st.just("h:80"),
+    interval_ms=st.integers(100, 10_000), timeout_ms=st.integers(50, 10_000),
+    failures_before_critical=st.integers(1, 100), passes_before_passing=st.integers(1, 100),
+    deregister_after_ms=st.integers(0, 10**6), status=st.sampled_from(Health), output=TEXTS,
+    changed_at=TIMES,
+)  # fmt: skip
+SERVICES = st.builds(
+    ServiceRecord, name=NAMES, id=NAMES, address=HOSTS, port=PORTS, tags=NAME_SETS,
+    metadata=METADATA, version=TEXTS, weight=st.integers(0, 65_535), zone=NAMES | st.just(""),
+    checks=st.lists(CHECKS, max_size=3, unique_by=lambda check: check.id).map(tuple),
+    maintenance=st.none() | TEXTS, update_id=TEXTS, updated_at=TIMES,
+)  # fmt: skip
+NODES = st.builds(
+    NodeRecord, name=NAMES, host=HOSTS, port=PORTS, api_host=HOSTS, api_port=PORTS,
+    metrics_port=st.integers(0, 65_535), node_type=st.sampled_from(NodeType),
+    is_load_balancer=st.booleans(), capabilities=CAPABILITIES, zone=NAMES, region=st.just(""),
+    metadata=METADATA, software=TEXTS, incarnation=st.integers(1, 2**32 - 1),
+    phase=st.sampled_from(Phase), updated_at=TIMES,
+)  # fmt: skip
+GUESTS = st.builds(
+    GuestRecord, id=NAMES, address=st.just("10.0.0.1:80"), metrics_port=st.integers(0, 65_535),
+    node_type=st.sampled_from(NodeType), is_load_balancer=st.booleans(), capabilities=CAPABILITIES,
+    last_updated=TIMES, ttl_ms=st.integers(1_000, 10**6), critical=st.booleans(),
+    public_key=st.sampled_from([b"", bytes(32)]), signed_body=st.binary(max_size=50),
+    signature=st.binary(max_size=64), update_id=TEXTS,
+)  # fmt: skip
+FORGETS = st.builds(
+    ForgetRecord, node=st.binary(min_size=32, max_size=32).map(NodeId), incarnation=TIMES,
+    asked_at=TIMES,
+)  # fmt: skip
+BODIES = st.one_of(SERVICES, NODES, GUESTS, FORGETS)
+
+SERVICE = ServiceRecord(name="web", id="1", address="10.0.0.1", port=80)
+
+
+@given(BODIES)
+def test_what_was_written_is_read_as_it_was(body: Body) -> None:
+    record = record_of(body)
+
+    assert decode(record) == body
+    assert encode(decode(record)) == record.body
+    assert key_of(body) == (record.kind, record.key)
+
+
+@given(BODIES, st.data())
+def test_a_body_with_a_bit_flipped_is_another_or_refused(body: Body, data: st.DataObject) -> None:
+    record = record_of(body)
+    raw = bytearray(record.body)
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    damaged = Record(record.kind, record.key, bytes(raw))
+
+    try:
+        read = decode(damaged)
+    except RemoteProtocolError:
+        return
+    assert encode(read) == damaged.body, "one spelling of each value"
+
+
+@pytest.mark.parametrize("kind", [Kind.DOCUMENT, 5, 99, -1])
+def test_an_unknown_kind_is_refused(kind: int) -> None:
+    with pytest.raises(RefusedError) as refused:
+        decode(Record(kind, "k", encode(SERVICE)))
+    assert refused.value.code == "limit"
+
+
+@pytest.mark.parametrize("key", ["web/2", "web", "other/1", "", "web/1/"])
+def test_a_record_under_a_wrong_key_is_refused(key: str) -> None:
+    with pytest.raises(RefusedError, match="key that is not its own"):
+        decode(Record(Kind.SERVICE, key, encode(SERVICE)))
+
+
+def test_missing_and_trailing_fields_and_other_formats_are_refused() -> None:
+    key = key_of(SERVICE)
+    whole = [1, "web", "1", "10.0.0.1", 80, [], [], "", 100, "", [], False, "", "", 0]
+    assert codec.pack(whole) == encode(SERVICE)
+    for fields in ([*whole, 0], whole[:-1], [2, *whole[1:]], [], [1]):
+        with pytest.raises(MalformedError):
+            decode(Record(key.kind, key.key, codec.pack(fields)))
+
+
+def test_a_metadata_key_without_a_value_is_refused() -> None:
+    fields = [1, "web", "1", "10.0.0.1", 80, [], ["k"], "", 100, "", [], False, "", "", 0]
+    with pytest.raises(MalformedError):
+        decode(Record(Kind.SERVICE, "web/1", codec.pack(fields)))
+
+
+def test_a_reason_without_maintenance_is_not_a_second_spelling() -> None:
+    fields = [1, "web", "1", "10.0.0.1", 80, [], [], "", 100, "", [], False, "why", "", 0]
+    with pytest.raises(MalformedError):
+        decode(Record(Kind.SERVICE, "web/1", codec.pack(fields)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [replace(SERVICE, port=0), replace(SERVICE, name="Web"), replace(SERVICE, tags=("b", "a"))],
+)
+def test_what_breaks_a_rule_is_refused_as_a_limit(body: ServiceRecord) -> None:
+    with pytest.raises(RefusedError) as refused:
+        decode(record_of(body))
+    assert refused.value.code == "limit"
+
+
+def test_the_largest_record_is_below_the_limit_for_keys() -> None:
+    largest = replace(SERVICE, name="n" * 128, id="i" * 128)
+    assert len(key_of(largest).key) == 2 * limits.NAME_MAX + 1
+    assert decode(record_of(largest)) == largest
+    assert bodies.service_key("a", "b") == "a/b"

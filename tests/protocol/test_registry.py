@@ -1,0 +1,289 @@
+"""All branches together: indexes, the change index of each service, and the root."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocol import limits
+from protocol.bodies import key_of
+from protocol.errors import BadKeyEventError, RefusedError
+from protocol.evidence import fork_of
+from protocol.identity import ROTATION, make_event
+from protocol.merkle import EMPTY_ROOT
+from protocol.records import GuestRecord, NodeRecord, NodeType
+from protocol.registry import SETTLE_S, Instance, Registry
+from protocol.restored import RestoredBranch
+
+from .author import Author
+from .peer_world import CLUSTER, service
+
+WEB, WEB2, DB = service(port=1), service(port=2), service("db", port=3)
+NODE = NodeRecord(name="n", host="10.0.0.1", port=1, api_host="10.0.0.1", api_port=2)
+GUEST = GuestRecord(
+    id="g", address="10.0.0.1:80", metrics_port=0, node_type=NodeType.PROXY,
+    is_load_balancer=False, capabilities=("service",), last_updated=0, ttl_ms=1_000,
+)  # fmt: skip
+
+
+def knowing(*authors: Author) -> Registry:
+    registry = Registry(CLUSTER)
+    for author in authors:
+        registry.learn(author.chain.packed())
+    return registry
+
+
+def test_instances_are_found_by_service_whoever_owns_them() -> None:
+    alice, bob = Author(1), Author(2)
+    registry = knowing(alice, bob)
+    registry.offer(alice.id, [alice.commit(NODE, WEB, DB)], now=0.0)
+    registry.offer(bob.id, [bob.commit(WEB, WEB2)], now=0.0)
+
+    assert list(registry.instances("web")) == [
+        Instance(alice.id, WEB), Instance(bob.id, WEB), Instance(bob.id, WEB2)
+    ]  # fmt: skip
+    assert sorted(registry.services()) == ["db", "web"]
+    assert registry.instance(bob.id, "web", "web-2") == Instance(bob.id, WEB2)
+    assert registry.instance(alice.id, "web", "web-2") is None
+    assert registry.node(alice.id) == NODE
+    assert registry.node(bob.id) is None
+    registry.offer(alice.id, [alice.commit(remove=(key_of(WEB), key_of(DB)))], now=0.0)
+    assert list(registry.services()) == ["web"]
+    assert registry.vector() == {alice.id: alice.branch.dot, bob.id: bob.branch.dot}
+
+
+def test_a_change_of_one_service_never_moves_the_index_of_another() -> None:
+    alice = Author()
+    registry = knowing(alice)
+    registry.offer(alice.id, [alice.commit(WEB, DB)], now=0.0)
+    web, db, nothing = (registry.index_of(name) for name in ("web", "db", "nothing"))
+
+    registry.offer(alice.id, [alice.commit(WEB2)], now=0.0)
+    assert registry.index_of("web") > web
+    assert registry.index_of("db") == db
+    assert registry.index_of("nothing") == nothing
+
+    web = registry.index_of("web")
+    registry.offer(alice.id, [alice.commit(remove=(key_of(DB),))], now=0.0)
+    assert registry.index_of("db") > db, "its last instance went"
+    assert registry.index_of("web") == web
+    db = registry.index_of("db")
+    registry.offer(alice.id, [alice.commit(DB)], now=0.0)
+    assert registry.index_of("db") > db
+
+
+def test_a_manifest_that_changes_nothing_of_a_service_does_not_wake_its_watchers() -> None:
+    alice = Author()
+    registry = knowing(alice)
+    registry.offer(alice.id, [alice.commit(WEB, DB)], now=0.0)
+    web, db = registry.index_of("web"), registry.index_of("db")
+    alice.commit(replace(DB, version="2"))
+
+    registry.adopt(alice.manifest(), now=0.0)
+
+    assert registry.index_of("web") == web
+    assert registry.index_of("db") > db
+
+
+def test_indexes_never_go_back_even_for_services_forgotten_long_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocol.registry._VANISHED_MAX", 3)
+    alice = Author()
+    registry = knowing(alice)
+    highest: dict[str, int] = {}
+    for number in range(10):
+        one = service(f"s{number}")
+        for commit in (alice.commit(one), alice.commit(remove=(key_of(one),))):
+            registry.offer(alice.id, [commit], now=0.0)
+            for name in (f"s{n}" for n in range(number + 1)):
+                assert registry.index_of(name) >= highest.get(name, 0)
+                highest[name] = registry.index_of(name)
+
+
+def test_what_is_said_of_its_owner_touches_all_its_services() -> None:
+    alice, bob = Author(1), Author(2)
+    registry = knowing(alice, bob)
+    registry.offer(alice.id, [alice.commit(WEB)], now=0.0)
+    registry.offer(bob.id, [bob.commit(DB)], now=0.0)
+    web, db = registry.index_of("web"), registry.index_of("db")
+
+    registry.touch(alice.id)
+    assert registry.index_of("web") > web
+    assert registry.index_of("db") == db
+
+    web = registry.index_of("web")
+    registry.offer(alice.id, [alice.commit(NODE)], now=0.0)
+    assert registry.index_of("web") > web, "its node record changed"
+
+
+def test_the_root_does_not_depend_on_the_order_in_which_owners_were_heard() -> None:
+    authors = [Author(number) for number in range(1, 6)]
+    one, other = knowing(*authors), knowing(*reversed(authors))
+    assert one.root == other.root == EMPTY_ROOT
+    commits = [(author.id, author.commit(WEB)) for author in authors]
+    commits += [(author.id, author.commit(DB)) for author in authors]
+    for owner, commit in commits:
+        one.offer(owner, [commit], now=0.0)
+    for author in reversed(authors):
+        other.adopt(author.manifest(), now=5.0)
+
+    assert one.root == other.root != EMPTY_ROOT
+
+
+def test_the_settled_root_leaves_out_owners_younger_than_two_seconds() -> None:
+    alice, bob = Author(1), Author(2)
+    registry, settled = knowing(alice, bob), knowing(alice, bob)
+    registry.offer(alice.id, [alice.commit(WEB)], now=10.0)
+    settled.adopt(alice.manifest(), now=0.0)
+
+    assert registry.settled_root(10.0) == EMPTY_ROOT
+    assert registry.settled_root(10.0 + SETTLE_S - 0.01) == EMPTY_ROOT
+    assert registry.settled_root(10.0 + SETTLE_S) == registry.root == settled.root
+
+    registry.offer(bob.id, [bob.commit(WEB)], now=20.0)
+    assert registry.settled_root(20.0) == settled.root != registry.root
+    registry.offer(bob.id, [bob.commit(DB)], now=21.5)
+    assert registry.settled_root(22.5) == settled.root, "bob changed again meanwhile"
+    assert registry.settled_root(23.5) == registry.root
+
+    only_bob = knowing(bob)
+    only_bob.adopt(bob.manifest(), now=0.0)
+    registry.offer(alice.id, [alice.commit(WEB2)], now=30.0)
+    assert registry.settled_root(30.0) == only_bob.root, "alice is left out, not held back"
+
+
+def test_reaping_drops_what_is_looked_up_and_leaves_the_root() -> None:
+    alice = Author()
+    registry = knowing(alice)
+    registry.offer(alice.id, [alice.commit(WEB, GUEST)], now=0.0)
+    root, settled, web = registry.root, registry.settled_root(9.0), registry.index_of("web")
+
+    assert registry.reap(alice.id) == alice.branch.head
+    assert registry.reap(alice.id) is None
+
+    assert (registry.root, registry.settled_root(99.0)) == (root, settled)
+    assert not list(registry.services())
+    assert not list(registry.guests())
+    assert registry.index_of("web") > web
+    assert list(registry.owners()) == [alice.id]
+
+
+def test_the_head_of_an_owner_that_others_reaped_counts_for_the_root() -> None:
+    alice = Author()
+    there, here = knowing(alice), knowing(alice)
+    there.offer(alice.id, [alice.commit(WEB)], now=0.0)
+    head = there.reap(alice.id)
+    assert head is not None
+
+    assert here.adopt_reaped(head)
+    assert not here.adopt_reaped(head)
+
+    assert here.root == there.root == here.settled_root(0.0)
+    with pytest.raises(RefusedError):
+        knowing(alice).adopt_reaped(replace(head, signature=bytes(64)))
+
+
+def test_each_hosts_word_on_a_guest_is_kept_apart() -> None:
+    alice, bob = Author(1), Author(2)
+    registry = knowing(alice, bob)
+    other = replace(GUEST, critical=True)
+    registry.offer(alice.id, [alice.commit(GUEST)], now=0.0)
+    index = registry.index
+    registry.offer(bob.id, [bob.commit(other)], now=0.0)
+
+    assert registry.guest("g") == {alice.id: GUEST, bob.id: other}
+    assert registry.index > index
+    registry.offer(alice.id, [alice.commit(remove=(key_of(GUEST),))], now=0.0)
+    assert list(registry.guests()) == [("g", {bob.id: other})]
+    registry.offer(bob.id, [bob.commit(remove=(key_of(GUEST),))], now=0.0)
+    assert registry.guest("g") == {}
+
+
+def test_only_so_many_owners_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBERS_MAX", 3)
+    authors = [Author(number) for number in range(1, 5)]
+    registry = knowing(*authors[:3])
+
+    with pytest.raises(RefusedError) as refused:
+        registry.learn(authors[3].chain.packed())
+
+    assert refused.value.code == "limit"
+    assert registry.branch(authors[3].id) is None
+    assert registry.learn(authors[0].chain.packed())[1] is False, "a known one is no newcomer"
+
+
+def test_a_longer_chain_replaces_a_shorter_and_no_other_chain_does() -> None:
+    alice, twin = Author(), Author()
+    registry = knowing(alice)
+    short = alice.chain.packed()
+    alice.rotate()
+
+    assert registry.learn(alice.chain.packed())[1]
+    assert not registry.learn(short)[1], "older events say nothing new"
+    assert registry.chain(alice.id) == alice.chain
+    other = make_event(
+        ROTATION, previous=twin.events[0], key=alice.key(1), next_commitment=bytes(32),
+        cluster=CLUSTER,
+    )  # fmt: skip
+    with pytest.raises(RefusedError) as refused:
+        registry.learn([twin.events[0].pack(), other.pack()])
+    assert refused.value.code == "stale"
+    assert registry.chain(alice.id) == alice.chain
+    with pytest.raises(BadKeyEventError):
+        registry.learn([])
+
+
+def test_a_fork_is_marked_once_and_what_was_settled_is_not_disputed_again() -> None:
+    alice = Author()
+    registry = knowing(alice)
+    registry.offer(alice.id, [alice.commit(WEB)], now=0.0)
+    ours, theirs = alice.draft(DB), alice.draft(WEB2)
+    evidence = fork_of(ours.head, theirs.head)
+    assert evidence is not None
+    web = registry.index_of("web")
+
+    assert registry.dispute(evidence)
+    assert not registry.dispute(evidence)
+    assert registry.index_of("web") > web, "its instances are marked"
+
+    alice.branch.offer([ours])
+    registry.offer(alice.id, [ours], now=0.0)
+    web = registry.index_of("web")
+    merge = alice.signed((), parents=(ours.head.hash, theirs.head.hash), version=9)
+    alice.branch.offer([merge])
+    registry.offer(alice.id, [merge], now=0.0)
+    branch = registry.branch(alice.id)
+    assert branch is not None
+    assert not branch.disputed
+    assert registry.index_of("web") > web, "its instances are marked no more"
+    for port in range(50):
+        registry.offer(alice.id, [alice.commit(service(port=100 + port))], now=0.0)
+    assert not registry.dispute(evidence), "old evidence replayed"
+
+
+def test_what_was_on_disk_is_looked_up_again() -> None:
+    alice, mallory = Author(1), Author(2)
+    commits = (alice.commit(WEB, DB), alice.commit(GUEST))
+    manifest = alice.manifest()
+    events = tuple(alice.chain.packed())
+    stored = RestoredBranch(
+        alice.id, events, manifest.head, commits, manifest.records, reaped=False
+    )
+    registry, heard = Registry(CLUSTER), knowing(alice)
+    heard.adopt(manifest, now=0.0)
+
+    registry.restore(stored)
+
+    assert registry.root == heard.root == registry.settled_root(0.0)
+    assert sorted(registry.services()) == ["db", "web"]
+    assert registry.guest("g") == {alice.id: GUEST}
+    with pytest.raises(RefusedError):
+        Registry(CLUSTER).restore(replace(stored, owner=mallory.id))
+    damaged = Registry(CLUSTER)
+    with pytest.raises(RefusedError):
+        damaged.restore(replace(stored, records=manifest.records[1:]))
+    assert not list(damaged.services())
+    reaped = Registry(CLUSTER)
+    reaped.restore(replace(stored, records=(), commits=(), reaped=True))
+    assert reaped.root == registry.root
+    assert not list(reaped.services())
