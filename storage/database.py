@@ -1,0 +1,160 @@
+"""Opening the database file, and the one connection to it.
+
+Rules this module keeps:
+
+1. A file that we refuse is left as it was, byte for byte, with nothing new beside it.
+2. One process has it open, with SQLite in exclusive mode: then the WAL's index lies in our own
+   memory, and no -shm is mapped, which a full disk could turn into a SIGBUS.
+3. A transaction is durable when it is over: WAL with `synchronous=FULL` (one fsync a commit).
+4. After a fatal error every further transaction raises it again.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, exc, insert
+
+from . import schema
+from .connecting import BUSY_TIMEOUT_S, connect
+from .errors import StorageBrokenError, StorageClosedError, StorageError, translate
+from .inspection import Owner, check_owner, inspect
+from .lock import FileLock, take_lock
+from .migrations import migrate
+from .transaction import transaction
+
+CHECKPOINT_PAGES = 1_000
+"""The WAL is written back when it holds this many pages of 4 KiB (SQLite's own default)."""
+WAL_BYTES_MAX = 16 * 1024 * 1024
+"""What remains of a WAL that one large transaction blew up."""
+
+_PRAGMAS = (
+    "locking_mode = EXCLUSIVE",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    f"busy_timeout = {round(BUSY_TIMEOUT_S * 1_000)}",
+    "mmap_size = 0",
+    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    f"journal_size_limit = {WAL_BYTES_MAX}",
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+)
+
+
+class Database:
+    """An open database. Make one with `open_database`; use it from one thread at a time."""
+
+    def __init__(self, path: Path, connection: Connection, lock: FileLock) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._fatal: StorageError | None = None
+        self._closed = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """All of what happens inside is durable afterwards, or nothing of it happened.
+
+        Raises:
+            StorageError: of the kind that fits; a fatal one is raised again from now on.
+        """
+        self._check_usable()
+        with self._translating(), transaction(self._connection):
+            yield self._connection
+
+    def checkpoint(self) -> None:
+        """Write the WAL back into the file and empty it. Raises StorageError."""
+        self._check_usable()
+        with self._translating():
+            self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Close the file, which writes the WAL back, and release the lock. May be repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._translating():
+                self._connection.close()
+        finally:
+            self._lock.release()
+
+    def _check_usable(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal.with_traceback(None)
+        if self._closed:
+            raise StorageClosedError(str(self.path))
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            meaning = translate(error, str(self.path))
+            if meaning.fatal:
+                self._fatal = meaning
+            raise meaning from error
+
+
+def open_database(path: Path, owner: Owner) -> Database:
+    """Open or create the database, at the newest schema version.
+
+    Raises:
+        CannotOpenError: one of its kinds; the file is as it was.
+        DiskFullError, DiskFailedError: while creating or migrating it.
+    """
+    lock = take_lock(path)
+    try:
+        if not inspect(path, owner):
+            _create(path)
+        return Database(path, _open(path, owner), lock)
+    except exc.SQLAlchemyError as error:
+        lock.release()
+        raise translate(error, str(path)) from error
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _create(path: Path) -> None:
+    # SQLite gives the -wal the rights of the file it belongs to.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _open(path: Path, owner: Owner) -> Connection:
+    connection = connect(path, "mode=rw")
+    try:
+        _configure(connection, path)
+        steps = migrate(connection)
+        claimed = _claim(connection, path, owner)
+        if steps or claimed:
+            # The file alone now says what it is and whose.
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            connection.rollback()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _configure(connection: Connection, path: Path) -> None:
+    for pragma in _PRAGMAS:
+        connection.exec_driver_sql(f"PRAGMA {pragma}").close()
+    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    connection.rollback()
+    if mode != "wal":
+        raise StorageBrokenError(str(path), f"journal mode {mode} where WAL was asked for")
+
+
+def _claim(connection: Connection, path: Path, owner: Owner) -> bool:
+    with transaction(connection):
+        if check_owner(connection, path, owner):
+            return False
+        connection.execute(
+            insert(schema.meta),
+            [{"key": "cluster", "value": owner.cluster}, {"key": "node", "value": owner.node}],
+        )
+        return True

@@ -1,0 +1,147 @@
+"""Looking at a database file without changing a byte of it, to refuse what is not ours.
+
+A clean file is opened `immutable`: no locks, no -wal, no -shm. After a crash a -wal lies beside
+it, and only together are they whole (a checkpoint may have been cut); then it is opened read-only,
+which reads both and leaves a -shm behind, and that is removed again. The caller holds the lock.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, exc, select
+
+from protocol.identity import NodeId, id_text
+
+from . import schema
+from .connecting import connect
+from .errors import (
+    DatabaseDamagedError,
+    DatabaseTooNewError,
+    DatabaseUnreachableError,
+    StorageBrokenError,
+    WrongClusterError,
+    WrongNodeError,
+    translate,
+)
+from .migrations import MIGRATIONS, version_of
+
+QUICK_CHECK_BYTES_MAX = 1024 * 1024 * 1024
+"""A larger file is not checked whole at start: that would take longer than starting may."""
+
+_MAGIC = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose database a file is to be."""
+
+    cluster: bytes
+    node: NodeId
+
+
+def inspect(path: Path, owner: Owner) -> bool:
+    """Whether there is a database of that owner; False where there is none yet.
+
+    Raises:
+        CannotOpenError: one of its kinds; nothing was changed.
+    """
+    if _bytes_of(path) == 0:
+        if _bytes_of(_beside(path, "-wal")) > 0:
+            raise DatabaseDamagedError(str(path), "an empty file, with a -wal beside it")
+        return False
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise DatabaseUnreachableError(str(path), f"{error.strerror}") from error
+    if magic != _MAGIC:
+        raise DatabaseDamagedError(str(path), "it does not start like a SQLite database")
+    try:
+        with _opened_for_reading(path) as connection:
+            return _check(connection, path, owner)
+    except exc.SQLAlchemyError as error:
+        meaning = translate(error, str(path))
+        if isinstance(meaning, StorageBrokenError):
+            # A table that is missing, a schema that cannot be parsed: our statements are sound.
+            meaning = DatabaseDamagedError(str(path), meaning.found)
+        raise meaning from error
+
+
+def check_owner(connection: Connection, path: Path, owner: Owner) -> bool:
+    """Whether the file says that it is that owner's; False where it names nobody yet.
+
+    Raises:
+        WrongClusterError: it belongs to another cluster.
+        WrongNodeError: it belongs to another node.
+        DatabaseDamagedError: it says half.
+    """
+    rows = connection.execute(select(schema.meta.c.key, schema.meta.c.value))
+    found: dict[str, object] = {row.key: row.value for row in rows}
+    cluster, node = found.get("cluster"), found.get("node")
+    if cluster is None and node is None:
+        return False
+    if not isinstance(cluster, bytes) or not isinstance(node, bytes):
+        raise DatabaseDamagedError(str(path), "it does not say whose it is")
+    if cluster != owner.cluster:
+        raise WrongClusterError(
+            str(path), found=cluster.hex()[:16], expected=owner.cluster.hex()[:16]
+        )
+    if node != owner.node:
+        raise WrongNodeError(str(path), found=id_text(NodeId(node)), expected=id_text(owner.node))
+    return True
+
+
+def _check(connection: Connection, path: Path, owner: Owner) -> bool:
+    application = int(connection.exec_driver_sql("PRAGMA application_id").scalar_one())
+    version = version_of(connection)
+    if application == 0 and version == 0 and not _has_tables(connection):
+        return False  # its creation was cut short
+    if application != schema.APPLICATION_ID:
+        raise DatabaseDamagedError(
+            str(path), f"a SQLite database of another program (application id {application:#x})"
+        )
+    if version > len(MIGRATIONS):
+        raise DatabaseTooNewError(str(path), found=version, newest=len(MIGRATIONS))
+    if version < 1:
+        raise DatabaseDamagedError(str(path), f"schema version {version}")
+    check_owner(connection, path, owner)
+    if _bytes_of(path) + _bytes_of(_beside(path, "-wal")) <= QUICK_CHECK_BYTES_MAX:
+        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalars().first()
+        if verdict != "ok":
+            raise DatabaseDamagedError(str(path), f"quick_check says: {verdict}")
+    return True
+
+
+def _has_tables(connection: Connection) -> bool:
+    return connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").first() is not None
+
+
+@contextmanager
+def _opened_for_reading(path: Path) -> Iterator[Connection]:
+    shared = _beside(path, "-shm")
+    after_crash = _bytes_of(_beside(path, "-wal")) > 0
+    leave_shared = shared.exists()
+    try:
+        connection = connect(path, "mode=ro" if after_crash else "immutable=1")
+        try:
+            yield connection
+        finally:
+            connection.close()
+    finally:
+        if after_crash and not leave_shared:
+            shared.unlink(missing_ok=True)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise DatabaseUnreachableError(str(path), f"{error.strerror}") from error

@@ -1,0 +1,101 @@
+"""What a store is, and the values it gives back: `SqliteStore` and `MemoryStore` are stores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.commits import Dot
+from protocol.effects import Keep
+from protocol.identity import NodeId
+from protocol.restored import RestoredBranch
+
+RESULTS_MAX = 100_000
+"""Update ids remembered; beyond that the oldest are forgotten."""
+RESULTS_AGE_MAX_US = 24 * 3_600 * 1_000_000
+"""How long an update id is remembered, counted back from the newest that is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a request with an update id was answered with, so that its repetition hears the same."""
+
+    update_id: str
+    owner: NodeId
+    name: str
+    """The service's name."""
+    id: str
+    """The instance's id."""
+    version: int
+    body_hash: bytes
+    """Of the request's body: the same id with another body is a conflict."""
+    created_at_us: int
+    """Unix microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that a node knows when it starts."""
+
+    incarnation: int
+    """How many lives it has begun; 0 before the first."""
+    last_dot: Dot
+    """The highest that it signed or took as its own; NOTHING before the first."""
+    branches: tuple[RestoredBranch, ...]
+    """Sorted by owner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How much is stored."""
+
+    file_bytes: int
+    wal_bytes: int
+    branches: int
+    records: int
+    commits: int
+    results: int
+
+
+class Store(Protocol):
+    """Where a node's state outlives it. Synchronous; one thread at a time.
+
+    Every function raises a StorageError of the kind that fits; what it was about to write is then
+    not written, no part of it.
+    """
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the path of the file."""
+        ...
+
+    def load(self) -> Loaded:
+        """Everything, as it was after the newest `write`."""
+        ...
+
+    def begin_life(self, *, at_least: int = 0) -> int:
+        """Raise the incarnation by one, or to `at_least` if that is more, durably; return it."""
+        ...
+
+    def write(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
+        """Do all of it in order, in one transaction, durable on return.
+
+        Writing the newest again changes nothing, so a caller who was cut off may repeat it. The
+        first result of an update id stands.
+        """
+        ...
+
+    def find_result(self, update_id: str) -> Result | None:
+        """What that update was answered with, if it is still remembered."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Tidy up, so that a start is quick."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Sizes and counts. Counting reads whole indexes: ask once a minute, not once a second."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file. May be repeated."""
+        ...

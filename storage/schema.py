@@ -1,0 +1,97 @@
+"""The tables of the newest schema version, as SQLAlchemy Core sees them.
+
+Everything is BLOB, INTEGER or TEXT. Ids and hashes are raw bytes; heads, commits, key events and
+record bodies are the canonical bytes of `protocol`, kept as they were signed.
+
+Rules this module keeps:
+
+1. It describes the *newest* version only. How a file gets there is in `migrations`, whose steps are
+   frozen once released; a test compares the two.
+2. A change here needs a new migration.
+"""
+
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+APPLICATION_ID = 0x4B697468
+"""`Kith` in ASCII: bytes 68–71 of the file (sqlite.org/fileformat.html, section 1.3.16)."""
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Whose file it is: `cluster` (32 bytes) and `node` (32 bytes)."""
+
+own = Table(
+    "own",
+    metadata,
+    Column("id", Integer, primary_key=True, nullable=False),
+    Column("incarnation", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+"""One row, id 1: our lives so far, and the highest dot that we signed or took as ours."""
+
+branches = Table(
+    "branches",
+    metadata,
+    Column("owner", LargeBinary, primary_key=True, nullable=False),
+    Column("key_events", LargeBinary, nullable=False),
+    Column("head", LargeBinary),
+    Column("epoch", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reaped", Integer, nullable=False),
+)
+"""One row an owner. `key_events` is a canonical list; `head` is null where only they are known."""
+
+records = Table(
+    "records",
+    metadata,
+    Column("owner", LargeBinary, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("owner", "kind", "key"),
+    sqlite_with_rowid=False,
+)
+"""The live records. Without rowids, so an owner's records lie together, in canonical order."""
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("owner", LargeBinary, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("owner", "epoch", "version"),
+)
+"""The newest 32 of each owner. With rowids: a commit may be large, and its key is walked often."""
+
+results = Table(
+    "results",
+    metadata,
+    Column("sequence", Integer, primary_key=True, nullable=False),
+    Column("update_id", Text, nullable=False, unique=True),
+    Column("owner", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("created_at_us", Integer, nullable=False),
+    Index("results_by_age", "created_at_us"),
+)
+"""What each update id was answered with, by order of writing; bounded in number and age."""

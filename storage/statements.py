@@ -1,0 +1,165 @@
+"""The SQL of every write and read, built with SQLAlchemy Core and compiled once.
+
+Compiled here rather than at each call, so that a lone commit costs its fsync and little more:
+`Connection.exec_driver_sql` hands the rows straight to SQLite. Parameters go by position: those of
+an upsert in the order of its columns, those of the others as their comment says.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+
+from protocol.limits import HEADERS_KEPT
+
+from .schema import branches, commits, own, records, results
+
+_DIALECT = sqlite.dialect(paramstyle="qmark")
+
+
+def _compiled(statement: ClauseElement, columns: Sequence[str] | None = None) -> str:
+    names = None if columns is None else list(columns)
+    return str(statement.compile(dialect=_DIALECT, column_keys=names))
+
+
+def _upsert(
+    statement: sqlite.Insert, columns: Sequence[str], *, key: Sequence[str], sets: Sequence[str]
+) -> str:
+    changed = [(name, statement.excluded[name]) for name in sets]
+    return _compiled(
+        statement.on_conflict_do_update(index_elements=list(key), set_=dict(changed)), columns
+    )
+
+
+_HEAD = ("head", "epoch", "version", "reaped")
+_COMMIT_KEY = ("owner", "epoch", "version")
+_RECORD_KEY = ("owner", "kind", "key")
+_OWNER: BindParameter[bytes] = bindparam("owner_is")
+
+SET_HEAD = _upsert(
+    sqlite.insert(branches), ("owner", "key_events", *_HEAD), key=("owner",), sets=_HEAD
+)
+"""An owner known before keeps its key events."""
+
+SET_KEY_EVENTS = _upsert(
+    sqlite.insert(branches),
+    ("owner", "key_events", "epoch", "version", "reaped"),
+    key=("owner",),
+    sets=("key_events",),
+)
+"""An owner known before keeps its head."""
+
+SET_RECORD = _upsert(
+    sqlite.insert(records), (*_RECORD_KEY, "body"), key=_RECORD_KEY, sets=("body",)
+)
+
+REMOVE_RECORD = _compiled(
+    delete(records).where(
+        records.c.owner == _OWNER, records.c.kind == bindparam("k"), records.c.key == bindparam("n")
+    )
+)
+"""Owner, kind, key."""
+
+REMOVE_RECORDS = _compiled(delete(records).where(records.c.owner == _OWNER))
+"""Owner."""
+
+SET_COMMIT = _upsert(
+    sqlite.insert(commits),
+    (*_COMMIT_KEY, "hash", "packed"),
+    key=_COMMIT_KEY,
+    sets=("hash", "packed"),
+)
+
+_DOT = tuple_(commits.c.epoch, commits.c.version)
+_OLDEST_KEPT = (
+    select(commits.c.epoch, commits.c.version)
+    .where(commits.c.owner == bindparam("same_owner"))
+    .order_by(commits.c.epoch.desc(), commits.c.version.desc())
+    .limit(literal_column("1"))
+    .offset(literal_column(str(HEADERS_KEPT - 1)))
+    .scalar_subquery()
+)
+
+REMOVE_COMMITS_FROM = _compiled(
+    delete(commits).where(commits.c.owner == _OWNER, tuple_(bindparam("e"), bindparam("v")) <= _DOT)
+)
+"""Owner, epoch, version."""
+
+PRUNE_COMMITS = _compiled(delete(commits).where(commits.c.owner == _OWNER, _DOT < _OLDEST_KEPT))
+"""Owner, owner again. Walks the primary key's index only, and finds nothing below the limit."""
+
+RAISE_OWN_DOT = _compiled(
+    update(own)
+    .values(epoch=bindparam("e"), version=bindparam("v"))
+    .where(tuple_(own.c.epoch, own.c.version) < tuple_(bindparam("e2"), bindparam("v2")))
+)
+"""Epoch, version, epoch, version."""
+
+RAISE_INCARNATION = _compiled(
+    update(own).values(
+        # SQLite's max of two arguments is a function of the row, not an aggregate.
+        incarnation=func.max(own.c.incarnation + literal_column("1"), bindparam("at_least"))
+    )
+)
+
+_RESULT = ("update_id", "owner", "name", "id", "version", "body_hash", "created_at_us")
+
+ADD_RESULT = _compiled(
+    sqlite.insert(results).on_conflict_do_nothing(index_elements=["update_id"]), _RESULT
+)
+"""The columns of `Result`, in its order."""
+
+PRUNE_RESULTS_BY_NUMBER = _compiled(
+    delete(results).where(
+        results.c.sequence
+        <= select(func.max(results.c.sequence)).scalar_subquery() - bindparam("most")
+    )
+)
+"""How many may stay."""
+
+PRUNE_RESULTS_BY_AGE = _compiled(
+    delete(results).where(results.c.created_at_us < bindparam("oldest_us"))
+)
+"""The oldest time that stays, Unix microseconds."""
+
+FIND_RESULT = _compiled(
+    select(*(results.c[name] for name in _RESULT)).where(results.c.update_id == bindparam("u"))
+)
+"""The update id."""
+
+LOAD_OWN = _compiled(select(own.c.incarnation, own.c.epoch, own.c.version))
+LOAD_BRANCHES = _compiled(
+    select(
+        branches.c.owner,
+        branches.c.key_events,
+        branches.c.head,
+        branches.c.epoch,
+        branches.c.version,
+        branches.c.reaped,
+    ).order_by(branches.c.owner)
+)
+LOAD_COMMITS = _compiled(
+    select(commits.c.owner, commits.c.packed).order_by(
+        commits.c.owner, commits.c.epoch, commits.c.version
+    )
+)
+LOAD_RECORDS = _compiled(
+    select(records.c.owner, records.c.kind, records.c.key, records.c.body).order_by(
+        records.c.owner, records.c.kind, records.c.key
+    )
+)
+COUNTS = tuple(
+    _compiled(select(func.count()).select_from(table))
+    for table in (branches, records, commits, results)
+)
+"""Of branches, records, commits, results."""

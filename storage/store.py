@@ -1,0 +1,284 @@
+"""A node's state in one SQLite file.
+
+    write:  keeps ──plan──▶ what stands at the end ──▶ one transaction, one fsync
+    load:   every row ──▶ `Loaded`, for the core to verify by its roots
+
+Rules this module keeps:
+
+1. Functions take and give values of `protocol` and `interface`, never a row.
+2. One transaction a function. Nothing half done stays.
+3. Own versions never go back: each own commit raises `own` in the transaction that stores it.
+4. What is read back is checked for its form, not for its truth: that is the core's.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from protocol import limits
+from protocol.commits import (
+    NOTHING,
+    Commit,
+    Dot,
+    Head,
+    Record,
+    unpack_commit,
+    unpack_head,
+)
+from protocol.effects import Keep
+from protocol.errors import MalformedError
+from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId
+from protocol.restored import RestoredBranch
+from protocol.wire import codec
+
+from . import statements
+from .database import Database, open_database
+from .errors import DatabaseDamagedError
+from .inspection import Owner
+from .interface import RESULTS_AGE_MAX_US, RESULTS_MAX, Loaded, Result, Statistics
+from .plan import OwnerPlan, plan
+
+_KEY_EVENT_BYTES_MAX = 512
+_NO_KEY_EVENTS = codec.pack([])
+
+_Row: TypeAlias = tuple[object, ...]
+
+
+class SqliteStore:
+    """A `Store` in one file. Make one with `open_store`; use it from one thread at a time."""
+
+    def __init__(self, database: Database, node: NodeId) -> None:
+        self._database = database
+        self._node = node
+
+    @property
+    def name(self) -> str:
+        """The path of the file."""
+        return str(self._database.path)
+
+    def load(self) -> Loaded:
+        """Everything, as it was after the newest `write`.
+
+        Raises:
+            DatabaseDamagedError: a row is not what was written.
+        """
+        with self._database.transaction() as connection:
+            try:
+                return _load(connection, self._node)
+            except (MalformedError, TypeError, ValueError) as error:
+                raise DatabaseDamagedError(self.name, f"a row cannot be read: {error}") from error
+
+    def begin_life(self, *, at_least: int = 0) -> int:
+        """Raise the incarnation, durably, and return it; see `Store.begin_life`."""
+        with self._database.transaction() as connection:
+            connection.exec_driver_sql(statements.RAISE_INCARNATION, (at_least,))
+            return int(connection.exec_driver_sql(statements.LOAD_OWN).one()[0])
+
+    def write(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
+        """Do all of it in order, in one transaction, durable on return; see `Store.write`."""
+        owners = plan(keeps)
+        with self._database.transaction() as connection:
+            _write_records(connection, owners)
+            _write_commits(connection, owners)
+            _write_branches(connection, owners)
+            ours = owners.get(self._node)
+            if ours is not None and ours.highest > NOTHING:
+                dot = ours.highest
+                connection.exec_driver_sql(statements.RAISE_OWN_DOT, (*dot, *dot))
+            if results:
+                _write_results(connection, results)
+
+    def find_result(self, update_id: str) -> Result | None:
+        """What that update was answered with, if it is still remembered."""
+        with self._database.transaction() as connection:
+            row = connection.exec_driver_sql(statements.FIND_RESULT, (update_id,)).first()
+        if row is None:
+            return None
+        return Result(
+            update_id=row[0],
+            owner=NodeId(row[1]),
+            name=row[2],
+            id=row[3],
+            version=row[4],
+            body_hash=row[5],
+            created_at_us=row[6],
+        )
+
+    def checkpoint(self) -> None:
+        """Write the WAL back into the file and empty it."""
+        self._database.checkpoint()
+
+    def statistics(self) -> Statistics:
+        """Sizes and counts. Counting reads whole indexes: ask once a minute, not once a second."""
+        with self._database.transaction() as connection:
+            branches, records, commits, results = (
+                int(connection.exec_driver_sql(count).scalar_one()) for count in statements.COUNTS
+            )
+        return Statistics(
+            file_bytes=_bytes_of(self._database.path),
+            wal_bytes=_bytes_of(Path(f"{self._database.path}-wal")),
+            branches=branches,
+            records=records,
+            commits=commits,
+            results=results,
+        )
+
+    def close(self) -> None:
+        """Write the WAL back and let go of the file. May be repeated."""
+        self._database.close()
+
+
+def open_store(path: Path, *, cluster: bytes, node: NodeId) -> SqliteStore:
+    """Open the store of that node in that cluster, or create it where there is none.
+
+    Raises:
+        CannotOpenError: one of its kinds; the file is as it was, byte for byte.
+        DiskFullError, DiskFailedError: while creating or migrating it.
+    """
+    return SqliteStore(open_database(path, Owner(cluster, node)), node)
+
+
+def _many(connection: Connection, statement: str, rows: Iterable[_Row]) -> None:
+    listed = list(rows)
+    if listed:
+        connection.exec_driver_sql(statement, listed)
+
+
+def _write_records(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
+    dropped = [(owner,) for owner, its in owners.items() if its.drop_records]
+    _many(connection, statements.REMOVE_RECORDS, dropped)
+    removed: list[_Row] = []
+    written: list[_Row] = []
+    for owner, its in owners.items():
+        for (kind, key), body in its.records.items():
+            if body is not None:
+                written.append((owner, kind, key, body))
+            elif not its.drop_records:
+                removed.append((owner, kind, key))
+    _many(connection, statements.REMOVE_RECORD, removed)
+    _many(connection, statements.SET_RECORD, written)
+
+
+def _write_commits(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
+    replaced = [
+        (owner, *its.drop_commits_from)
+        for owner, its in owners.items()
+        if its.drop_commits_from is not None
+    ]
+    _many(connection, statements.REMOVE_COMMITS_FROM, replaced)
+    written = [
+        (owner, dot.epoch, dot.version, commit.head.hash, commit.pack())
+        for owner, its in owners.items()
+        for dot, commit in its.commits.items()
+    ]
+    _many(connection, statements.SET_COMMIT, written)
+    grown = [(owner, owner) for owner, its in owners.items() if its.commits]
+    _many(connection, statements.PRUNE_COMMITS, grown)
+
+
+def _write_branches(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
+    heads = [
+        (owner, _NO_KEY_EVENTS, head.pack(), head.epoch, head.version, int(its.reaped))
+        for owner, its in owners.items()
+        if (head := its.head) is not None
+    ]
+    _many(connection, statements.SET_HEAD, heads)
+    chains = [
+        (owner, its.key_events, *NOTHING, 0)
+        for owner, its in owners.items()
+        if its.key_events is not None
+    ]
+    _many(connection, statements.SET_KEY_EVENTS, chains)
+
+
+def _write_results(connection: Connection, results: Sequence[Result]) -> None:
+    rows: list[_Row] = [
+        (
+            result.update_id,
+            result.owner,
+            result.name,
+            result.id,
+            result.version,
+            result.body_hash,
+            result.created_at_us,
+        )
+        for result in results
+    ]
+    _many(connection, statements.ADD_RESULT, rows)
+    oldest_us = max(result.created_at_us for result in results) - RESULTS_AGE_MAX_US
+    connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_AGE, (oldest_us,))
+    connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_NUMBER, (RESULTS_MAX,))
+
+
+def _load(connection: Connection, node: NodeId) -> Loaded:
+    incarnation, epoch, version = connection.exec_driver_sql(statements.LOAD_OWN).one()
+    last_dot = Dot(_integer(epoch, low=-1), _integer(version))
+    commits: defaultdict[object, list[Commit]] = defaultdict(list)
+    for owner, packed in connection.exec_driver_sql(statements.LOAD_COMMITS):
+        commit = unpack_commit(packed)
+        if commit.head.owner != owner:
+            raise ValueError("a commit of another owner")
+        commits[owner].append(commit)
+    records: defaultdict[object, list[Record]] = defaultdict(list)
+    for owner, kind, key, body in connection.exec_driver_sql(statements.LOAD_RECORDS):
+        if not isinstance(key, str) or not isinstance(body, bytes):
+            raise TypeError("a record of another type")
+        records[owner].append(Record(_integer(kind), key, body))
+    branches: list[RestoredBranch] = []
+    for owner, key_events, head, *dot, reaped in connection.exec_driver_sql(
+        statements.LOAD_BRANCHES
+    ):
+        branches.append(
+            RestoredBranch(
+                NodeId(_id(owner)),
+                _read_key_events(key_events),
+                _read_head(head, owner, tuple(dot)),
+                tuple(commits.pop(owner, ())),
+                tuple(records.pop(owner, ())),
+                bool(_integer(reaped)),
+            )
+        )
+        if owner == node and tuple(dot) > last_dot:
+            raise ValueError("our own last version is older than our own head")
+    if commits or records:
+        raise ValueError("commits or records of an owner who is not there")
+    return Loaded(_integer(incarnation), last_dot, tuple(branches))
+
+
+def _read_key_events(packed: bytes) -> tuple[bytes, ...]:
+    reader = codec.read(packed, "key events")
+    return tuple(
+        reader.raw("event", most=_KEY_EVENT_BYTES_MAX)
+        for _ in range(min(len(reader), KEY_EVENTS_MAX))
+    )
+
+
+def _read_head(packed: bytes | None, owner: object, dot: tuple[object, ...]) -> Head | None:
+    if packed is None:
+        return None
+    head = unpack_head(packed)
+    if head.owner != owner or head.dot != dot:
+        raise ValueError("a head of another owner or version")
+    return head
+
+
+def _integer(value: object, *, low: int = 0) -> int:
+    if not isinstance(value, int) or not low <= value <= limits.VERSION_MAX:
+        raise TypeError(f"not an integer in {low}..{limits.VERSION_MAX}")
+    return value
+
+
+def _id(value: object) -> bytes:
+    if not isinstance(value, bytes) or len(value) != NODE_ID_BYTES:
+        raise TypeError("an owner that is no node id")
+    return value
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

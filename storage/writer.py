@@ -1,0 +1,409 @@
+"""The one thread that writes, and how trio's tasks reach it: group commit.
+
+    submit ───────┐                                 ┌─▶ waiters wake, all with one call into trio
+    write_through ┼─▶ queue ─▶ thread: one transaction for all that wait
+    find_result ──┘                                 └─▶ or hear why not
+
+While one transaction waits for its fsync, others gather; the next takes them all. So a lone write
+costs one fsync, and a thousand at once cost a handful.
+
+Rules this module keeps:
+
+1. Writes are done in the order of the calls, those of `submit` and `write_through` alike.
+2. What failed is told to whoever waits for it. Submitted keeps, for which nobody waits, stay in the
+   queue while the disk is full and are tried again; the queue is bounded.
+3. After a fatal error nothing is tried again: all who wait and all who come hear it, and `on_fatal`
+   is called once.
+4. A waiter who is cancelled does not undo his write.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
+from typing import Self, TypeVar, assert_never
+
+import trio
+
+from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepManifest
+
+from .errors import (
+    DiskFullError,
+    QueueFullError,
+    StorageBrokenError,
+    StorageClosedError,
+    StorageError,
+)
+from .interface import Result, Statistics, Store
+
+WAITING_MAX = 100_000
+"""Keeps in the queue: at 20,000 a second, what a disk that stopped for five seconds leaves."""
+BATCH_KEEPS_MAX = 256
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+"""A transaction ends at either limit, so that whoever waits for the next waits milliseconds."""
+LINGER_S = 0.2
+"""How long a lone submitted keep waits for company before it costs an fsync. What it says is on its
+owner's disk already; a crash before ours costs a sync."""
+RETRY_S = 1.0
+"""Between two tries while the disk is full."""
+CLOSE_TIMEOUT_S = 5.0
+
+T = TypeVar("T")
+
+
+class _Waiter:
+    """What one task waits for. Filled by the thread before trio is told."""
+
+    __slots__ = ("error", "event")
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.error: StorageError | None = None
+
+    async def outcome(self) -> None:
+        await self.event.wait()
+        if self.error is not None:
+            # One error may be for many tasks; each begins its own traceback.
+            raise self.error.with_traceback(None)
+
+
+@dataclass(slots=True)
+class _Write:
+    keeps: Sequence[Keep]
+    results: Sequence[Result]
+    size: int
+    waiter: _Waiter | None
+
+
+@dataclass(slots=True)
+class _Read:
+    perform: Callable[[], None]
+    waiter: _Waiter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterStatistics:
+    """How busy the writer is and was."""
+
+    waiting: int
+    """Keeps in the queue now."""
+    transactions: int
+    keeps: int
+    failures: int
+    """Transactions that were undone."""
+    dropped: int
+    """Submitted keeps given up: refused for a bug of ours, or with the disk full at the end."""
+    last_error: StorageError | None
+
+
+class Writer:
+    """Owns a store and the thread that uses it. Make it inside trio; `close` ends both.
+
+    `on_fatal` is called in trio's thread, at most once, with an error after which nothing can be
+    written any more: end the process.
+    """
+
+    def __init__(self, store: Store, *, on_fatal: Callable[[StorageError], None]) -> None:
+        self._store = store
+        self._on_fatal = on_fatal
+        self._trio = trio.lowlevel.current_trio_token()
+        self._ended = trio.Event()
+        self._room = trio.Event()
+        self._changed = threading.Condition()
+        # Everything below is shared with the thread and touched only while holding `_changed`.
+        self._writes: deque[_Write] = deque()
+        self._reads: deque[_Read] = deque()
+        self._waiting = 0
+        self._closing = False
+        self._room_wanted = False
+        self._not_before: float | None = None
+        self._fatal: StorageError | None = None
+        self._last_error: StorageError | None = None
+        self._transactions = self._keeps = self._failures = self._dropped = 0
+        # A daemon, because a disk that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="kith-storage", daemon=True)
+        self._thread.start()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def submit(self, keep: Keep) -> None:
+        """Write it soon, in order; nobody waits for it.
+
+        Raises:
+            QueueFullError: too much waits; it was not taken. Wait for `room`, or leave it out: that
+                owner's branch will not verify after a restart and is then fetched anew.
+            StorageError: a fatal error that happened before.
+            StorageClosedError: after `close`.
+        """
+        self._enqueue(_Write((keep,), (), _size_of(keep), None))
+
+    async def write_through(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
+        """Write after everything that was submitted before; durable on return.
+
+        If it raises, no part of it was written. If it is cancelled, it is written nevertheless.
+
+        Raises:
+            DiskFullError: no room now; later it may work.
+            QueueFullError: too much waits; it was not taken.
+            StorageError: of the kind that fits; see its `fatal`.
+        """
+        waiter = _Waiter()
+        size = sum(map(_size_of, keeps))
+        self._enqueue(_Write(tuple(keeps), tuple(results), size, waiter))
+        await waiter.outcome()
+
+    async def find_result(self, update_id: str) -> Result | None:
+        """What that update was answered with. Sees every `write_through` that has returned.
+
+        Raises:
+            StorageError: of the kind that fits.
+        """
+        return await self._read(lambda: self._store.find_result(update_id))
+
+    async def store_statistics(self) -> Statistics:
+        """`Store.statistics`, on the thread; holds up writes for as long as it takes."""
+        return await self._read(self._store.statistics)
+
+    def statistics(self) -> WriterStatistics:
+        """How busy the writer is and was."""
+        with self._changed:
+            return WriterStatistics(
+                waiting=self._waiting,
+                transactions=self._transactions,
+                keeps=self._keeps,
+                failures=self._failures,
+                dropped=self._dropped,
+                last_error=self._last_error,
+            )
+
+    async def room(self) -> None:
+        """Wait until the queue is at most half full, or nothing will be written any more."""
+        while True:
+            with self._changed:
+                if self._waiting <= WAITING_MAX // 2 or self._fatal is not None:
+                    break
+                self._room_wanted = True
+            if self._room.is_set():
+                self._room = trio.Event()
+            await self._room.wait()
+        await trio.lowlevel.checkpoint()
+
+    async def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
+        """Write what waits, close the store, end the thread; at most `timeout_s`, come what may.
+
+        Returns whether it got so far; if not, the thread is left to end with the process. With a
+        full disk, submitted keeps that cannot be written are given up. May be repeated.
+        """
+        with self._changed:
+            self._closing = True
+            self._not_before = None
+            self._changed.notify()
+        with trio.move_on_after(timeout_s, shield=True):
+            await self._ended.wait()
+        return self._ended.is_set()
+
+    async def _read(self, find: Callable[[], T]) -> T:
+        waiter = _Waiter()
+        found: list[T] = []
+        with self._changed:
+            self._check_usable()
+            self._reads.append(_Read(lambda: found.append(find()), waiter))
+            self._changed.notify()
+        await waiter.outcome()
+        return found[0]
+
+    def _enqueue(self, write: _Write) -> None:
+        with self._changed:
+            self._check_usable()
+            if self._waiting + len(write.keeps) > WAITING_MAX:
+                raise QueueFullError(self._store.name, waiting=self._waiting)
+            lingering = self._not_before is not None
+            if write.waiter is not None:
+                # Also while the disk is full: he wants to hear.
+                self._not_before = None
+            elif not lingering and not self._writes:
+                self._not_before = time.monotonic() + LINGER_S
+            self._writes.append(write)
+            self._waiting += len(write.keeps)
+            if not lingering or self._not_before is None:
+                self._changed.notify()
+
+    def _check_usable(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal.with_traceback(None)
+        if self._closing:
+            raise StorageClosedError(self._store.name)
+
+    # What follows runs on the thread.
+
+    def _run(self) -> None:
+        try:
+            while self._wait_for_work():
+                for read in self._take_reads():
+                    self._perform(read)
+                batch = self._take_writes()
+                if batch:
+                    self._write(batch)
+            self._store.close()
+        except StorageError as error:
+            # Only from `close`: what was written is durable in the WAL without it.
+            with self._changed:
+                self._last_error = error
+        finally:
+            self._tell(self._ended.set)
+
+    def _wait_for_work(self) -> bool:
+        """Block until there is something to do; False when there will be nothing more."""
+        with self._changed:
+            while self._fatal is None and not (self._closing or self._reads):
+                if self._not_before is None and self._writes:
+                    break
+                if self._not_before is None:
+                    self._changed.wait()
+                elif not self._changed.wait(max(0.0, self._not_before - time.monotonic())):
+                    self._not_before = None
+            return self._fatal is None and bool(self._writes or self._reads or not self._closing)
+
+    def _take_reads(self) -> list[_Read]:
+        with self._changed:
+            reads = list(self._reads)
+            self._reads.clear()
+            return reads
+
+    def _take_writes(self) -> list[_Write]:
+        with self._changed:
+            batch: list[_Write] = []
+            keeps = size = 0
+            while self._writes and self._not_before is None:
+                keeps += len(self._writes[0].keeps)
+                size += self._writes[0].size
+                if batch and (keeps > BATCH_KEEPS_MAX or size > BATCH_BYTES_MAX):
+                    break
+                batch.append(self._writes.popleft())
+            return batch
+
+    def _perform(self, read: _Read) -> None:
+        error = self._attempt(read.perform)
+        if error is not None and error.fatal:
+            self._end_with(error, [])
+        read.waiter.error = error
+        self._tell(read.waiter.event.set)
+
+    def _write(self, batch: list[_Write]) -> None:
+        keeps = list(chain.from_iterable(write.keeps for write in batch))
+        results = list(chain.from_iterable(write.results for write in batch))
+        error = self._attempt(lambda: self._store.write(keeps, results))
+        if error is None:
+            with self._changed:
+                self._transactions += 1
+                self._keeps += len(keeps)
+            self._settle(batch, None)
+        elif isinstance(error, DiskFullError):
+            self._put_back(batch, error)
+        elif error.fatal:
+            self._end_with(error, batch)
+        elif len(batch) > 1:
+            # One of them is at fault; the others shall not pay for it.
+            for write in batch:
+                self._write([write])
+        else:
+            self._settle(batch, error)
+
+    def _attempt(self, perform: Callable[[], None]) -> StorageError | None:
+        try:
+            perform()
+        except StorageError as error:
+            found = error
+        except Exception as error:  # a bug must reach those who wait, not kill the thread
+            found = StorageBrokenError(self._store.name, repr(error))
+            found.__cause__ = error
+        else:
+            return None
+        with self._changed:
+            self._failures += 1
+            self._last_error = found
+        return found
+
+    def _put_back(self, batch: list[_Write], error: DiskFullError) -> None:
+        """Tell all waiters that there is no room; what was submitted stays, in its order."""
+        with self._changed:
+            everything = [*batch, *self._writes]
+            submitted = [write for write in everything if write.waiter is None]
+            self._writes.clear()
+            if not self._closing:
+                self._not_before = time.monotonic() + RETRY_S
+                self._writes.extend(submitted)
+        refused = [write for write in everything if write.waiter is not None or self._closing]
+        self._settle(refused, error)
+
+    def _end_with(self, error: StorageError, batch: list[_Write]) -> None:
+        """Give up: tell everybody, and never try again."""
+        with self._changed:
+            first = self._fatal is None
+            self._fatal = self._fatal or error
+            batch = [*batch, *self._writes]
+            reads = list(self._reads)
+            self._writes.clear()
+            self._reads.clear()
+        for read in reads:
+            read.waiter.error = error
+            self._tell(read.waiter.event.set)
+        self._settle(batch, error)
+        if first:
+            self._tell(lambda: self._on_fatal(error))
+
+    def _settle(self, batch: list[_Write], error: StorageError | None) -> None:
+        """These are over: wake whoever waits for them, and for room."""
+        waiters = [write.waiter for write in batch if write.waiter is not None]
+        for waiter in waiters:
+            waiter.error = error
+        with self._changed:
+            self._waiting -= sum(len(write.keeps) for write in batch)
+            if error is not None:
+                self._dropped += sum(len(w.keeps) for w in batch if w.waiter is None)
+            enough = self._waiting <= WAITING_MAX // 2 or self._fatal is not None
+            tell_of_room = self._room_wanted and enough
+            if tell_of_room:
+                self._room_wanted = False
+        if waiters or tell_of_room:
+            self._tell(lambda: self._wake(waiters, room=tell_of_room))
+
+    def _wake(self, waiters: list[_Waiter], *, room: bool) -> None:
+        for waiter in waiters:
+            waiter.event.set()
+        if room:
+            self._room.set()
+
+    def _tell(self, call: Callable[[], object]) -> None:
+        """Have trio's thread do it; if trio has ended, nobody is left to be told."""
+        with suppress(trio.RunFinishedError):
+            self._trio.run_sync_soon(call)
+
+
+def _size_of(keep: Keep) -> int:
+    """About how many bytes it adds to a transaction."""
+    match keep:
+        case KeepCommit(commit, changes):
+            bodies = sum(len(change.body or b"") for change in changes)
+            return len(commit.changes_encoded) + bodies
+        case KeepManifest(manifest):
+            return sum(len(record.body) for record in manifest.records)
+        case KeepChain(key_chain):
+            return sum(len(event.encoded) for event in key_chain.events)
+        case DropRecords():
+            return 0
+        case _:
+            assert_never(keep)

@@ -1,0 +1,113 @@
+"""Values that the storage tests are told with."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from protocol.commits import (
+    Change,
+    Commit,
+    Dot,
+    Draft,
+    Head,
+    Manifest,
+    Record,
+    make_commit,
+)
+from protocol.effects import DropRecords, KeepChain, KeepCommit, KeepManifest
+from protocol.identity import (
+    INCEPTION,
+    ROTATION,
+    KeyChain,
+    NodeId,
+    commitment,
+    make_event,
+)
+from protocol.signing import KeyPair, cluster_id
+from storage import Result, SqliteStore, open_store
+
+CLUSTER = cluster_id("test")
+KEY = KeyPair(b"k" * 32)
+ALICE, BOB, CAROL = NodeId(b"a" * 32), NodeId(b"b" * 32), NodeId(b"c" * 32)
+
+
+def open_alice(path: Path) -> SqliteStore:
+    return open_store(path, cluster=CLUSTER, node=ALICE)
+
+
+def commit(
+    owner: NodeId, version: int, changes: Iterable[Change] = (), *, parent: Commit | None = None
+) -> Commit:
+    draft = Draft(
+        owner=owner,
+        dot=Dot(0, version),
+        parents=(parent.head.hash,) if parent else (),
+        issued_at=version,
+        state_root=hashlib.blake2b(b"root", digest_size=32).digest(),
+    )
+    return make_commit(draft, list(changes), key=KEY, cluster=CLUSTER)
+
+
+def keep(owner: NodeId, version: int, **bodies: bytes | None) -> KeepCommit:
+    """A commit of `owner` that sets, or with None removes, services of these names."""
+    changes = tuple(Change(1, name, body) for name, body in bodies.items())
+    return KeepCommit(commit(owner, version, changes), changes)
+
+
+def manifest(owner: NodeId, version: int, **bodies: bytes) -> KeepManifest:
+    records = tuple(Record(1, name, bodies[name]) for name in sorted(bodies))
+    return KeepManifest(Manifest(commit(owner, version).head, records))
+
+
+def reaped(owner: NodeId, version: int) -> DropRecords:
+    return DropRecords(head_of(owner, version))
+
+
+def head_of(owner: NodeId, version: int) -> Head:
+    return commit(owner, version).head
+
+
+def chain(owner: NodeId, *, rotations: int = 0) -> KeepChain:
+    pairs = [KeyPair(bytes([n]) * 32) for n in range(1, rotations + 3)]
+    events = [
+        make_event(
+            INCEPTION,
+            previous=None,
+            key=pairs[0],
+            next_commitment=commitment(pairs[1].public_key),
+            cluster=CLUSTER,
+        )
+    ]
+    for n in range(1, rotations + 1):
+        following = commitment(pairs[n + 1].public_key)
+        events.append(
+            make_event(
+                ROTATION,
+                previous=events[-1],
+                key=pairs[n],
+                next_commitment=following,
+                cluster=CLUSTER,
+            )
+        )
+    return KeepChain(KeyChain(owner, tuple(events)))
+
+
+def result(update_id: str, *, version: int = 1, at_us: int = 1_000_000) -> Result:
+    return Result(
+        update_id=update_id,
+        owner=ALICE,
+        name="web",
+        id="web-1",
+        version=version,
+        body_hash=b"h" * 32,
+        created_at_us=at_us,
+    )
+
+
+def footprint(folder: Path) -> dict[str, str]:
+    """Every file in the folder by name, with the hash of its bytes; the lock holds no data."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.suffix != ".lock"
+    }
