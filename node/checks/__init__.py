@@ -1,0 +1,1 @@
+"""Health checks: HTTP, TCP and TTL probes of the instances registered here."""

@@ -1,0 +1,45 @@
+"""A small HTTP/1.1 server on trio: parser loop, limits, router, the one error shape."""
+
+from .dispatch import Answered, Guard, Hooks, Observe
+from .errors import (
+    STATUS_OF,
+    ApiError,
+    Code,
+    internal_error,
+    invalid_field,
+    malformed,
+    not_found,
+    too_large,
+)
+from .limits import HttpLimits
+from .messages import Query, Request, Response, error_response, json_response, text_response
+from .router import AnyRoute, Match, Route, Router, SyncRoute
+from .server import HttpServer
+
+__all__ = (
+    "STATUS_OF",
+    "Answered",
+    "AnyRoute",
+    "ApiError",
+    "Code",
+    "Guard",
+    "Hooks",
+    "HttpLimits",
+    "HttpServer",
+    "Match",
+    "Observe",
+    "Query",
+    "Request",
+    "Response",
+    "Route",
+    "Router",
+    "SyncRoute",
+    "error_response",
+    "internal_error",
+    "invalid_field",
+    "json_response",
+    "malformed",
+    "not_found",
+    "text_response",
+    "too_large",
+)

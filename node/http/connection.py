@@ -1,0 +1,228 @@
+"""One connection: read, answer in order, and give up in time.
+
+Requests of one connection are served one after the other. Those that a client pipelines wait in the
+reader's buffer and in the kernel's, so nothing here grows with them, and answers leave in order.
+
+Rules this module keeps:
+
+1. Each phase (waiting for a request, headers, body, writing) has one deadline, however many reads
+   it takes. A deadline may only cut off waiting, never a handler.
+2. Requests whose handlers need no waiting are served in a burst and their answers written at once.
+3. After the last answer we stop sending, then read and discard for a moment, so that the client
+   gets that answer and not a reset.
+"""
+
+from typing import Literal, TypeAlias
+
+import trio
+
+from .dispatch import Answer, Dispatcher, Pending, Resolved
+from .encode import CONTINUE, Encoder
+from .errors import ApiError, internal_error
+from .head import Head
+from .limits import HttpLimits
+from .messages import error_response
+from .reader import RequestReader
+from .wire import Wire
+
+_Next: TypeAlias = Pending | Literal["read", "yield", "close"]
+
+
+class Service:
+    """What all connections of one server share."""
+
+    def __init__(self, dispatcher: Dispatcher, encoder: Encoder, limits: HttpLimits) -> None:
+        self.dispatcher = dispatcher
+        self.encoder = encoder
+        self.limits = limits
+        self.draining = False
+        """Each connection closes after the request it is serving."""
+
+    def refusal(self, error: ApiError) -> bytes:
+        """An answer that belongs to no request that could be read; the connection must close."""
+        request_id = self.dispatcher.new_request_id()
+        return self.encoder.encode(
+            error_response(error, request_id), request_id, connection="close", with_body=True
+        )
+
+
+class Connection:
+    """Serves one client until one side closes. Cancel `scope` to cut it off."""
+
+    def __init__(self, wire: Wire, client: str, service: Service) -> None:
+        self.scope = trio.CancelScope()
+        self._wire = wire
+        self._client = client
+        self._service = service
+        self._reader = RequestReader(service.limits)
+        self._output: list[bytes] = []
+        self._output_bytes = 0
+        self._reading = False
+        self._closing = False
+        self._served = 0
+        self._waiting_for: tuple[str, int] = ("head", 0)
+        self._deadline = 0.0
+        self._timer = trio.CancelScope()
+        self._last: tuple[Head, Resolved] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may be cut off without a request being lost on our side."""
+        return self._reading and self._reader.phase == "idle"
+
+    async def run(self) -> None:
+        """Serve until one side closes; the wire is closed then."""
+        try:
+            with self.scope:
+                await self._serve()
+        except BrokenPipeError:
+            return
+        finally:
+            self._wire.close()
+
+    async def _serve(self) -> None:
+        self._set_deadline(trio.current_time() + self._service.limits.header_s)
+        following: _Next = "read"
+        while following != "close":
+            await self._flush()
+            if isinstance(following, Pending):
+                answer = await self._service.dispatcher.finish(following)
+                self._write(following.head, answer)
+                following = self._advance()
+            elif following == "yield":
+                await trio.lowlevel.checkpoint()
+                following = self._advance()
+            else:
+                following = await self._pump()
+        await self._flush()
+        if self._closing:
+            await linger(self._wire, self._service.limits.linger_s)
+
+    async def _pump(self) -> _Next:
+        """Read and serve while nothing but reading has to be waited for."""
+        self._reading = True
+        try:
+            with trio.CancelScope(deadline=self._deadline) as self._timer:
+                while True:
+                    data = await self._wire.receive()
+                    if not data:
+                        return "close"
+                    self._reader.feed(data)
+                    following = self._advance()
+                    if following != "read" or not self._send_now():
+                        return following
+        finally:
+            self._reading = False
+        # The scope is armed lazily (see `_set_deadline`), so it may have fired for an old deadline.
+        return "read" if trio.current_time() < self._deadline else self._time_out()
+
+    def _advance(self) -> _Next:
+        """Serve the requests that are complete, up to one that has to be awaited."""
+        limits, reader = self._service.limits, self._reader
+        for _ in range(limits.burst_max):
+            if self._closing:
+                return "close"
+            if self._output_bytes > limits.output_bytes_max:
+                return "yield"
+            try:
+                incoming = reader.take()
+            except ApiError as error:
+                return self._refuse(error)
+            if incoming is None:
+                return self._await_more()
+            self._served += 1
+            head, body = incoming
+            answer = self._service.dispatcher.begin(head, body, self._resolve(head), self._client)
+            if isinstance(answer, Pending):
+                return answer
+            self._write(head, answer)
+        return "close" if self._closing else "yield"
+
+    def _resolve(self, head: Head) -> Resolved:
+        # The reader gives the very same head for equal bytes; its route is the same, too.
+        if self._last is None or self._last[0] is not head:
+            self._last = (head, self._service.dispatcher.resolve(head))
+        return self._last[1]
+
+    def _await_more(self) -> _Next:
+        reader, limits = self._reader, self._service.limits
+        if reader.continue_due:
+            reader.continue_due = False
+            self._append(CONTINUE)
+        waiting_for = (reader.phase, self._served)
+        if waiting_for != self._waiting_for:
+            self._waiting_for = waiting_for
+            seconds = {"idle": limits.idle_s, "head": limits.header_s, "body": limits.body_s}
+            self._set_deadline(trio.current_time() + seconds[reader.phase])
+        return "read"
+
+    def _set_deadline(self, at: float) -> None:
+        # Moving a scope's deadline costs more than a lookup. It is moved only when it must come
+        # earlier; when it fires too early, `_pump` starts a new one.
+        self._deadline = at
+        if at < self._timer.deadline:
+            self._timer.deadline = at
+
+    def _time_out(self) -> _Next:
+        phase = self._reader.phase
+        if phase == "idle":
+            return "close"
+        limits = self._service.limits
+        seconds = limits.header_s if phase == "head" else limits.body_s
+        what = "headers" if phase == "head" else "body"
+        message = f"the {what} did not arrive within {seconds:g} s"
+        return self._refuse(ApiError(408, "timeout", message, what))
+
+    def _refuse(self, error: ApiError) -> _Next:
+        self._append(self._service.refusal(error))
+        self._closing = True
+        return "close"
+
+    def _write(self, head: Head, answer: Answer) -> None:
+        keep = head.keep_alive and not self._service.draining
+        connection = None
+        if not keep:
+            connection, self._closing = "close", True
+        elif head.minor_version == 0:
+            connection = "keep-alive"
+        response, request_id = answer
+        with_body = head.method != "HEAD"
+        encode = self._service.encoder.encode
+        try:
+            data = encode(response, request_id, connection=connection, with_body=with_body)
+        except ValueError as error:
+            self._service.dispatcher.report_failure(request_id, error)
+            response = error_response(internal_error(), request_id)
+            data = encode(response, request_id, connection=connection, with_body=with_body)
+        self._append(data)
+
+    def _append(self, data: bytes) -> None:
+        self._output.append(data)
+        self._output_bytes += len(data)
+
+    def _send_now(self) -> bool:
+        """Send what the kernel takes; True when nothing is left."""
+        if not self._output:
+            return True
+        data = self._output[0] if len(self._output) == 1 else b"".join(self._output)
+        rest = data[self._wire.send_now(data) :]
+        self._output = [rest] if rest else []
+        self._output_bytes = len(rest)
+        return not rest
+
+    async def _flush(self) -> None:
+        if self._send_now():
+            return
+        data, self._output, self._output_bytes = self._output[0], [], 0
+        with trio.move_on_after(self._service.limits.write_s) as scope:
+            await self._wire.send(data)
+        if scope.cancelled_caught:
+            raise BrokenPipeError
+
+
+async def linger(wire: Wire, seconds: float) -> None:
+    """Stop sending, then discard what comes until the other end closes, or time is up."""
+    with trio.move_on_after(seconds):
+        await wire.end_sending()
+        while await wire.receive():
+            continue

@@ -1,0 +1,197 @@
+"""The HTTP/1.1 server: who may connect, and how serving ends.
+
+    listeners ──▶ HttpServer ──▶ Connection ──▶ RequestReader   bytes to requests
+                  admits, drains      │     ──▶ Dispatcher      requests to responses
+                                      └──────▶ Encoder          responses to bytes
+
+Rules this module keeps:
+
+1. Nothing that one client sends ends the server or another connection.
+2. `serve` returns when `drain` has ended every connection; cancelling it cuts them off.
+"""
+
+import errno
+import secrets
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import trio
+
+from .connection import Connection, Service, linger
+from .dispatch import Dispatcher, Hooks
+from .encode import Encoder
+from .errors import ApiError
+from .limits import HttpLimits
+from .router import Router
+from .wire import SocketWire, StreamWire, Wire
+
+RETRY_AFTER_S = 1
+ACCEPT_PAUSE_S = 0.1
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+SocketListener: TypeAlias = trio.abc.Listener[trio.SocketStream]
+
+
+class HttpServer:
+    """Serves a router on any number of listeners. Serve and drain it once.
+
+    Args:
+        router: The table of routes.
+        node: What X-Kith-Node says.
+        limits: See `HttpLimits`.
+        hooks: See `Hooks`.
+
+    Raises:
+        ValueError: `node` cannot stand in a header.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        node: str,
+        limits: HttpLimits | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self._limits = limits or HttpLimits()
+        self._dispatcher = Dispatcher(
+            router, request_id_prefix=secrets.token_hex(4), hooks=hooks or Hooks()
+        )
+        self._service = Service(self._dispatcher, Encoder(node), self._limits)
+        self._accepting = trio.CancelScope()
+        self._connections: dict[Connection, None] = {}
+        self._per_client: dict[str, int] = {}
+        self._refusing = 0
+        self._ended = trio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many are open and admitted."""
+        return len(self._connections)
+
+    async def serve(
+        self,
+        listeners: Sequence[SocketListener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept and serve until `drain`, at whose beginning the listeners are closed.
+
+        The nursery of the connections is here, since they must outlive accepting and end before
+        `serve` does.
+
+        Raises:
+            OSError: a listener broke, in an exception group; all connections have been cut off.
+        """
+        async with trio.open_nursery() as nursery:
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, nursery)
+                    task_status.started()
+
+    async def serve_stream(self, stream: trio.abc.Stream, client: str) -> None:
+        """Serve one connection over any stream, under the same limits. Closes the stream."""
+        try:
+            await self._admit(StreamWire(stream), client)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def drain(self, seconds: float) -> None:
+        """Stop accepting, close what is idle, let requests in flight end, then cut off the rest.
+
+        Args:
+            seconds: How long requests in flight may take.
+        """
+        self._service.draining = True
+        self._accepting.cancel()
+        for connection in list(self._connections):
+            if connection.idle:
+                connection.scope.cancel()
+        self._note_end()
+        with trio.move_on_after(seconds):
+            await self._ended.wait()
+        for connection in list(self._connections):
+            connection.scope.cancel()
+
+    async def _accept(self, listener: SocketListener, nursery: trio.Nursery) -> None:
+        reported = False
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _OUT_OF_RESOURCES:
+                        raise
+                    # Closing connections frees what is lacking; until then the backlog holds them.
+                    if not reported:
+                        self._dispatcher.report_failure("-", error)
+                    reported = True
+                    await trio.sleep(ACCEPT_PAUSE_S)
+                else:
+                    reported = False
+                    nursery.start_soon(self._serve_socket, stream)
+
+    async def _serve_socket(self, stream: trio.SocketStream) -> None:
+        try:
+            host = str(stream.socket.getpeername()[0])
+        except OSError:
+            stream.socket.close()  # it went before we looked
+            return
+        # A client has one address, whether or not the listener speaks both IP versions.
+        await self._admit(SocketWire(stream), host.removeprefix("::ffff:"))
+
+    async def _admit(self, wire: Wire, client: str) -> None:
+        ours, theirs = len(self._connections), self._per_client.get(client, 0)
+        if self._service.draining:
+            wire.close()
+        elif ours >= self._limits.connections_max:
+            await self._refuse(wire, f"{ours} connections are open, which is the limit")
+        elif theirs >= self._limits.connections_per_client_max:
+            await self._refuse(wire, f"{theirs} connections are open from {client}, the limit")
+        else:
+            await self._run(wire, client)
+
+    async def _run(self, wire: Wire, client: str) -> None:
+        connection = Connection(wire, client, self._service)
+        self._connections[connection] = None
+        self._per_client[client] = self._per_client.get(client, 0) + 1
+        try:
+            await connection.run()
+        except Exception as error:  # rule 1
+            self._dispatcher.report_failure("-", error)
+        finally:
+            del self._connections[connection]
+            self._per_client[client] -= 1
+            if not self._per_client[client]:
+                del self._per_client[client]
+            self._note_end()
+
+    async def _refuse(self, wire: Wire, reason: str) -> None:
+        try:
+            if self._refusing < self._limits.refusals_max:
+                self._refusing += 1
+                try:
+                    await self._say_overloaded(wire, reason)
+                finally:
+                    self._refusing -= 1
+        finally:
+            wire.close()
+
+    async def _say_overloaded(self, wire: Wire, reason: str) -> None:
+        error = ApiError(
+            503,
+            "overloaded",
+            f"{reason}; close some, or come back later",
+            headers=(("Retry-After", str(RETRY_AFTER_S)),),
+        )
+        with trio.move_on_after(self._limits.linger_s):
+            try:
+                await wire.send(self._service.refusal(error))
+            except BrokenPipeError:
+                return
+            await linger(wire, self._limits.linger_s)
+
+    def _note_end(self) -> None:
+        if self._service.draining and not self._connections:
+            self._ended.set()

@@ -1,0 +1,62 @@
+"""How answers are gathered and written, seen at the wire."""
+
+import pytest
+import trio
+
+from node.http import Hooks, HttpLimits, Response, Router, SyncRoute
+from node.http.connection import Connection, Service
+from node.http.dispatch import Dispatcher
+from node.http.encode import Encoder
+
+from .speaking import request
+
+BODY = b"x" * 1_000
+
+
+class RecordingWire:
+    """Brings one read, then the end; keeps each write."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.writes: list[bytes] = []
+
+    async def receive(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        data, self.data = self.data, b""
+        return data
+
+    def send_now(self, data: bytes) -> int:
+        return 0
+
+    async def send(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self.writes.append(data)
+
+    async def end_sending(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+async def answers_per_write(count: int, limits: HttpLimits) -> list[int]:
+    router = Router([SyncRoute("GET", "/x", lambda _request: Response(200, BODY))])
+    dispatcher = Dispatcher(router, request_id_prefix="r", hooks=Hooks())
+    wire = RecordingWire(request("GET", "/x") * count)
+    await Connection(wire, "test", Service(dispatcher, Encoder("alpha"), limits)).run()
+    return [data.count(BODY) for data in wire.writes]
+
+
+@pytest.mark.trio
+async def test_a_burst_is_answered_in_one_write() -> None:
+    assert await answers_per_write(10, HttpLimits()) == [10]
+
+
+@pytest.mark.trio
+async def test_a_burst_is_bounded_so_that_others_get_their_turn() -> None:
+    assert await answers_per_write(7, HttpLimits(burst_max=3)) == [3, 3, 1]
+
+
+@pytest.mark.trio
+async def test_answers_are_written_before_they_pile_up() -> None:
+    assert await answers_per_write(6, HttpLimits(output_bytes_max=2_000)) == [2, 2, 2]
