@@ -1,0 +1,1 @@
+"""The trio program: transports, the driver, the HTTP API, health checks and the `kith` command."""

@@ -1,0 +1,132 @@
+"""The HTTP API, put together: the parts behind the routes, the table of routes, the hooks.
+
+request ──▶ guard (credential, shutting down) ──▶ route ──▶ registrar, guests, lookups
+└──▶ answer ──▶ counted, logged
+"""
+
+import structlog
+import trio
+
+from node import logs
+from node.auth import Authenticator
+from node.checks.checker import InstanceKey
+from node.context import NodeContext
+from node.guests import Guests
+from node.http import Answered, AnyRoute, ApiError, Hooks, Request, Router
+from node.registrar import CheckNews, Instances, UpdateIds
+from node.transport.datagrams import DatagramTransport
+from node.transport.pool import StreamPool
+from node.transport.streams import StreamServer
+from protocol.records import Health
+
+from . import openapi
+from .lookup import Lookups
+from .metrics import Metrics, Sources
+from .nodes import NodeRoutes
+from .operations import OperationRoutes
+from .registration import RegistrationRoutes
+from .services import ServiceRoutes
+from .table import Endpoint
+
+log = structlog.get_logger(__name__)
+
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Edge:
+    """The native HTTP API of one node. Give `router` and `hooks` to the HTTP server; start `run`.
+
+    Args:
+        context: The running node.
+        pool: For its counters.
+        streams: For its counters.
+        transport: For its counters.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        *,
+        pool: StreamPool,
+        streams: StreamServer,
+        transport: DatagramTransport,
+    ) -> None:
+        self._context = context
+        self._updates = UpdateIds(context.writer, context.me)
+        self._instances = Instances(context, self._updates)
+        self._news = CheckNews(context.driver, self._instances.forget)
+        self._guests = Guests(context, self._updates)
+        self._auth = Authenticator(context.secret)
+        lookups = Lookups(context)
+        sources = Sources(
+            pool=pool, streams=streams, transport=transport, auth=self._auth, lookups=lookups,
+            news=self._news, guests=self._guests,
+        )  # fmt: skip
+        self._metrics = Metrics(context, sources)
+        tables = (
+            ServiceRoutes(context, self._instances, lookups),
+            NodeRoutes(context, self._guests),
+            RegistrationRoutes(context, self._guests),
+            OperationRoutes(context, self._metrics),
+        )
+        gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())
+        self.endpoints: tuple[Endpoint, ...] = (*gathered, openapi.endpoint(gathered))
+        """Every route, with its documentation."""
+        self.router = Router(endpoint.route for endpoint in self.endpoints)
+        self.hooks = Hooks(
+            guard=self._guard,
+            observe=self._metrics.observe,
+            answered=_log_answer if context.config.log_level == "debug" else None,
+            failed=_log_failure,
+        )
+
+    def telemetry(self) -> str:
+        """All metrics in the text format of Prometheus."""
+        return self._metrics.render()
+
+    def on_result(self, key: InstanceKey, check_id: str, status: Health, output: str) -> None:
+        """The callback of `HealthChecker` for results that are news."""
+        self._news.on_result(key, check_id, status, output)
+
+    def on_expired(self, key: InstanceKey, check_id: str) -> None:
+        """The callback of `HealthChecker` for checks that stayed critical."""
+        self._news.on_expired(key, check_id)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Check what is registered here, and keep results and guests, until cancelled.
+
+        Start it when the node is ready, so that it knows what is registered with it.
+        """
+        self._instances.resume()
+        self._guests.resume()
+        # A nursery outside `server`: it bounds what belongs to the edge alone.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._updates.run)
+            nursery.start_soon(self._news.run)
+            nursery.start_soon(self._guests.run)
+            nursery.start_soon(self._metrics.run)
+            task_status.started()
+
+    def _guard(self, request: Request, route: AnyRoute) -> ApiError | None:
+        if not route.open:
+            refusal = self._auth.judge(request)
+            if refusal is not None:
+                return refusal
+        if self._context.lifecycle.ending and route.method not in _READING:
+            stage = self._context.lifecycle.stage.value
+            return ApiError(
+                503, "shutting_down", f"this node is {stage} and takes no more changes; ask another"
+            )
+        return None
+
+
+def _log_answer(answered: Answered) -> None:
+    log.debug(
+        "answered", method=answered.method, path=answered.path, status=answered.status,
+        ms=round(answered.seconds * 1_000, 3), client=answered.client,
+        request_id=answered.request_id,
+    )  # fmt: skip
+
+
+def _log_failure(request_id: str, error: Exception) -> None:
+    log.error("request_failed", request_id=request_id, error=logs.describe(error))

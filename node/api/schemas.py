@@ -1,0 +1,182 @@
+"""The shapes of bodies and answers, as JSON Schema (2020-12), for `/openapi.json`.
+
+Names, limits and choices come from the code that applies them; a test holds the fields of each
+request body and those that are read to each other.
+"""
+
+from collections.abc import Mapping
+
+from protocol import limits, rules
+from protocol.records import CheckType
+
+from .reading import NODE_TYPES
+from .registration import ACTIONS
+
+Schema = Mapping[str, object]
+
+_ALPHABET = f"^[a-z0-9._-]{{1,{limits.NAME_MAX}}}$"
+NAME: Schema = {"type": "string", "pattern": _ALPHABET}
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+NUMBER: Schema = {"type": "number"}
+WHOLE: Schema = {"type": "integer"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+DURATION: Schema = {"type": "string", "examples": ["5s", "250ms", "1m30s"]}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65_535}
+NAMES: Schema = {"type": "array", "items": NAME, "maxItems": limits.TAGS_MAX}
+PAIRS: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": "string", "maxLength": limits.METADATA_VALUE_MAX},
+    "maxProperties": limits.METADATA_MAX,
+}
+NODE_ID: Schema = {"type": "string", "pattern": "^[a-z2-7]{52}$"}
+NODE_TYPE: Schema = {"enum": list(NODE_TYPES)}
+UPDATE_ID: Schema = {"type": "string", "maxLength": limits.NAME_MAX}
+VERSION: Schema = {"type": "integer", "description": "Of the owner's commit; it orders."}
+WEIGHT: Schema = {"type": "integer", "minimum": 0, "maximum": rules.WEIGHT_MAX}
+SETTABLE: Schema = {"enum": ["passing", "warning", "critical"]}
+HEALTH: Schema = {"enum": ["passing", "warning", "critical", "maintenance"]}
+_COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": rules.THRESHOLD_MAX}
+
+
+def _object(required: tuple[str, ...] = (), /, **fields: Schema) -> Schema:
+    shape: dict[str, object] = {"type": "object", "properties": fields}
+    if required:
+        shape["required"] = list(required)
+    return shape
+
+
+def _closed(required: tuple[str, ...] = (), /, **fields: Schema) -> Schema:
+    """An object that may have no other field."""
+    return {**_object(required, **fields), "additionalProperties": False}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_DEFINITION: Mapping[str, Schema] = {
+    "address": TEXT,
+    "port": PORT,
+    "tags": NAMES,
+    "metadata": PAIRS,
+    "version": TEXT,
+    "weight": WEIGHT,
+    "zone": TEXT,
+    "checks": {"type": "array", "items": _reference("Check"), "maxItems": limits.CHECKS_MAX},
+    "update_id": UPDATE_ID,
+}
+_NODE_FACTS: Mapping[str, Schema] = {
+    "node_type": NODE_TYPE,
+    "is_load_balancer": FLAG,
+    "capabilities": NAMES,
+    "metadata": PAIRS,
+    "zone": TEXT,
+    "region": TEXT,
+}
+_PEER: Mapping[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "address": TEXT,
+    "api_address": TEXT,
+    "metrics_port": WHOLE,
+    **_NODE_FACTS,
+    "version": TEXT,
+    "status": TEXT,
+    "certified": FLAG,
+    "incarnation": WHOLE,
+    "rtt_ms": NUMBER,
+    "last_updated": TIME,
+    "host": NODE_ID,
+}
+_INSTANCE: Mapping[str, Schema] = {
+    "id": NAME,
+    **{name: shape for name, shape in _DEFINITION.items() if name not in ("checks", "update_id")},
+    "health": HEALTH,
+    "checks": _list(_object(id=NAME, type=TEXT, status=SETTABLE, output=TEXT, last_checked=TIME)),
+    "owner": NODE_ID,
+    "node": TEXT,
+    "node_status": TEXT,
+    "signed_by": NODE_ID,
+    "disputed": FLAG,
+    "maintenance": TEXT,
+    "last_updated": TIME,
+}
+_WRITTEN: Mapping[str, Schema] = {"name": NAME, "id": NAME, "owner": NODE_ID, "version": VERSION}
+
+SCHEMAS: Mapping[str, Schema] = {
+    "Registration": _closed(("name", "port"), name=NAME, id=NAME, **_DEFINITION),
+    "InstancePatch": _closed(**_DEFINITION),
+    "Check": _closed(
+        ("type",), id=NAME, type={"enum": [kind.value for kind in CheckType]},
+        url=TEXT, address=TEXT, ttl=DURATION, interval=DURATION, timeout=DURATION,
+        failures_before_critical=_COUNT, passes_before_passing=_COUNT, deregister_after=DURATION,
+        initial=SETTABLE,
+    ),
+    "Heartbeat": _closed(check=NAME, status=SETTABLE, output=TEXT),
+    "Maintenance": _closed(("enable",), enable=FLAG, reason=TEXT),
+    "NodePatch": _closed(**_NODE_FACTS),
+    "Join": _closed(("address",), address=TEXT),
+    "GuestWord": _closed(
+        ("action", "id", "address", "metrics_port", "node_type", "is_load_balancer",
+         "capabilities", "last_updated"),
+        action={"enum": list(ACTIONS)}, update_id=UPDATE_ID, id=NAME, address=TEXT,
+        metrics_port=WHOLE, node_type=NODE_TYPE, is_load_balancer=FLAG, capabilities=NAMES,
+        last_updated=TIME, ttl=DURATION, cluster=TEXT, public_key=TEXT, signature=TEXT,
+    ),
+    "Registered": _object(**_WRITTEN, update_id=UPDATE_ID),
+    "Removed": _object(**_WRITTEN),
+    "Maintained": _object(**_WRITTEN, maintenance=FLAG),
+    "Beaten": _object(name=NAME, id=NAME, status=SETTABLE),
+    "Services": _object(
+        services={
+            "type": "object",
+            "additionalProperties": _object(instances=WHOLE, passing=WHOLE, tags=NAMES),
+        }
+    ),
+    "Lookup": _object(service=TEXT, index=TEXT, instances=_list(_reference("Instance"))),
+    "Instance": _object(service=TEXT, **_INSTANCE),
+    "Node": _object(
+        **_PEER, cluster=TEXT, stage=TEXT, ready=FLAG, started_at=TIME, root=TEXT, head=VERSION,
+        members={"type": "object", "additionalProperties": WHOLE}, guests=WHOLE, partition=TEXT,
+    ),
+    "Peer": _object(**_PEER, hosts=WHOLE, has_key=FLAG),
+    "Peers": _object(peers=_list(_reference("Peer"))),
+    "Joined": _object(address=TEXT, joined=FLAG, members=WHOLE),
+    "Forgotten": _object(id=TEXT, status=TEXT, version=VERSION),
+    "Handshake": _object(
+        status={"enum": ["registered", "updated", "unchanged"]}, update_id=UPDATE_ID, root=TEXT,
+        peers=_list(
+            _object(id=TEXT, address=TEXT, metrics_port=WHOLE, node_type=NODE_TYPE,
+                    is_load_balancer=FLAG, last_updated=TIME)
+        ),
+    ),
+    "Alive": _object(status=TEXT, stage=TEXT, uptime_s=NUMBER),
+    "Readiness": _object(
+        status={"enum": ["ready", "not_ready"]},
+        components={
+            "type": "object",
+            "additionalProperties": _object(
+                status={"enum": ["ok", "degraded", "down"]}, detail=TEXT
+            ),
+        },
+    ),
+    "Clock": _object(
+        clock={"type": "object", "additionalProperties": _object(epoch=WHOLE, version=VERSION)},
+        now=TIME,
+    ),
+    "Root": _object(root=TEXT, owners=WHOLE),
+    "Leaving": _object(status=TEXT, id=NODE_ID),
+    "Error": _object(
+        error=_object(
+            ("code", "message", "field", "definite", "request_id"), code=TEXT, message=TEXT,
+            field={"type": ["string", "null"]}, definite=FLAG, request_id=TEXT,
+            owner=TEXT, owner_address=TEXT, host=TEXT,
+        )
+    ),
+}  # fmt: skip
+"""By name."""

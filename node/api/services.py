@@ -1,0 +1,248 @@
+"""`/v1/services`: register, look up, change and remove instances."""
+
+from collections.abc import Mapping
+
+from node.context import NodeContext
+from node.http import (
+    ApiError,
+    Request,
+    Response,
+    Route,
+    SyncRoute,
+    invalid_field,
+    json_response,
+    not_found,
+)
+from node.registrar import Instances, Registered
+from protocol.errors import MalformedError
+from protocol.identity import NodeId, id_text, parse_id
+from protocol.records import Health, ServiceRecord
+from protocol.registry import Instance
+
+from .fields import Fields
+from .lookup import Lookups
+from .reading import Defaults, patched, request_of, service_of
+from .shapes import instance_shape, is_shown
+from .table import Endpoint, Parameter
+
+HANDLER_S = 30.0
+"""A change that is not durable by then is answered 408; it may still take effect."""
+_OUTPUT_MAX = 4_096
+_OWNER = Parameter("owner", "The owner's id, or `self`; needed where two owners use one id.")
+_STATUSES = tuple(status.value for status in Health if status is not Health.MAINTENANCE)
+
+
+class ServiceRoutes:
+    """The handlers of `/v1/services`."""
+
+    def __init__(self, context: NodeContext, instances: Instances, lookups: Lookups) -> None:
+        self._context = context
+        self._peer = context.peer
+        self._instances = instances
+        self._lookups = lookups
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The routes."""
+        return (*self._of_all(), *self._of_one())
+
+    def _of_all(self) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint(
+                route=Route("POST", "/v1/services", self.register, handler_s=HANDLER_S),
+                summary="Register an instance with this node.",
+                query=(Parameter("confirm", "Not supported by this version."),),
+                body="Registration",
+                answers={200: "Unchanged, or changed: then with a new version.", 201: "New."},
+                answer="Registered",
+            ),
+            Endpoint(
+                route=SyncRoute("GET", "/v1/services", self._lookups.overview),
+                summary="All services, with how many instances they have.",
+                query=(Parameter("node", "`self`: only what is registered with this node."),),
+                answer="Services",
+            ),
+            Endpoint(
+                route=SyncRoute("GET", "/v1/services/{name}", self._lookups.find),
+                summary="The instances of a service; an unknown service has none.",
+                query=(
+                    Parameter("health", "Only of this health: passing, warning, critical …"),
+                    Parameter("tag", "Only with this tag; may be repeated: with all of them."),
+                    Parameter("meta.KEY", "Only with this metadata."),
+                    Parameter("version", "Only of this version."),
+                    Parameter("zone", "Only in this zone."),
+                    Parameter("near", "`self`: the nearest first, by round-trip time."),
+                    Parameter("limit", "At most so many, 1 to 10000."),
+                ),
+                answers={200: "The instances.", 304: "Nothing changed since that ETag."},
+                answer="Lookup",
+            ),
+        )
+
+    def _of_one(self) -> tuple[Endpoint, ...]:
+        one = "/v1/services/{name}/{id}"
+        return (
+            Endpoint(
+                route=SyncRoute("GET", one, self.show),
+                summary="One instance.",
+                query=(_OWNER,),
+                answer="Instance",
+            ),
+            Endpoint(
+                route=Route("PATCH", one, self.change, handler_s=HANDLER_S),
+                summary="Change an instance of this node; what is not given stays.",
+                query=(_OWNER,),
+                body="InstancePatch",
+                answer="Registered",
+            ),
+            Endpoint(
+                route=Route("DELETE", one, self.deregister, handler_s=HANDLER_S),
+                summary="Remove an instance of this node.",
+                query=(_OWNER,),
+                answer="Removed",
+            ),
+            Endpoint(
+                route=SyncRoute("PUT", f"{one}/heartbeat", self.heartbeat),
+                summary="Say that an instance with a ttl check lives, and how it is.",
+                query=(_OWNER,),
+                body="Heartbeat",
+                answer="Beaten",
+            ),
+            Endpoint(
+                route=Route("PUT", f"{one}/maintenance", self.maintain, handler_s=HANDLER_S),
+                summary="Take an instance out for maintenance, or back in.",
+                query=(_OWNER,),
+                body="Maintenance",
+                answer="Maintained",
+            ),
+        )
+
+    async def register(self, request: Request) -> Response:
+        """`POST /v1/services`."""
+        request.query.check_known("confirm")
+        if request.query.get("confirm") is not None:
+            raise invalid_field("confirm", "confirm is not supported by this version; leave it out")
+        document = request.json_object()
+        wanted = service_of(document, self._defaults())
+        done = await self._instances.register(wanted, request_of(document, "register"))
+        return json_response(201 if done.created else 200, self._registered(done))
+
+    def show(self, request: Request) -> Response:
+        """`GET /v1/services/{name}/{id}`."""
+        request.query.check_known("owner")
+        found = self._the_one(request)
+        partition = self._peer.membership.partition().value
+        shape = {"service": found.service.name, **instance_shape(self._peer, found)}
+        return json_response(200, shape, (("X-Kith-Partition", partition),))
+
+    async def change(self, request: Request) -> Response:
+        """`PATCH /v1/services/{name}/{id}`."""
+        name, instance = self._own(request)
+        document = request.json_object()
+        defaults = self._defaults()
+
+        def merge(before: ServiceRecord) -> ServiceRecord:
+            return patched(before, document, defaults)
+
+        asked = request_of(document, f"change {name}/{instance}")
+        done = await self._instances.update(name, instance, merge, asked)
+        return json_response(200, self._registered(done))
+
+    async def deregister(self, request: Request) -> Response:
+        """`DELETE /v1/services/{name}/{id}`."""
+        name, instance = self._own(request)
+        version = await self._instances.deregister(name, instance)
+        return json_response(200, self._versioned(name, instance, version))
+
+    def heartbeat(self, request: Request) -> Response:
+        """`PUT /v1/services/{name}/{id}/heartbeat`."""
+        name, instance = self._own(request)
+        document = request.json_object() if request.body else {}
+        fields = Fields(document, ("check", "status", "output"))
+        check = fields.text("check") or None
+        status = Health(fields.choice("status", _STATUSES, Health.PASSING.value))
+        output = fields.text("output")
+        if len(output) > _OUTPUT_MAX:
+            fields.refuse("output", f"has {len(output)} characters; at most {_OUTPUT_MAX}")
+        self._instances.heartbeat(name, instance, check, status, output)
+        return json_response(200, {"name": name, "id": instance, "status": status.value})
+
+    async def maintain(self, request: Request) -> Response:
+        """`PUT /v1/services/{name}/{id}/maintenance`."""
+        name, instance = self._own(request)
+        fields = Fields(request.json_object(), ("enable", "reason"))
+        fields.require("enable")
+        enable = fields.flag("enable", default=True)
+        if not enable and fields.has("reason"):
+            fields.refuse("reason", "goes with enable: true only")
+        reason = fields.text("reason") if enable else None
+        version = await self._instances.maintain(name, instance, reason)
+        shape = {**self._versioned(name, instance, version), "maintenance": enable}
+        return json_response(200, shape)
+
+    def _defaults(self) -> Defaults:
+        record, config = self._peer.record, self._context.config
+        return Defaults(
+            address=record.host,
+            zone=record.zone,
+            interval_ms=config.check_interval_ms,
+            timeout_ms=config.check_timeout_ms,
+        )
+
+    def _registered(self, done: Registered) -> Mapping[str, object]:
+        versioned = self._versioned(done.name, done.id, done.version)
+        return {**versioned, "update_id": done.update_id}
+
+    def _versioned(self, name: str, instance: str, version: int) -> Mapping[str, object]:
+        owner = id_text(self._context.me)
+        return {"name": name, "id": instance, "owner": owner, "version": version}
+
+    def _own(self, request: Request) -> tuple[str, str]:
+        """Name and id of an instance that the caller wants to change: it must be ours.
+
+        Raises:
+            ApiError: 403 `not_owner`, 404; 400 for `owner`.
+        """
+        request.query.check_known("owner")
+        name, instance = request.params["name"], request.params["id"]
+        owner = self._owner(request)
+        if owner is not None and owner != self._context.me:
+            if self._peer.registry.instance(owner, name, instance) is None:
+                raise not_found(f"that owner has no instance {instance!r} of {name!r}")
+            raise self._instances.not_owner(f"{name}/{instance}", owner)
+        if owner is not None and self._instances.own(name, instance) is None:
+            raise not_found(f"this node has no instance {instance!r} of {name!r}")
+        self._instances.check_owned(name, instance)
+        return name, instance
+
+    def _the_one(self, request: Request) -> Instance:
+        name, instance = request.params["name"], request.params["id"]
+        owner = self._owner(request)
+        found = [
+            one
+            for one in self._peer.registry.instances(name)
+            if one.service.id == instance
+            and owner in (None, one.owner)
+            and is_shown(self._peer, one)
+        ]
+        if not found:
+            raise not_found(f"no instance {instance!r} of {name!r} is registered")
+        if len(found) > 1:
+            owners = ", ".join(sorted(id_text(one.owner) for one in found[:8]))
+            raise ApiError(
+                409, "conflict", f"{len(found)} owners use the id {instance!r}; say which with "
+                f"?owner=: {owners}", "owner",
+            )  # fmt: skip
+        return found[0]
+
+    def _owner(self, request: Request) -> NodeId | None:
+        text = request.query.get("owner")
+        if text is None:
+            return None
+        if text == "self":
+            return self._context.me
+        try:
+            return parse_id(text)
+        except MalformedError:
+            raise invalid_field(
+                "owner", f"owner: {text[:64]!r} is no node id; give all 52 characters, or self"
+            ) from None

@@ -1,0 +1,119 @@
+"""Records and members as the JSON of answers. What is shown here is public, and its shape fixed."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from node.times import format_us
+from protocol.detector.detection import Status
+from protocol.detector.roster import MemberView
+from protocol.identity import Address, NodeId, id_text, short_id
+from protocol.peer import Peer
+from protocol.records import CheckRecord, GuestRecord, Health, NodeRecord
+from protocol.registry import Instance
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+
+AWAY = (Status.UNREACHABLE, Status.DEAD)
+"""Owners whose instances are shown, but never as passing."""
+GONE = (Status.STOPPING, Status.LEFT)
+"""Owners whose instances are not shown."""
+
+
+def health_of(peer: Peer, found: Instance) -> Health:
+    """An instance's health as callers should take it: also its owner's reachability counts."""
+    health = found.service.health
+    if health is Health.MAINTENANCE:
+        return health
+    status = peer.membership.status(found.owner)
+    branch = peer.registry.branch(found.owner)
+    if status is None or status in AWAY or (branch is not None and branch.disputed):
+        return Health.CRITICAL
+    return health
+
+
+def is_shown(peer: Peer, found: Instance) -> bool:
+    """Whether lookups list it: not of owners who said that they stop or have left."""
+    return peer.membership.status(found.owner) not in GONE
+
+
+def instance_shape(peer: Peer, found: Instance) -> dict[str, Json]:
+    """An instance as `GET /v1/services/{name}` lists it."""
+    service, owner = found.service, id_text(found.owner)
+    record = peer.registry.node(found.owner)
+    status = peer.membership.status(found.owner)
+    branch = peer.registry.branch(found.owner)
+    shape: dict[str, Json] = {
+        "id": service.id,
+        "address": service.address,
+        "port": service.port,
+        "tags": list(service.tags),
+        "metadata": dict(service.metadata),
+        "version": service.version,
+        "weight": service.weight,
+        "zone": service.zone,
+        "health": health_of(peer, found).value,
+        "checks": [check_shape(check) for check in service.checks],
+        "owner": owner,
+        "node": record.name if record else short_id(found.owner),
+        "node_status": status.value if status else "unknown",
+        "signed_by": owner,
+        "disputed": branch is not None and branch.disputed,
+        "last_updated": format_us(service.updated_at),
+    }
+    if service.maintenance is not None:
+        shape["maintenance"] = service.maintenance
+    return shape
+
+
+def check_shape(check: CheckRecord) -> dict[str, Json]:
+    """A check and what it found."""
+    return {
+        "id": check.id,
+        "type": check.type.value,
+        "status": check.status.value,
+        "output": check.output,
+        "last_checked": format_us(check.changed_at),
+    }
+
+
+def node_shape(node: NodeId, record: NodeRecord, view: MemberView | None) -> dict[str, Json]:
+    """A node as `GET /v1/peers` lists it."""
+    shape: dict[str, Json] = {
+        "id": id_text(node),
+        "name": record.name,
+        "address": str(Address(record.host, record.port)),
+        "api_address": str(Address(record.api_host, record.api_port)),
+        "metrics_port": record.metrics_port or record.api_port,
+        "node_type": record.node_type.value,
+        "is_load_balancer": record.is_load_balancer,
+        "capabilities": list(record.capabilities),
+        "zone": record.zone,
+        "region": record.region,
+        "metadata": dict(record.metadata),
+        "version": record.software,
+        "status": view.status.value if view else "unknown",
+        "certified": view.certified if view else False,
+        "incarnation": view.incarnation if view else record.incarnation,
+        "last_updated": format_us(record.updated_at),
+    }
+    if view is not None and view.rtt_s is not None:
+        shape["rtt_ms"] = round(view.rtt_s * 1_000, 3)
+    return shape
+
+
+def guest_shape(guest: GuestRecord, host: NodeId, hosts: int) -> dict[str, Json]:
+    """A guest as `GET /v1/peers` lists it."""
+    return {
+        "id": guest.id,
+        "name": guest.id,
+        "address": guest.address,
+        "metrics_port": guest.metrics_port,
+        "node_type": guest.node_type.value,
+        "is_load_balancer": guest.is_load_balancer,
+        "capabilities": list(guest.capabilities),
+        "status": "critical" if guest.critical else "alive",
+        "last_updated": format_us(guest.last_updated),
+        "host": id_text(host),
+        "hosts": hosts,
+        "has_key": bool(guest.public_key),
+    }

@@ -1,0 +1,118 @@
+"""How a node finds its cluster: seeds, the peers of its last run, and the local network if asked.
+
+    new identity ──▶ sign first record ──▶ join all seeds at once
+    lived before ──▶ ask seeds and last-known peers what they hold of us ──▶ sign ──▶ go on joining
+
+Every seed is asked, and asked again with backoff until it answered once; and again whenever this
+node finds itself alone or cut off. A cluster so comes up in any order, and seeds that are down are
+never fatal.
+"""
+
+from collections.abc import Sequence
+from random import Random
+
+import structlog
+import trio
+
+from protocol.detector.detection import Status
+from protocol.detector.partition import Partition
+from protocol.identity import Address
+from protocol.peer import Peer
+
+from . import discovery
+from .driver import Driver
+
+log = structlog.get_logger(__name__)
+
+CONTACTS_MAX = 8
+"""Last-known peers asked for our own branch at a start."""
+JOINS_MAX = 64
+"""Joins under way at once."""
+
+
+def last_known(peer: Peer, rng: Random) -> list[Address]:
+    """Addresses of some peers of the last run."""
+    known = []
+    for owner in peer.registry.owners():
+        record = peer.registry.node(owner)
+        if record is not None and owner != peer.me:
+            known.append(Address(record.host, record.port))
+    return rng.sample(known, min(CONTACTS_MAX, len(known)))
+
+
+class Bootstrap:
+    """Joins and joins again. `run` is its task."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        seeds: Sequence[Address],
+        *,
+        own: discovery.OwnAddresses,
+        tasks: trio.Nursery,
+        rng: Random,
+    ) -> None:
+        self._driver = driver
+        self._seeds = seeds
+        self._own = own
+        self._tasks = tasks
+        self._rng = rng
+        self._asked: dict[Address, bool] = {}
+        self._joining: dict[Address, None] = {}
+
+    async def run(self, contacts: Sequence[Address]) -> None:
+        """Read ourselves back if that is due, then keep joining until cancelled."""
+        if self._driver.peer.reading_back:
+            await self._read_back(contacts)
+        await self._driver.ready()
+        await discovery.seek(
+            self._seeds,
+            needed=self._needed,
+            found=self.found,
+            own=self._own,
+            backoff=discovery.Backoff(self._rng),
+        )
+
+    def found(self, address: Address) -> None:
+        """An address at which there may be a peer."""
+        if self._is_member(address) or address in self._joining or self._own(address):
+            return
+        if len(self._joining) < JOINS_MAX:
+            self._joining[address] = None
+            self._tasks.start_soon(self._join, address)
+
+    async def _read_back(self, contacts: Sequence[Address]) -> None:
+        seeds = await discovery.resolve(self._seeds, self._own)
+        everybody = dict.fromkeys((*seeds.found, *contacts))
+        async with trio.open_nursery() as asking:
+            for address in everybody:
+                asking.start_soon(self._join, address)
+        self._driver.read_back()
+
+    async def _join(self, address: Address) -> None:
+        ok = await self._driver.join(address)
+        self._joining.pop(address, None)
+        if not ok and self._asked.get(address, True):
+            log.warning("seed_does_not_answer", address=str(address))
+        if ok and not self._asked.get(address, False):
+            log.info("joined", address=str(address))
+        self._asked[address] = ok
+
+    def _needed(self) -> bool:
+        membership = self._driver.peer.membership
+        return (
+            not self._asked
+            or not all(self._asked.values())
+            or len(membership.members()) <= 1
+            or membership.partition() is not Partition.NONE
+        )
+
+    def _is_member(self, address: Address) -> bool:
+        peer = self._driver.peer
+        status = peer.membership.status
+        return any(
+            (record := peer.registry.node(node)) is not None
+            and (record.host, record.port) == (address.host, address.port)
+            for node in peer.membership.members()
+            if node != peer.me and status(node) in (Status.ALIVE, Status.SUSPECT)
+        )

@@ -1,0 +1,194 @@
+"""What is registered, and where: `services` and `lookup`."""
+
+import argparse
+
+from node.client import Json, Reply
+
+from .errors import DEGRADED, GOOD, UNKNOWN, CommandError
+from .options import Command
+from .session import (
+    Session,
+    count_of,
+    note,
+    objects_of,
+    segment,
+    session_of,
+    show_json,
+    text_of,
+    texts_of,
+)
+from .tables import show_table, shown_id
+
+OUTPUT_SHOWN = 60
+"""Characters of a check's output in a table; JSON has all of it."""
+LIMIT_MAX = 10_000
+HEADINGS = ("ID", "ADDRESS", "HEALTH", "NODE", "ZONE", "VERSION", "TAGS", "CHECKS")
+
+
+def add_services(parser: argparse.ArgumentParser) -> None:
+    """Which services."""
+    parser.add_argument("--own", action="store_true", help="only those registered with this node")
+
+
+def run_services(arguments: argparse.Namespace) -> int:
+    """List the services."""
+    query = [("node", "self")] if arguments.own else []
+    with session_of(arguments) as session:
+        document = session.get("/v1/services", query=query)
+        services = services_in(session, document)
+        if session.json:
+            show_json(document)
+        elif services:
+            rows = [
+                (
+                    name,
+                    str(count_of(facts, "instances")),
+                    str(count_of(facts, "passing")),
+                    ",".join(texts_of(facts, "tags")),
+                )
+                for name, facts in sorted(services.items())
+            ]
+            show_table(("SERVICE", "INSTANCES", "PASSING", "TAGS"), rows)
+        else:
+            note("no service is registered; 'kith register NAME --port N' registers one")
+    return GOOD
+
+
+def services_in(session: Session, document: dict[str, Json]) -> dict[str, dict[str, Json]]:
+    """What `GET /v1/services` lists, by name.
+
+    Raises:
+        CommandError: not in the documented shape.
+    """
+    services = document.get("services")
+    if not isinstance(services, dict):
+        raise session.strange("'services' is not an object")
+    return {name: facts for name, facts in services.items() if isinstance(facts, dict)}
+
+
+def add_lookup(parser: argparse.ArgumentParser) -> None:
+    """What to look up, and which instances."""
+    parser.add_argument("name", metavar="NAME", help="of the service")
+    parser.add_argument("--passing", action="store_true", help="only instances that pass")
+    parser.add_argument(
+        "--tag", action="append", default=[], help="only with this tag (may be repeated)"
+    )
+    parser.add_argument("--zone", help="only in this zone")
+    parser.add_argument("--limit", type=_limit, metavar="N", help="at most so many")
+    parser.add_argument("--why", action="store_true", help="explain why instances are in or out")
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= LIMIT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {LIMIT_MAX}")
+    return int(text)
+
+
+def run_lookup(arguments: argparse.Namespace) -> int:
+    """Show a service's instances; 0 if one passes, 1 if none does, 2 if there is no service."""
+    query = _query(arguments)
+    path = f"/v1/services/{segment(arguments.name)}"
+    with session_of(arguments) as session:
+        reply = session.call("GET", path, query=query)
+        document = session.document(reply)
+        instances = session.rows(document, "instances")
+        _warn_of_partition(reply)
+        known = bool(instances) or (bool(query) and _has_instances(session, path))
+        if session.json:
+            _add_why(session, document, wanted=arguments.why)
+            show_json(document)
+        elif instances:
+            show_table(HEADINGS, [_row(instance) for instance in instances])
+            _show_why(session, text_of(document, "service"), wanted=arguments.why)
+        if not known:
+            return _unknown(arguments.name, as_json=session.json)
+        if not instances:
+            note(f"no instance of {arguments.name!r} matches")
+    passing = any(text_of(instance, "health") == "passing" for instance in instances)
+    return GOOD if passing else DEGRADED
+
+
+def _query(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    query = [("tag", tag) for tag in arguments.tag]
+    if arguments.passing:
+        query.append(("health", "passing"))
+    if arguments.zone is not None:
+        query.append(("zone", arguments.zone))
+    if arguments.limit is not None:
+        query.append(("limit", str(arguments.limit)))
+    return query
+
+
+def _has_instances(session: Session, path: str) -> bool:
+    return bool(session.rows(session.get(path, query=[("limit", "1")]), "instances"))
+
+
+def _unknown(name: str, *, as_json: bool) -> int:
+    message = f"no service {name!r} is known"
+    if as_json:  # the empty list has been printed, which is the document
+        note(message)
+        return UNKNOWN
+    raise CommandError(message, UNKNOWN, hint="'kith services' lists them", code="not_found")
+
+
+def _warn_of_partition(reply: Reply) -> None:
+    side = reply.headers.get("x-kith-partition", "none")
+    if side in {"minority", "even"}:
+        reach = "fewer than half" if side == "minority" else "only half"
+        note(f"this node reaches {reach} of the members; what it shows may be old")
+
+
+def _row(instance: dict[str, Json]) -> tuple[str, ...]:
+    address, port = text_of(instance, "address"), text_of(instance, "port")
+    health = text_of(instance, "health")
+    if instance.get("disputed") is True:
+        health += " (disputed)"
+    owner = text_of(instance, "owner")
+    node = text_of(instance, "node")
+    return (
+        text_of(instance, "id"),
+        f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+        health,
+        shown_id(owner) if not node or node == owner else node,
+        text_of(instance, "zone"),
+        text_of(instance, "version"),
+        ",".join(texts_of(instance, "tags")),
+        "; ".join(_check(check) for check in objects_of(instance, "checks")),
+    )
+
+
+def _check(check: dict[str, Json]) -> str:
+    output = text_of(check, "output")
+    if len(output) > OUTPUT_SHOWN:
+        output = output[: OUTPUT_SHOWN - 1] + "…"
+    said = f": {output}" if output else ""
+    return f"{text_of(check, 'type')} {text_of(check, 'status')}{said}"
+
+
+def _explanation(session: Session, name: str) -> dict[str, Json] | None:
+    reply = session.call("GET", f"/v1/explain/services/{segment(name)}", accept=(404, 405))
+    if reply.status >= 400:
+        note("this node cannot explain yet; that comes with a later version")
+        return None
+    return session.document(reply)
+
+
+def _add_why(session: Session, document: dict[str, Json], *, wanted: bool) -> None:
+    if wanted:
+        document["why"] = _explanation(session, text_of(document, "service"))
+
+
+def _show_why(session: Session, name: str, *, wanted: bool) -> None:
+    if wanted and (explanation := _explanation(session, name)) is not None:
+        show_json(explanation)
+
+
+COMMANDS = {
+    "services": Command(add_services, run_services, "example: kith services --json"),
+    "lookup": Command(
+        add_lookup,
+        run_lookup,
+        "example: kith lookup web --passing --tag v2\n"
+        "exit codes: 0 an instance passes, 1 none does, 2 no such service",
+    ),
+}

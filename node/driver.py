@@ -1,0 +1,308 @@
+"""The one task that owns the protocol machine, and performs what it asks for.
+
+Nothing else calls `Peer`'s inputs, so it needs no lock: each call runs to its end without a
+checkpoint, and each list of effects is performed, in order, before the next call. Nothing here
+waits either: disk and streams are other tasks, and their answers come back as inputs.
+
+    datagrams ──▶ receive ──┐
+    streams ────▶ serve ────┤                ┌──▶ transport.send_nowait
+    deadline ───▶ tick ─────┼─▶ effects ─────┼──▶ writer (a task waits, then persisted)
+    API ────────▶ propose ──┘                └──▶ pool (a task asks, then answered)
+
+A proposal is answered when its commit is on disk, or refused with the reason; whoever stops waiting
+does not undo it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, assert_never
+
+import structlog
+import trio
+
+from protocol.bodies import Body
+from protocol.clocks import Instant
+from protocol.commits import Dot, RecordKey
+from protocol.effects import Drop, Effect, Keep, Notify, Persist, Request, Send, Store
+from protocol.errors import RefusalCode
+from protocol.events import Applied, Committed, Event, Joined
+from protocol.identity import Address, NodeId, short_id
+from protocol.peer import Peer
+from protocol.wire.handshake import Session
+from storage import DiskFullError, QueueFullError, StorageError, Writer
+
+from .transport.datagrams import DatagramTransport
+from .transport.errors import TransportError
+from .transport.pool import StreamPool
+
+log = structlog.get_logger(__name__)
+
+PERSIST_RETRY_S = 1.0
+"""Between two tries to write our own commit while the disk is full."""
+
+Listener = Callable[[Event], None]
+
+
+class DiskFull(Exception):  # noqa: N818 (a state to answer for, not a failure of ours)
+    """Our own commits cannot be written for want of room; lookups go on.
+
+    `definite`: the change was not taken. Otherwise it was signed already, and takes effect as soon
+    as there is room again.
+    """
+
+    def __init__(self, *, definite: bool) -> None:
+        super().__init__("no room on the disk")
+        self.definite = definite
+
+
+@dataclass(slots=True)
+class DriverCounters:
+    """What the driver did, for `/telemetry`."""
+
+    refused: dict[RefusalCode, int] = field(default_factory=dict)
+    commits: int = 0
+    applied: int = 0
+    requests: int = 0
+    requests_failed: int = 0
+    stores_skipped: int = 0
+    lag_worst_s: float = 0.0
+
+
+def instant() -> Instant:
+    """Now, as the core is told it."""
+    return Instant(trio.current_time(), time.time_ns() // 1_000)
+
+
+class Driver:
+    """Owns the peer. `run` is its task; the other methods may be called from any trio task."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        writer: Writer,
+        transport: DatagramTransport,
+        pool: StreamPool,
+        tasks: trio.Nursery,
+    ) -> None:
+        self.peer = peer
+        self.counters = DriverCounters()
+        self.disk_full = False
+        """Whether our own commits wait for room on the disk."""
+        self._writer = writer
+        self._transport = transport
+        self._pool = pool
+        self._tasks = tasks
+        self._timer = trio.CancelScope()
+        self._backlog: deque[Effect] = deque()
+        self._performing = False
+        self._last_ticket = 0
+        self._waiting: dict[int, _Outcome] = {}
+        self._joins: dict[Address, list[_Outcome]] = {}
+        self._listeners: list[Listener] = []
+        self._ready = trio.Event()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with every event, in order, at once; it must neither wait nor raise."""
+        self._listeners.append(listener)
+
+    async def ready(self) -> None:
+        """Wait until our own record of this life is committed."""
+        await self._ready.wait()
+
+    async def propose(self, changes: Mapping[RecordKey, Body | None]) -> Dot:
+        """Commit changes of ours; returns when they are on disk and visible here.
+
+        Raises:
+            ProposalError: they cannot be taken; nothing was.
+            DiskFull: no room on the disk; they were not taken.
+        """
+        if self.disk_full:
+            raise DiskFull(definite=True)
+        outcome = self._expect()
+        try:
+            self._perform(self.peer.propose(changes, outcome.ticket, now=instant()))
+            return await outcome.dot()
+        finally:
+            self._waiting.pop(outcome.ticket, None)
+
+    async def join(self, address: Address) -> bool:
+        """Ask whoever is at `address` for all it holds, and tell it of us; whether it answered."""
+        outcome = _Outcome(0)
+        self._joins.setdefault(address, []).append(outcome)
+        self._perform(self.peer.join(address, now=instant()))
+        return await outcome.joined()
+
+    def read_back(self) -> None:
+        """Everybody who could be asked for our own branch was."""
+        self._perform(self.peer.read_back(now=instant()))
+
+    async def serve(self, frame: bytes, session: Session, source: Address) -> bytes:
+        """Answer a request on a stream.
+
+        Raises:
+            ValueError: the request is no request; the stream is to be closed.
+        """
+        answer, effects = self.peer.serve(frame, session.node, source, now=instant())
+        self._perform(effects)
+        await trio.lowlevel.checkpoint()
+        if answer is None:
+            raise ValueError("not a request")
+        return answer
+
+    async def run(self) -> NoReturn:
+        """Drive until cancelled. Cancelling loses sends and unanswered requests, nothing else."""
+        self._tasks.start_soon(self._keep_time)
+        self._tasks.start_soon(self._transport.send_queued)
+        while True:
+            for packet in await self._transport.receive_batch():
+                self._perform(self.peer.receive(packet.datagram, packet.source, now=instant()))
+
+    async def _keep_time(self) -> NoReturn:
+        while True:
+            # `_perform` moves the deadline of this scope forward whenever the peer's own moves.
+            with trio.CancelScope(deadline=self.peer.next_deadline) as self._timer:
+                await trio.sleep_forever()
+            now, deadline = instant(), self.peer.next_deadline
+            if now.mono_s >= deadline:
+                self.counters.lag_worst_s = max(self.counters.lag_worst_s, now.mono_s - deadline)
+                self._perform(self.peer.tick(now=now))
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        # A listener may propose in turn: its effects wait until those before them are done.
+        self._backlog.extend(effects)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._backlog:
+                self._perform_one(self._backlog.popleft())
+        finally:
+            self._performing = False
+        deadline = self.peer.next_deadline
+        if deadline < self._timer.deadline:
+            self._timer.deadline = deadline
+
+    def _perform_one(self, effect: Effect) -> None:
+        match effect:
+            case Send(to, datagram):
+                self._transport.send_nowait(datagram, to)
+            case Request():
+                self._tasks.start_soon(self._ask, effect)
+            case Persist(keeps):
+                self._tasks.start_soon(self._persist, keeps)
+            case Store(keep):
+                self._store(keep)
+            case Notify(event):
+                self._publish(event)
+            case Drop(_, reason):
+                self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
+            case _:
+                assert_never(effect)
+
+    async def _ask(self, request: Request) -> None:
+        answer: bytes | None = None
+        by: NodeId | None = None
+        self.counters.requests += 1
+        try:
+            got = await self._pool.request(
+                request.to, request.expected, request.body, timeout_s=request.timeout_s
+            )
+        except TransportError as error:
+            self.counters.requests_failed += 1
+            log.debug("peer_request_failed", peer=str(request.to), reason=str(error))
+        else:
+            answer, by = got.body, got.session.node
+        self._perform(self.peer.answered(request.ticket, answer, by, now=instant()))
+
+    async def _persist(self, keeps: tuple[Keep, ...]) -> None:
+        while True:
+            try:
+                await self._writer.write_through(keeps)
+            except (DiskFullError, QueueFullError) as error:
+                if not self.disk_full:
+                    log.warning("disk_full", reason=str(error))
+                self.disk_full = True
+                self._refuse_waiting()
+                await trio.sleep(PERSIST_RETRY_S)
+            except StorageError:
+                return  # fatal: the writer has told the server, which ends the process
+            else:
+                break
+        if self.disk_full:
+            log.info("disk_has_room_again")
+            self.disk_full = False
+        self.counters.commits += 1
+        self._perform(self.peer.persisted(now=instant()))
+
+    def _refuse_waiting(self) -> None:
+        for outcome in self._waiting.values():
+            outcome.fail()
+
+    def _store(self, keep: Keep) -> None:
+        try:
+            self._writer.submit(keep)
+        except StorageError as error:
+            # That owner's branch will not verify after a restart, and is fetched anew then.
+            self.counters.stores_skipped += 1
+            log.debug("store_skipped", reason=str(error))
+
+    def _publish(self, event: Event) -> None:
+        match event:
+            case Committed(tickets, dot):
+                for ticket in tickets:
+                    if ticket in self._waiting:
+                        self._waiting[ticket].succeed(dot)
+            case Joined(address, node, ok):
+                log.debug("joined", peer=str(address), node=short_id(node) if node else "", ok=ok)
+                for outcome in self._joins.pop(address, []):
+                    outcome.end_join(ok=ok)
+            case Applied(owner, dot, _):
+                self.counters.applied += 1
+                log.debug("applied", owner=short_id(owner), version=dot.version)
+            case _:
+                pass
+        if self.peer.ready:
+            self._ready.set()
+        for listener in self._listeners:
+            listener(event)
+
+    def _expect(self) -> "_Outcome":
+        self._last_ticket += 1
+        outcome = self._waiting[self._last_ticket] = _Outcome(self._last_ticket)
+        return outcome
+
+
+class _Outcome:
+    """What one caller waits for."""
+
+    __slots__ = ("_done", "_dot", "_ok", "ticket")
+
+    def __init__(self, ticket: int) -> None:
+        self.ticket = ticket
+        self._done = trio.Event()
+        self._dot: Dot | None = None
+        self._ok = False
+
+    def succeed(self, dot: Dot) -> None:
+        self._dot = dot
+        self._done.set()
+
+    def fail(self) -> None:
+        self._done.set()
+
+    def end_join(self, *, ok: bool) -> None:
+        self._ok = ok
+        self._done.set()
+
+    async def dot(self) -> Dot:
+        await self._done.wait()
+        if self._dot is None:
+            raise DiskFull(definite=False)
+        return self._dot
+
+    async def joined(self) -> bool:
+        await self._done.wait()
+        return self._ok

@@ -1,0 +1,137 @@
+"""The parts of a running node and how they are put together; `server` decides when they run."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import SystemRandom
+
+import structlog
+import trio
+
+from protocol.events import Event, ForkFound, MemberChanged
+from protocol.identity import Address, id_text, short_id
+from protocol.peer import Peer
+from protocol.wire.handshake import Credentials, Session
+from storage import Writer
+
+from . import api
+from .checks.checker import HealthChecker
+from .client import HttpProber
+from .config import NodeConfig
+from .context import NodeContext
+from .driver import Driver
+from .http import HttpLimits, HttpServer, Request, Response, Router, SyncRoute, text_response
+from .lifecycle import Lifecycle
+from .telemetry import CONTENT_TYPE
+from .transport.binding import Binding
+from .transport.pool import PoolLimits, StreamPool
+from .transport.streams import StreamServer
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What stands before the parts are made."""
+
+    config: NodeConfig
+    peer: Peer
+    credentials: Credentials
+    binding: Binding
+    http_listeners: Sequence[trio.SocketListener]
+    metrics_listeners: Sequence[trio.SocketListener]
+    writer: Writer
+    lifecycle: Lifecycle
+    tasks: trio.Nursery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A node, assembled."""
+
+    driver: Driver
+    pool: StreamPool
+    streams: StreamServer
+    checker: HealthChecker
+    http: HttpServer
+    metrics: HttpServer
+    """`/telemetry` alone, open to whoever reaches its port."""
+    edge: api.Edge
+    lifecycle: Lifecycle
+    tasks: trio.Nursery
+
+
+def assemble(on: Foundation) -> Parts:
+    """Make every part; nothing runs yet."""
+    config = on.config
+    pool = StreamPool(
+        on.credentials, limits=PoolLimits(kept_max=min(500, config.peer_connections_max))
+    )
+    driver = Driver(
+        on.peer, writer=on.writer, transport=on.binding.datagrams, pool=pool, tasks=on.tasks
+    )
+    driver.listen(_log_event)
+    streams = StreamServer(driver.serve, on.credentials, on_error=_log_stream_error)
+    edge: api.Edge
+    checker = HealthChecker(
+        HttpProber(),
+        SystemRandom(),
+        on_result=lambda *result: edge.on_result(*result),
+        on_expired=lambda *expired: edge.on_expired(*expired),
+        wall_us=wall_us,
+    )
+    context = NodeContext(
+        config=config,
+        me=on.peer.me,
+        driver=driver,
+        writer=on.writer,
+        checker=checker,
+        lifecycle=on.lifecycle,
+        started_at_us=wall_us(),
+        secret=config.token.reveal().encode() if config.token else None,
+    )
+    edge = api.Edge(context, pool=pool, streams=streams, transport=on.binding.datagrams)
+    limits = HttpLimits(connections_max=config.http_connections_max)
+    http = HttpServer(edge.router, node=id_text(on.peer.me), limits=limits, hooks=edge.hooks)
+    return Parts(
+        driver=driver, pool=pool, streams=streams, checker=checker, http=http,
+        metrics=_metrics_server(edge, id_text(on.peer.me)), edge=edge,
+        lifecycle=on.lifecycle, tasks=on.tasks,
+    )  # fmt: skip
+
+
+def _metrics_server(edge: api.Edge, node: str) -> HttpServer:
+    def telemetry(request: Request) -> Response:
+        request.query.check_known()
+        return text_response(200, edge.telemetry(), CONTENT_TYPE)
+
+    paths = ("/telemetry", "/metrics")
+    return HttpServer(Router(SyncRoute("GET", path, telemetry) for path in paths), node=node)
+
+
+def wall_us() -> int:
+    """Unix microseconds."""
+    return time.time_ns() // 1_000
+
+
+def _log_event(event: Event) -> None:
+    match event:
+        case MemberChanged(node, old, new, certified):
+            log.info(
+                "member_changed", member=short_id(node), old=old.value if old else None,
+                new=new.value, certified=certified,
+            )  # fmt: skip
+        case ForkFound(evidence):
+            log.warning(
+                "fork_found", owner=short_id(evidence.owner), first=evidence.first.version,
+                second=evidence.second.version,
+            )  # fmt: skip
+        case _:
+            pass
+
+
+def _log_stream_error(error: Exception, session: Session, source: Address) -> None:
+    log.warning(
+        "stream_request_failed", peer=short_id(session.node),
+        address=str(source), reason=repr(error),
+    )  # fmt: skip

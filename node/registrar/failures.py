@@ -1,0 +1,57 @@
+"""What the core and the disk refuse, in the words of the API."""
+
+from collections.abc import Mapping
+
+from node.driver import DiskFull, Driver
+from node.http import ApiError, invalid_field, too_large
+from protocol.bodies import Body
+from protocol.commits import Dot, RecordKey
+from protocol.errors import ProposalError
+
+RETRY_AFTER_S = 1
+"""What a client is told to wait when there is no room."""
+_BUSY = ("overloaded", "limit")
+
+
+def refusal_of(error: ProposalError) -> ApiError:
+    """The answer to a change that cannot be taken; nothing was changed."""
+    message = str(error)
+    if error.field in _BUSY:
+        return overloaded(error.message)
+    if error.field == "record":
+        return too_large("record", message)
+    return invalid_field(error.field, message)
+
+
+def overloaded(message: str) -> ApiError:
+    """503: no room for that; nothing was changed."""
+    return ApiError(503, "overloaded", message, headers=_retry(RETRY_AFTER_S))
+
+
+def disk_full(*, definite: bool) -> ApiError:
+    """503: no room on the disk."""
+    message = (
+        "there is no room on this node's disk; nothing was changed"
+        if definite
+        else "there is no room on this node's disk; the change was signed and takes effect when "
+        "there is: look, or repeat it with the same update_id"
+    )
+    return ApiError(503, "disk_full", message, definite=definite, headers=_retry(RETRY_AFTER_S))
+
+
+async def commit(driver: Driver, changes: Mapping[RecordKey, Body | None]) -> Dot:
+    """`Driver.propose`, with the errors of the API. Begins without waiting.
+
+    Raises:
+        ApiError: 400, 413, 503; see `refusal_of` and `disk_full`.
+    """
+    try:
+        return await driver.propose(changes)
+    except ProposalError as error:
+        raise refusal_of(error) from None
+    except DiskFull as error:
+        raise disk_full(definite=error.definite) from None
+
+
+def _retry(seconds: int) -> tuple[tuple[str, str], ...]:
+    return (("Retry-After", str(seconds)),)

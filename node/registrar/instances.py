@@ -1,0 +1,354 @@
+"""Register, change and remove instances of this node, and say how they are.
+
+Rules this module keeps:
+
+1. Only what is registered with this node is changed here; for others the client hears whom to ask.
+2. Nothing is awaited between reading our newest word on an instance and proposing the next, so two
+   requests for one instance are taken one after the other, whole.
+3. A request is answered when what it says is durable, also if it changed nothing.
+4. A registration says nothing about health: checks whose rules did not change keep their status,
+   an instance in maintenance stays in it.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+import trio
+
+from node.checks.checker import InstanceKey, TooManyChecksError
+from node.context import NodeContext
+from node.http import ApiError, invalid_field, not_found
+from protocol import rules
+from protocol.bodies import service_key
+from protocol.commits import RecordKey
+from protocol.errors import ProposalError
+from protocol.events import Committed, Event
+from protocol.identity import Address, NodeId, id_text
+from protocol.records import CheckRecord, Health, Kind, ServiceRecord
+from storage import Result
+
+from .failures import commit, overloaded, refusal_of
+from .updates import Request, UpdateIds, conflict
+
+log = structlog.get_logger(__name__)
+
+Make = Callable[[ServiceRecord | None], ServiceRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a registration came to."""
+
+    name: str
+    id: str
+    version: int
+    update_id: str
+    created: bool = False
+    """Whether the instance was new."""
+
+
+class _Staged:
+    """A change on its way to the disk."""
+
+    __slots__ = ("done", "version")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.version: int | None = None
+
+
+class Instances:
+    """The instances of this node.
+
+    Args:
+        context: The running node.
+        updates: Remembers what update ids were answered with.
+    """
+
+    def __init__(self, context: NodeContext, updates: UpdateIds) -> None:
+        self._context = context
+        self._peer = context.peer
+        self._checker = context.checker
+        self._me = context.me
+        self._updates = updates
+        self._staged: dict[RecordKey, _Staged] = {}
+        self._versions: dict[RecordKey, int] = {}
+        self._watched: dict[InstanceKey, None] = {}
+        context.driver.listen(self._heard)
+
+    def own(self, name: str, instance: str) -> ServiceRecord | None:
+        """Our newest word on an instance of ours, durable or not."""
+        body = self._peer.intended(_key(name, instance))
+        return body if isinstance(body, ServiceRecord) else None
+
+    async def register(self, wanted: ServiceRecord, request: Request) -> Registered:
+        """Register an instance, or say that it is as it should be.
+
+        Raises:
+            ApiError: 400 a field breaks a rule; 409 the update id is taken; 413 and 503: no room.
+        """
+        return await self._settle(wanted.name, wanted.id, lambda before: wanted, request)
+
+    async def update(
+        self,
+        name: str,
+        instance: str,
+        change: Callable[[ServiceRecord], ServiceRecord],
+        request: Request,
+    ) -> Registered:
+        """Change an instance that exists; errors as `register`, and those of `check_owned`."""
+
+        def make(before: ServiceRecord | None) -> ServiceRecord:
+            if before is None:
+                raise self._not_ours(name, instance)
+            return change(before)
+
+        return await self._settle(name, instance, make, request)
+
+    async def deregister(self, name: str, instance: str) -> int:
+        """Remove an instance; returns the version of the commit that did.
+
+        Raises:
+            ApiError: as `check_owned`; 503 no room on the disk.
+        """
+        self.check_owned(name, instance)
+        key = _key(name, instance)
+        dot = await commit(self._context.driver, {key: None})
+        self.forget(InstanceKey(name, instance))
+        return dot.version
+
+    def forget(self, key: InstanceKey) -> None:
+        """Stop checking an instance that was removed, unless it has been registered anew."""
+        if self.own(key.name, key.id) is None:
+            self._unwatch(key)
+            self._versions.pop(_key(key.name, key.id), None)
+
+    async def maintain(self, name: str, instance: str, reason: str | None) -> int:
+        """Take an instance out of lookups for maintenance, or (None) back in; the version.
+
+        Raises:
+            ApiError: 400 the reason is too long; as `check_owned`; 503 no room on the disk.
+        """
+        before = self.check_owned(name, instance)
+        record = replace(before, maintenance=reason, updated_at=_wall_us())
+        _judge(record)
+        key = _key(name, instance)
+        if before.maintenance != reason or self._durable(record) != before:
+            return (await commit(self._context.driver, {key: record})).version
+        return self._head_version()
+
+    def heartbeat(
+        self, name: str, instance: str, check: str | None, status: Health, output: str
+    ) -> None:
+        """Take in a heartbeat for one ttl check, or for all of them.
+
+        Raises:
+            ApiError: as `check_owned`; 404 it has no such ttl check, 400 no such status.
+        """
+        self.check_owned(name, instance)
+        if status is Health.MAINTENANCE:
+            raise invalid_field(
+                "status", "status: must be passing, warning or critical; for maintenance there is "
+                f"PUT /v1/services/{name}/{instance}/maintenance",
+            )  # fmt: skip
+        if not self._checker.heartbeat(InstanceKey(name, instance), check, status, output):
+            which = "a ttl check" if check is None else f"a ttl check {check[:128]!r}"
+            raise not_found(f"{name}/{instance} has no {which}; register it again with one")
+
+    def check_owned(self, name: str, instance: str) -> ServiceRecord:
+        """Our own instance of that name.
+
+        Raises:
+            ApiError: 403 `not_owner`, it is registered elsewhere; 404, it is not registered.
+        """
+        record = self.own(name, instance)
+        if record is None:
+            raise self._not_ours(name, instance)
+        return record
+
+    def resume(self) -> None:
+        """Check all instances that we own now, and no others."""
+        branch = self._peer.registry.branch(self._me)
+        own: dict[InstanceKey, ServiceRecord] = {}
+        for body in branch.bodies.values() if branch else ():
+            if isinstance(body, ServiceRecord):
+                own[InstanceKey(body.name, body.id)] = body
+        for key in [key for key in self._watched if key not in own]:
+            if self.own(key.name, key.id) is None:
+                self._unwatch(key)
+        for key, record in own.items():
+            newest = self.own(key.name, key.id)
+            try:
+                self._watch(key, (newest or record).checks)
+            except ApiError as error:
+                log.warning("instance_not_checked", service=key.name, id=key.id, reason=str(error))
+
+    def _heard(self, event: Event) -> None:
+        if not isinstance(event, Committed) or event.tickets:
+            return
+        branch = self._peer.registry.branch(self._me)
+        if branch is not None and branch.head is not None and len(branch.head.parents) > 1:
+            self.resume()  # a merge with a branch of ours that we had forgotten
+
+    async def _settle(self, name: str, instance: str, make: Make, request: Request) -> Registered:
+        if request.update_id:
+            known = await self._updates.recall(request)
+            if known is not None:
+                return Registered(known.name, known.id, known.version, known.update_id)
+        with self._updates.claim(request) as claim:
+            found = await self._apply(_key(name, instance), make, request)
+            if request.update_id:
+                claim.result = Result(
+                    update_id=request.update_id, owner=self._me, name=found.name, id=found.id,
+                    version=found.version, body_hash=request.body_hash, created_at_us=_wall_us(),
+                )  # fmt: skip
+            return found
+
+    async def _apply(self, key: RecordKey, make: Make, request: Request) -> Registered:
+        while True:
+            body = self._peer.intended(key)
+            before = body if isinstance(body, ServiceRecord) else None
+            record = _kept(make(before), before, request.update_id)
+            _judge(record)
+            if before is None or not _same(before, record):
+                if before is not None and before.update_id == request.update_id != "":
+                    raise conflict(request.update_id)
+                version = await self._commit(key, before, record)
+                return Registered(record.name, record.id, version, record.update_id, before is None)
+            found = await self._version_of(key, before)
+            if found is not None:
+                told = request.update_id or before.update_id
+                return Registered(record.name, record.id, found, told)
+
+    async def _commit(
+        self, key: RecordKey, before: ServiceRecord | None, record: ServiceRecord
+    ) -> int:
+        instance = InstanceKey(record.name, record.id)
+        self._watch(instance, record.checks)
+        staged = self._staged[key] = _Staged()
+        try:
+            dot = await commit(self._context.driver, {key: record})
+        except ApiError as error:
+            if error.definite:  # said at once, so nobody has come between
+                self._watch(instance, before.checks if before else ())
+            raise
+        else:
+            staged.version = dot.version
+            self._versions[key] = max(dot.version, self._versions.get(key, 0))
+            return dot.version
+        finally:
+            staged.done.set()
+            if self._staged.get(key) is staged:
+                del self._staged[key]
+
+    async def _version_of(self, key: RecordKey, before: ServiceRecord) -> int | None:
+        """The version at which an unchanged instance stands, durably; None: look again."""
+        staged = self._staged.get(key)
+        if staged is not None:
+            await staged.done.wait()
+            return staged.version
+        durable = self._durable(before)
+        if durable is None or not _same(durable, before):
+            # Left over from a full disk: signed or waiting, but nobody waits with it.
+            return (await commit(self._context.driver, {key: before})).version
+        version = self._versions.get(key)
+        if version is None:
+            version = await self._updates.version_of(before.update_id, before.name, before.id)
+        return version or self._head_version()
+
+    def _durable(self, record: ServiceRecord) -> ServiceRecord | None:
+        found = self._peer.registry.instance(self._me, record.name, record.id)
+        return found.service if found else None
+
+    def _head_version(self) -> int:
+        branch = self._peer.registry.branch(self._me)
+        return branch.dot.version if branch else 0
+
+    def _watch(self, key: InstanceKey, checks: tuple[CheckRecord, ...]) -> None:
+        try:
+            self._checker.watch(key, checks)
+        except TooManyChecksError as error:
+            raise overloaded(str(error)) from None
+        if checks:
+            self._watched[key] = None
+        else:
+            self._watched.pop(key, None)
+
+    def _unwatch(self, key: InstanceKey) -> None:
+        self._checker.unwatch(key)
+        self._watched.pop(key, None)
+
+    def _not_ours(self, name: str, instance: str) -> ApiError:
+        registry = self._peer.registry
+        owners = [
+            found.owner
+            for found in registry.instances(name)
+            if found.service.id == instance and found.owner != self._me
+        ]
+        if owners:
+            return self.not_owner(f"{name}/{instance}", min(owners))
+        return not_found(f"no instance {instance!r} of {name!r} is registered; register it")
+
+    def not_owner(self, what: str, owner: NodeId) -> ApiError:
+        """403: only another node may change that; it says where to ask."""
+        record = self._peer.registry.node(owner)
+        address = str(Address(record.api_host, record.api_port)) if record else ""
+        where = f"{record.name} at {address}" if record else "a node whose address is not known"
+        error = ApiError(
+            403, "not_owner", f"{what} is registered with {where}; only there can it be changed"
+        )
+        error.with_detail("owner", id_text(owner))
+        return error.with_detail("owner_address", address)
+
+
+def _key(name: str, instance: str) -> RecordKey:
+    return RecordKey(Kind.SERVICE, service_key(name, instance))
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def _judge(record: ServiceRecord) -> None:
+    try:
+        rules.check_service(record)
+    except ProposalError as error:
+        raise refusal_of(error) from None
+
+
+def rules_of(check: CheckRecord) -> CheckRecord:
+    """A check without its results."""
+    return replace(check, status=Health.PASSING, output="", changed_at=0)
+
+
+def _same(ours: ServiceRecord, theirs: ServiceRecord) -> bool:
+    """Whether two records say the same of an instance, whatever its checks found."""
+    return _plain(ours) == _plain(theirs)
+
+
+def _plain(record: ServiceRecord) -> ServiceRecord:
+    checks = tuple(rules_of(check) for check in record.checks)
+    return replace(record, update_id="", updated_at=0, checks=checks)
+
+
+def _kept(wanted: ServiceRecord, before: ServiceRecord | None, update_id: str) -> ServiceRecord:
+    """What is to be written: as wanted, with what only this node knows of the instance."""
+    now_us = _wall_us()
+    known = {check.id: check for check in before.checks} if before else {}
+    checks = []
+    for check in wanted.checks:
+        old = known.get(check.id)
+        if old is None or rules_of(old) != rules_of(check):
+            checks.append(replace(check, changed_at=now_us))
+        else:
+            checks.append(old)
+    return replace(
+        wanted,
+        checks=tuple(checks),
+        maintenance=before.maintenance if before else None,
+        update_id=update_id or str(uuid.uuid4()),
+        updated_at=now_us,
+    )

@@ -1,0 +1,325 @@
+"""The program: who starts, who stops, in which order.
+
+    lock ▶ keys ▶ database ▶ sockets ▶ peer ▶ [ one nursery: driver, streams, HTTP, checks, … ]
+    end asked for ▶ say `stopping` (signed) ▶ drain HTTP ▶ let the word out ▶ cancel ▶ flush ▶ close
+
+Rules this module keeps:
+
+1. The nursery of the parts is opened here, and exception groups are unwrapped here, nowhere else.
+2. Whatever keeps a node from starting is one line on standard error that names the remedy.
+3. The end is bounded in time, whatever hangs; a second signal ends it at once.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import SystemRandom
+
+import structlog
+import trio
+
+from protocol.bodies import Body
+from protocol.commits import RecordKey
+from protocol.detector.config import MembershipConfig
+from protocol.identity import Address, short_id
+from protocol.peer import NODE_RECORD, Peer, PeerSetup
+from protocol.records import NodeRecord, Phase
+from protocol.signing import cluster_id
+from protocol.wire.handshake import Credentials
+from storage import CannotOpenError, SqliteStore, StorageError, Writer, open_store
+
+from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
+from .config import NodeConfig
+from .driver import DiskFull, Driver, instant
+from .lifecycle import Lifecycle, Stage
+from .transport.binding import Binding, bind
+from .transport.errors import BindError
+from .version import VERSION
+
+log = structlog.get_logger(__name__)
+
+DATABASE = "kith.db"
+LAST_WORD_S = 1.5
+"""How long the signed word that we stop may take to be written."""
+LAST_SENDS_S = 0.15
+"""Time for the advert that follows the push of our last commit."""
+
+
+class StartError(Exception):
+    """The node cannot start; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    """Everything that is listened on."""
+
+    gossip: Binding
+    http: Sequence[trio.SocketListener]
+    http_port: int
+    metrics: Sequence[trio.SocketListener]
+    """None where `/telemetry` is on the HTTP port alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a node stands on before it runs."""
+
+    config: NodeConfig
+    identity: keystore.Identity
+    store: SqliteStore
+
+
+def run(config: NodeConfig) -> int:
+    """Run a node until it is asked to end; the exit code.
+
+    0: ended as asked; 1: could not start, or failed.
+    """
+    logs.setup(level=config.log_level, form=config.log_format)
+    try:
+        with keystore.lock(config.data_dir):
+            ground = _ground(config)
+            try:
+                return trio.run(_main, ground, strict_exception_groups=True)
+            finally:
+                ground.store.close()
+    except (StartError, keystore.KeyStoreError, CannotOpenError, advertise.AdvertiseError) as error:
+        print(f"kith: cannot start: {error}", file=sys.stderr)  # noqa: T201 (before any log)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _ground(config: NodeConfig) -> _Ground:
+    cluster = cluster_id(config.cluster)
+    passphrase = config.key_passphrase.reveal().encode() if config.key_passphrase else None
+    identity = keystore.load_or_create(config.data_dir, cluster, passphrase)
+    if identity.chain.revoked:
+        raise StartError("this node's identity was revoked; start anew in another --data-dir")
+    store = open_store(config.data_dir / DATABASE, cluster=cluster, node=identity.node)
+    return _Ground(config, identity, store)
+
+
+async def _main(ground: _Ground) -> int:
+    failed: BaseException | None = None
+    try:
+        await _live(ground, await _open_sockets(ground.config))
+    except* StartError as group:
+        raise _first(group) from None
+    except* StorageError as group:
+        failed = _first(group)
+        log.critical("storage_failed", reason=str(failed))
+    return 1 if failed else 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+
+
+async def _open_sockets(config: NodeConfig) -> _Sockets:
+    try:
+        gossip = await bind(config.gossip.host, config.gossip.port)
+    except BindError as error:
+        raise StartError(str(error)) from None
+    http = await _listen(config.http, "--http HOST:PORT")
+    metrics: Sequence[trio.SocketListener] = ()
+    if config.metrics_port:
+        metrics = await _listen(Address(config.http.host, config.metrics_port), "--metrics-port")
+    return _Sockets(gossip, http, http[0].socket.getsockname()[1], metrics)
+
+
+async def _listen(on: Address, flag: str) -> Sequence[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(on.port, host=on.host)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {on} for HTTP: {error.strerror or error}; "
+            f"end what listens there, or choose another {flag}"
+        ) from None
+
+
+async def _live(ground: _Ground, sockets: _Sockets) -> None:
+    loaded = ground.store.load()
+    # Like a version: the clock keeps it rising even where the disk was put back to an older copy.
+    incarnation = ground.store.begin_life(at_least=parts.wall_us() // 1_000_000)
+    lifecycle = Lifecycle()
+    broken: list[StorageError] = []
+
+    def on_fatal(error: StorageError) -> None:
+        broken.append(error)
+        lifecycle.stop()
+
+    async with Writer(ground.store, on_fatal=on_fatal) as writer:
+        setup = PeerSetup(
+            cluster=cluster_id(ground.config.cluster),
+            chain=ground.identity.chain,
+            signer=ground.identity.keys,
+            record=_record(ground.config, sockets, incarnation),
+            restored=loaded.branches,
+            last_dot=loaded.last_dot,
+            membership=_membership(ground.config),
+            reads_back=_reads_back(ground, len(loaded.branches)),
+        )
+        peer = Peer(setup, rng=SystemRandom(), now=instant())
+        logs.bind_node(ground.config.name, peer.me)
+        for owner, reason in peer.unrestored:
+            log.warning("stored_branch_refused", owner=short_id(owner), reason=reason)
+        async with trio.open_nursery() as tasks:
+            foundation = parts.Foundation(
+                config=ground.config,
+                peer=peer,
+                credentials=Credentials(ground.identity.chain, ground.identity.keys, setup.cluster),
+                binding=sockets.gossip,
+                http_listeners=sockets.http,
+                metrics_listeners=sockets.metrics,
+                writer=writer,
+                lifecycle=lifecycle,
+                tasks=tasks,
+            )
+            await _run(foundation)
+            tasks.cancel_scope.cancel()
+    if broken:
+        raise broken[0]
+
+
+async def _run(on: parts.Foundation) -> None:
+    node = parts.assemble(on)
+    on.tasks.start_soon(_watch_signals, on.lifecycle)
+    on.tasks.start_soon(_cancel_when_forced, on.lifecycle, on.tasks)
+    on.tasks.start_soon(_start, on, node)
+    await on.lifecycle.end()
+    await _shut_down(node, on.config)
+
+
+async def _start(on: parts.Foundation, node: parts.Parts) -> None:
+    config, tasks, rng = on.config, on.tasks, SystemRandom()
+    contacts = bootstrap.last_known(on.peer, rng)
+    own_address = advertise.advertised(config, port=on.binding.address.port)
+    own = discovery.OwnAddresses(on.binding.address, own_address)
+    boot = bootstrap.Bootstrap(node.driver, config.seeds, own=own, tasks=tasks, rng=rng)
+    await tasks.start(node.streams.run, on.binding.listener)
+    tasks.start_soon(node.pool.run)
+    tasks.start_soon(node.driver.run)
+    await tasks.start(node.http.serve, on.http_listeners)
+    if on.metrics_listeners:
+        await tasks.start(node.metrics.serve, on.metrics_listeners)
+    tasks.start_soon(boot.run, contacts)
+    if config.multicast:
+        tasks.start_soon(_multicast, on, boot, own)
+    await tasks.start(node.checker.run)
+    await node.driver.ready()
+    await tasks.start(node.edge.run)
+    on.lifecycle.running()
+    log.info(
+        "node_ready", id=short_id(on.peer.me), http=str(config.http),
+        gossip=str(on.binding.address), cluster=config.cluster, version=VERSION,
+    )  # fmt: skip
+    _warn_if_open(config)
+
+
+def _warn_if_open(config: NodeConfig) -> None:
+    if config.token is None and not parsing.is_loopback(config.http.host):
+        log.warning(
+            "api_open_to_the_network",
+            http=str(config.http),
+            remedy="anyone who reaches this address can register and deregister; set KITH_TOKEN or "
+            "--token-file, or listen on 127.0.0.1",
+        )
+
+
+async def _multicast(
+    on: parts.Foundation, boot: bootstrap.Bootstrap, own: discovery.OwnAddresses
+) -> None:
+    config = on.config
+    try:
+        group = discovery.Group(config.multicast_group)
+    except OSError as error:
+        log.warning("no_multicast", group=str(config.multicast_group), reason=str(error))
+        return
+    try:
+        await discovery.announce_and_listen(
+            group, tag=discovery.cluster_tag(cluster_id(config.cluster)),
+            gossip_port=on.binding.address.port, found=boot.found, own=own, rng=SystemRandom(),
+        )  # fmt: skip
+    finally:
+        group.close()
+
+
+async def _shut_down(node: parts.Parts, config: NodeConfig) -> None:
+    stage, driver = node.lifecycle.stage, node.driver
+    log.info("node_ending", leaving=stage is Stage.LEAVING)
+    with trio.move_on_after(config.drain_timeout_s):
+        if driver.peer.ready:
+            await _say_farewell(driver, leaving=stage is Stage.LEAVING)
+        node.streams.stop()
+        await node.http.drain(max(0.5, config.drain_timeout_s - LAST_WORD_S - LAST_SENDS_S))
+        await trio.sleep(LAST_SENDS_S)
+    log.info("node_ended")
+
+
+async def _say_farewell(driver: Driver, *, leaving: bool) -> None:
+    """The signed last word: stopping keeps what is registered here, leaving removes it."""
+    phase = Phase.LEFT if leaving else Phase.STOPPING
+    record = replace(driver.peer.record, phase=phase, updated_at=instant().wall_us)
+    own = driver.peer.registry.branch(driver.peer.me)
+    gone = list(own.records) if leaving and own is not None else []
+    changes: dict[RecordKey, Body | None] = {key: None for key in gone if key != NODE_RECORD}
+    changes[NODE_RECORD] = record
+    with trio.move_on_after(LAST_WORD_S):
+        try:
+            await driver.propose(changes)
+        except DiskFull:
+            log.warning("ending_without_a_word", reason="the disk is full")
+
+
+async def _watch_signals(lifecycle: Lifecycle) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("signal", name=signal.Signals(number).name)
+            lifecycle.stop()
+
+
+async def _cancel_when_forced(lifecycle: Lifecycle, tasks: trio.Nursery) -> None:
+    await lifecycle.forced()
+    tasks.cancel_scope.cancel()
+
+
+def _reads_back(ground: _Ground, branches: int) -> bool:
+    return not ground.identity.created and bool(branches > 1 or ground.config.seeds)
+
+
+def _membership(config: NodeConfig) -> MembershipConfig:
+    profile = {
+        "local": MembershipConfig.local,
+        "lan": MembershipConfig.lan,
+        "wan": MembershipConfig.wan,
+        "hostile": MembershipConfig.hostile,
+    }[config.profile]()
+    if config.heartbeat_interval_s is not None:
+        profile = replace(profile, heartbeat_interval_s=config.heartbeat_interval_s)
+    if config.evict_after_s is not None:
+        profile = replace(profile, evict_after_s=config.evict_after_s)
+    return profile
+
+
+def _record(config: NodeConfig, sockets: _Sockets, incarnation: int) -> NodeRecord:
+    gossip = advertise.advertised(config, port=sockets.gossip.address.port)
+    api = advertise.advertised_http(config, port=sockets.http_port)
+    return NodeRecord(
+        name=config.name,
+        host=gossip.host,
+        port=gossip.port,
+        api_host=api.host,
+        api_port=api.port,
+        metrics_port=config.metrics_port or sockets.http_port,
+        node_type=config.node_type,
+        is_load_balancer=config.load_balancer,
+        capabilities=config.capabilities,
+        zone=config.zone,
+        region=config.region,
+        metadata=config.metadata,
+        software=VERSION,
+        incarnation=incarnation,
+        updated_at=parts.wall_us(),
+    )

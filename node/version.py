@@ -1,0 +1,5 @@
+"""Which Kith this is."""
+
+from importlib import metadata
+
+VERSION = metadata.version("kith")

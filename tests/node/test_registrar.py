@@ -1,0 +1,251 @@
+"""What checks find on its way into records, and update ids on their way to the disk."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from node.checks.checker import InstanceKey
+from node.http import ApiError
+from node.registrar import CheckNews, Instances, Request, UpdateIds
+from protocol.bodies import key_of
+from protocol.effects import Keep
+from protocol.identity import NodeId
+from protocol.records import CheckRecord, CheckType, Health, ServiceRecord
+from storage import DiskFullError, MemoryStore, Result, Writer
+
+from .api.situations import TestNode, open_node, until
+
+
+class FullStore(MemoryStore):
+    """Has no room while `is_full`; says so when `may_end`."""
+
+    def __init__(self, node: NodeId, *, is_full: bool) -> None:
+        super().__init__(node)
+        self.is_full = is_full
+        self.may_end = threading.Event()
+        self.may_end.set()
+
+    def write(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
+        self.may_end.wait(5)
+        if self.is_full:
+            raise DiskFullError(self.name)
+        super().write(keeps, results)
+
+
+KEY = InstanceKey("web", "web-1")
+ME = NodeId(bytes(32))
+BEAT = CheckRecord(
+    id="beat", type=CheckType.TTL, target="", interval_ms=60_000, timeout_ms=1_000,
+    failures_before_critical=1, passes_before_passing=1, deregister_after_ms=0,
+    status=Health.CRITICAL, output="", changed_at=1,
+)  # fmt: skip
+WEB = ServiceRecord(
+    name="web", id="web-1", address="127.0.0.1", port=80,
+    checks=(BEAT, replace(BEAT, id="other", status=Health.PASSING)),
+)  # fmt: skip
+
+
+def record_of(node: TestNode) -> ServiceRecord | None:
+    body = node.context.peer.intended(key_of(WEB))
+    return body if isinstance(body, ServiceRecord) else None
+
+
+async def news_about_web(node: TestNode) -> tuple[CheckNews, list[InstanceKey]]:
+    forgotten: list[InstanceKey] = []
+    await node.context.driver.propose({key_of(WEB): WEB})
+    return CheckNews(node.context.driver, forgotten.append), forgotten
+
+
+@pytest.mark.trio
+async def test_the_newest_word_of_each_check_is_written_with_one_commit() -> None:
+    async with open_node() as node:
+        news, _ = await news_about_web(node)
+        commits = node.context.driver.counters.commits
+        news.on_result(KEY, "beat", Health.PASSING, "good")
+        news.on_result(KEY, "beat", Health.WARNING, "not so good")
+        news.on_result(KEY, "other", Health.CRITICAL, "x" * 1_000)
+
+        assert await news.propose()
+
+        record = record_of(node)
+        assert record is not None
+        beat, other = record.checks
+        assert (beat.status, beat.output) == (Health.WARNING, "not so good")
+        assert (other.status, other.output) == (Health.CRITICAL, "x" * 256)
+        assert min(beat.changed_at, other.changed_at) > 1
+        assert node.context.driver.counters.commits == commits + 1
+
+        news.on_result(KEY, "beat", Health.WARNING, "worse")
+        assert await news.propose()
+        again = record_of(node)
+        assert again is not None
+        assert again.checks[0].changed_at == beat.changed_at, "only its words changed"
+
+
+@pytest.mark.trio
+async def test_a_word_on_what_is_gone_or_known_changes_nothing() -> None:
+    async with open_node() as node:
+        news, _ = await news_about_web(node)
+        commits = node.context.driver.counters.commits
+        news.on_result(InstanceKey("web", "gone"), "beat", Health.PASSING, "")
+        news.on_result(KEY, "no-such-check", Health.PASSING, "")
+        news.on_result(KEY, "beat", Health.CRITICAL, "")
+
+        assert await news.propose()
+
+        assert node.context.driver.counters.commits == commits
+
+
+@pytest.mark.trio
+async def test_while_the_disk_is_full_words_wait_and_newer_ones_win() -> None:
+    async with open_node() as node:
+        news, forgotten = await news_about_web(node)
+        node.context.driver.disk_full = True
+        news.on_result(KEY, "beat", Health.WARNING, "old")
+        news.on_result(KEY, "other", Health.CRITICAL, "only")
+        news.on_expired(KEY, "other")
+        assert not await news.propose()
+
+        news.on_result(KEY, "beat", Health.PASSING, "new")
+        node.context.driver.disk_full = False
+        assert await news.propose()
+
+        assert record_of(node) is None, "other was critical for too long"
+        assert forgotten == [KEY]
+
+
+@pytest.mark.trio
+async def test_a_word_that_came_while_an_older_one_failed_wins(mock_clock: MockClock) -> None:
+    mock_clock.rate = 10
+    store = FullStore(ME, is_full=False)
+    async with open_node(store=store) as node, trio.open_nursery() as nursery:
+        news, _ = await news_about_web(node)
+        store.is_full = True
+        store.may_end.clear()
+        news.on_result(KEY, "beat", Health.WARNING, "old")
+        nursery.start_soon(news.propose)
+        await wait_all_tasks_blocked(0)
+        news.on_result(KEY, "beat", Health.PASSING, "new")
+        store.may_end.set()
+        await until(lambda: node.context.driver.disk_full)
+        await wait_all_tasks_blocked()
+        store.is_full = False
+        await until(lambda: not node.context.driver.disk_full, seconds=50)
+
+        assert await news.propose()
+
+        record = record_of(node)
+        assert record is not None
+        assert record.checks[0].output == "new"
+
+
+@pytest.mark.trio
+async def test_an_instance_that_recovered_is_not_removed() -> None:
+    async with open_node() as node:
+        news, forgotten = await news_about_web(node)
+        news.on_expired(KEY, "beat")
+        news.on_result(KEY, "beat", Health.PASSING, "just in time")
+
+        assert await news.propose()
+
+        assert record_of(node) is not None
+        assert forgotten == []
+
+
+@pytest.mark.trio
+async def test_a_record_that_would_grow_too_large_keeps_statuses_and_drops_words() -> None:
+    async with open_node() as node:
+        metadata = tuple((f"k{number}", "x" * 500) for number in range(10, 25))
+        large = replace(WEB, metadata=metadata)
+        await node.context.driver.propose({key_of(large): large})
+        news = CheckNews(node.context.driver, lambda _: None)
+        news.on_result(KEY, "beat", Health.PASSING, "é" * 256)
+        news.on_result(KEY, "other", Health.CRITICAL, "é" * 256)
+
+        assert await news.propose()
+
+        record = record_of(node)
+        assert record is not None
+        assert [check.status for check in record.checks] == [Health.PASSING, Health.CRITICAL]
+        assert [check.output for check in record.checks] == ["", ""]
+
+
+def answered(update_id: str, body_hash: bytes = b"h" * 32) -> Result:
+    return Result(
+        update_id=update_id, owner=ME, name="web", id="web-1", version=7, body_hash=body_hash,
+        created_at_us=1,
+    )  # fmt: skip
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.trio
+async def test_results_wait_for_room_on_the_disk() -> None:
+    store = FullStore(ME, is_full=True)
+    async with Writer(store, on_fatal=fail) as writer, trio.open_nursery() as tasks:
+        updates = UpdateIds(writer, ME)
+        with updates.claim(Request("u-1", b"h" * 32)) as claim:
+            claim.result = answered("u-1")
+        assert not await updates.write()
+        assert list(updates.unwritten) == ["u-1"]
+
+        store.is_full = False
+        tasks.start_soon(updates.run)
+        await until(lambda: not updates.unwritten)
+
+        assert store.find_result("u-1") == answered("u-1")
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+async def test_what_was_answered_last_is_written_at_the_end() -> None:
+    store = MemoryStore(ME)
+    async with Writer(store, on_fatal=fail) as writer:
+        async with trio.open_nursery() as tasks:
+            updates = UpdateIds(writer, ME)
+            tasks.start_soon(updates.run)
+            await wait_all_tasks_blocked()
+            with updates.claim(Request("u-1", b"h" * 32)) as claim:
+                claim.result = answered("u-1")
+            tasks.cancel_scope.cancel()
+        assert store.find_result("u-1") is not None
+
+
+@pytest.mark.trio
+async def test_a_request_that_failed_leaves_its_update_id_free() -> None:
+    async with Writer(MemoryStore(ME), on_fatal=fail) as writer:
+        updates = UpdateIds(writer, ME)
+        request = Request("u-1", b"h" * 32)
+        with pytest.raises(ValueError, match="broke"), updates.claim(request):
+            raise ValueError("broke")
+        assert await updates.recall(request) is None
+
+
+@pytest.mark.trio
+async def test_another_body_is_refused_while_the_first_is_under_way() -> None:
+    async with Writer(MemoryStore(ME), on_fatal=fail) as writer:
+        updates = UpdateIds(writer, ME)
+        with updates.claim(Request("u-1", b"h" * 32)), pytest.raises(ApiError) as refusal:
+            await updates.recall(Request("u-1", b"other"))
+        assert refusal.value.code == "conflict"
+
+
+@pytest.mark.trio
+async def test_a_merge_with_what_this_node_had_forgotten_is_checked_again() -> None:
+    async with open_node() as node:
+        updates = UpdateIds(node.context.writer, node.context.me)
+        instances = Instances(node.context, updates)
+        await node.context.driver.propose({key_of(WEB): WEB})
+        assert node.context.checker.checks == 0
+
+        instances.resume()
+        assert node.context.checker.checks == 2
+        await node.context.driver.propose({key_of(WEB): None})
+        instances.resume()
+        assert node.context.checker.checks == 0
