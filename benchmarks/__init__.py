@@ -1,0 +1,1 @@
+"""Side-by-side measurements. Timings live here, never in a test."""

@@ -1,0 +1,179 @@
+"""`python -m benchmarks.cluster`: measure and print.
+
+Progress goes to standard error, the table to standard output. Exit codes: 0, or 1 if something was
+missed on our side, 2 if it could not be run, 130 after Ctrl-C. All processes are ended and their
+data is removed in each case.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import FrameType
+
+import orjson
+from rich.console import Console
+
+from node.cli.local_cluster import ClusterError
+
+from . import serf, traffic
+from .fleet import BenchError
+from .kith import KithSide
+from .measure import Amounts, Findings, run_block
+from .report import document_of, table_of
+from .serf import SerfSide
+from .sides import Side
+
+NODES_MAX = 64
+ROUNDS = 2
+IDLE_S = 30.0
+WIDTH = 140
+FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
+
+STARTED = time.monotonic()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and report."""
+    arguments = _arguments(argv)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    sides = _sides(arguments.serf, arguments.serf_profile)
+    if not sides:
+        return NOT_RUN
+    findings = {name: Findings() for name in sides}
+    code = 0
+    try:
+        _run(sides, arguments, findings)
+    except (BenchError, ClusterError, traffic.TrafficError) as error:
+        _say(f"cannot go on: {error}")
+        code = NOT_RUN
+    except KeyboardInterrupt:
+        _say("interrupted; all processes ended, their data removed")
+        code = INTERRUPTED
+    about = _about(sides, arguments)
+    title = f"{arguments.nodes} nodes, a process each; " + "; ".join(about["versions"])
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(findings, title))
+    for name, found in findings.items():
+        for what in found.missed:
+            print(f"{name}: missed: {what}")
+    if arguments.json:
+        document = document_of(findings, dict(about))
+        arguments.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        _say(f"every single measurement: {arguments.json}")
+    return code or (FAILED if findings["kith"].missed else 0)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.cluster", description="Real nodes beside Serf agents, in one run."
+    )
+    parser.add_argument("--nodes", type=_whole(2, NODES_MAX), default=32, help="of each (32)")
+    parser.add_argument("--updates", type=_whole(0, 1_000), default=30, help="of each (30)")
+    parser.add_argument("--kills", type=_whole(0, 1_000), default=10, help="of each (10)")
+    parser.add_argument(
+        "--rounds", type=_whole(1, 20), default=ROUNDS, help=f"blocks of each ({ROUNDS})"
+    )
+    parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds a block; 0: none (30)")
+    parser.add_argument("--serf", choices=("auto", "off"), default="auto")
+    parser.add_argument(
+        "--serf-profile", choices=serf.PROFILES, default=serf.PROFILES[0], help="its pace (lan)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn by lot (1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to it")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and data there")
+    return parser.parse_args(argv)
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _sides(wish: str, profile: str) -> dict[str, Callable[[int, Path], Side]]:
+    sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithSide}
+    if wish == "off":
+        _say("without Serf, as asked: nothing to compare with")
+    elif serf.installed():
+        sides["serf"] = partial(SerfSide, profile=profile)
+    else:
+        _say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
+    return sides
+
+
+def _run(
+    sides: dict[str, Callable[[int, Path], Side]],
+    arguments: argparse.Namespace,
+    findings: dict[str, Findings],
+) -> None:
+    counts = traffic.available()
+    if not counts:
+        _say(f"SKIPPED: idle traffic is not counted: {traffic.INSTALL}")
+    KithSide.prepare()
+    rounds: int = arguments.rounds
+    for number in range(rounds):
+        amounts = Amounts(
+            updates=_share(arguments.updates, rounds, number),
+            kills=_share(arguments.kills, rounds, number),
+            idle_s=arguments.idle,
+            counts_traffic=counts,
+        )
+        for name, make in sides.items():
+            _say(f"— block {number + 1} of {rounds}: {name} alone —")
+            rng = Random(arguments.seed * 1_000 + number)
+            with _directory(arguments.keep) as directory:
+                side = make(arguments.nodes, directory)
+                try:
+                    run_block(side, amounts, findings[name], rng, _say)
+                finally:
+                    side.fleet.stop()
+
+
+@contextmanager
+def _directory(keep: Path | None) -> Iterator[Path]:
+    """For logs and data; removed afterwards, unless it is to be kept."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
+            yield Path(made)
+    else:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield Path(tempfile.mkdtemp(prefix="kith-bench-", dir=keep))
+
+
+def _share(total: int, rounds: int, number: int) -> int:
+    """Of `total`, what falls to the round of that number."""
+    return total // rounds + (number < total % rounds)
+
+
+def _about(
+    sides: dict[str, Callable[[int, Path], Side]], arguments: argparse.Namespace
+) -> dict[str, list[str]]:
+    versions = [KithSide.version()] + ([SerfSide.version()] if "serf" in sides else [])
+    return {
+        "versions": versions,
+        "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
+        "arguments": [f"{key}={value}" for key, value in sorted(vars(arguments).items())],
+    }
+
+
+def _say(message: str) -> None:
+    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

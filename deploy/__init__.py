@@ -1,0 +1,1 @@
+"""What runs Kith somewhere: image, compose file, systemd unit, and the scripted demo."""

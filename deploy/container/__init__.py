@@ -1,0 +1,1 @@
+"""What goes into the image beside the package: its health check, and a demo service."""
