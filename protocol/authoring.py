@@ -13,6 +13,7 @@ Rules this module keeps:
    win, for every other key the cluster's state wins, present or absent.
 """
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,12 @@ class InFlight:
     tickets: tuple[int, ...]
     base: Manifest | None
     """For a merge: the cluster's state that it builds on."""
+
+    def change_of(self, key: RecordKey) -> Change | None:
+        """What it does to a record, if anything. The changes are in the order of their keys."""
+        place = bisect.bisect_left(self.changes, key, key=_key_of)
+        found = self.changes[place] if place < len(self.changes) else None
+        return found if found is not None and _key_of(found) == key else None
 
     def keeps(self) -> tuple[Keep, ...]:
         """What has to be durable."""
@@ -87,13 +94,11 @@ class Authoring:
 
     def intended(self, key: RecordKey) -> Body | None:
         """Our newest word on a key, also where it is not durable yet."""
-        raw: bytes | None = None
+        flying = self.in_flight.change_of(key) if self.in_flight else None
         if key in self._waiting:
             raw = self._waiting[key]
-        elif self.in_flight is not None and key in (
-            flying := {(change.kind, change.key): change for change in self.in_flight.changes}
-        ):
-            raw = flying[key].body
+        elif flying is not None:
+            raw = flying.body
         else:
             return self._branch.bodies.get(key)
         return bodies.decode(Record(key.kind, key.key, raw)) if raw else None
@@ -258,3 +263,7 @@ def _vouch(key: RecordKey, raw: bytes) -> None:
 
 def _sorted_changes(changes: Mapping[RecordKey, bytes | None]) -> tuple[Change, ...]:
     return tuple(Change(key.kind, key.key, changes[key]) for key in sorted(changes))
+
+
+def _key_of(change: Change) -> RecordKey:
+    return RecordKey(change.kind, change.key)

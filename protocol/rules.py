@@ -30,6 +30,8 @@ def check_name(field: str, text: str, *, empty: bool = False) -> None:
         _fail(field, f"has {len(text)} characters; use 1 to {limits.NAME_MAX}")
     if not limits.NAME_ALPHABET.issuperset(text):
         _fail(field, f"{_shown(text)} has characters other than a-z, 0-9, '.', '_' and '-'")
+    if text in (".", ".."):
+        _fail(field, f"{_shown(text)} means a place in a URL's path; use another name")
 
 
 def check_names(field: str, names: tuple[str, ...], *, most: int) -> None:

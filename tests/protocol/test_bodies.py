@@ -26,7 +26,9 @@ from protocol.records import (
 )
 from protocol.wire import codec
 
-NAMES = st.text(string.ascii_lowercase + string.digits + "._-", min_size=1, max_size=20)
+NAMES = st.text(string.ascii_lowercase + string.digits + "._-", min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
 TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), max_size=30)
 TIMES = st.integers(0, codec.INT_MAX)
 PORTS = st.integers(1, 65_535)

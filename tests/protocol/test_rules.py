@@ -123,6 +123,8 @@ GOOD = [
 ]
 
 BAD = [
+    (replace(SERVICE, id="."), "id"),
+    (replace(SERVICE, name=".."), "name"),
     (replace(SERVICE, name=""), "name"),
     (replace(SERVICE, name="x" * 129), "name"),
     (replace(SERVICE, name="Web"), "name"),
