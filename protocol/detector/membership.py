@@ -1,10 +1,9 @@
 """Who is in the cluster, and how sure are we?
 
-The failure detector (docs/PROTOCOL.md, "Membership"): each member is watched by K observers, which
-it sends heartbeats in turn; silence is checked, a failed check is a signed vote, a majority of
-votes takes the member out of lookups, and any newer word of its own brings it back. Kin to SWIM
-(Das, Gupta, Motivala, DSN 2002) in its refutations, to Rapid (Suresh et al., USENIX ATC 2018) in
-its observers.
+Each member is watched by K observers, to which it sends heartbeats in turn; silence is checked, a
+failed check is a signed vote, a majority of votes takes it out of lookups, any newer word of its
+own brings it back (docs/PROTOCOL.md, "Membership"). Kin to SWIM (Das et al., DSN 2002) in its
+refutations, to Rapid (Suresh et al., USENIX ATC 2018) in its observers.
 
 Rules this module keeps:
 
