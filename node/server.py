@@ -22,6 +22,7 @@ import trio
 from protocol.bodies import Body
 from protocol.commits import RecordKey
 from protocol.detector.config import MembershipConfig
+from protocol.errors import ProposalError
 from protocol.identity import Address, short_id
 from protocol.peer import NODE_RECORD, Peer, PeerSetup
 from protocol.records import NodeRecord, Phase
@@ -264,13 +265,14 @@ async def _say_farewell(driver: Driver, *, leaving: bool) -> None:
     record = replace(driver.peer.record, phase=phase, updated_at=instant().wall_us)
     own = driver.peer.registry.branch(driver.peer.me)
     gone = list(own.records) if leaving and own is not None else []
-    changes: dict[RecordKey, Body | None] = {key: None for key in gone if key != NODE_RECORD}
-    changes[NODE_RECORD] = record
+    # The word itself comes first: so many removals may take more commits than there is time for.
+    changes: dict[RecordKey, Body | None] = {NODE_RECORD: record}
+    changes |= {key: None for key in gone if key != NODE_RECORD}
     with trio.move_on_after(LAST_WORD_S):
         try:
             await driver.propose(changes)
-        except DiskFull:
-            log.warning("ending_without_a_word", reason="the disk is full")
+        except (DiskFull, ProposalError) as error:
+            log.warning("ending_without_a_word", reason=str(error))
 
 
 async def _watch_signals(lifecycle: Lifecycle) -> None:

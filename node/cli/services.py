@@ -153,8 +153,14 @@ def _row(instance: dict[str, Json]) -> tuple[str, ...]:
         text_of(instance, "zone"),
         text_of(instance, "version"),
         ",".join(texts_of(instance, "tags")),
-        "; ".join(_check(check) for check in objects_of(instance, "checks")),
+        "; ".join([*_of_node(instance), *map(_check, objects_of(instance, "checks"))]),
     )
+
+
+def _of_node(instance: dict[str, Json]) -> list[str]:
+    """What the state of its node does to an instance, where it does."""
+    status = text_of(instance, "node_status")
+    return [f"its node is {status}"] if status not in ("", "alive") else []
 
 
 def _check(check: dict[str, Json]) -> str:

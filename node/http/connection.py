@@ -41,6 +41,7 @@ class Service:
     def refusal(self, error: ApiError) -> bytes:
         """An answer that belongs to no request that could be read; the connection must close."""
         request_id = self.dispatcher.new_request_id()
+        self.dispatcher.report_unreadable(error.status)
         return self.encoder.encode(
             error_response(error, request_id), request_id, connection="close", with_body=True
         )

@@ -169,6 +169,11 @@ class Dispatcher:
         self.report_failure(request.request_id, error)
         return error_response(internal_error(), request.request_id)
 
+    def report_unreadable(self, status: int) -> None:
+        """Count an answer to what never became a request, under no method and no route."""
+        if self._hooks.observe is not None:
+            self._hooks.observe(NO_ROUTE, NO_ROUTE, status, 0.0)
+
     def _report(
         self, head: Head, route: AnyRoute | None, answer: Answer, client: str, started: float
     ) -> None:

@@ -112,7 +112,8 @@ class ApiError(Exception):
             "definite": self.definite,
             "request_id": request_id,
         }
-        return orjson.dumps({"error": {**self.details, **shape}})
+        error = {"error": {**self.details, **shape}}
+        return orjson.dumps(error, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def invalid_field(field: str, message: str) -> ApiError:

@@ -147,7 +147,9 @@ def json_response(status: int, value: object, headers: Headers = ()) -> Response
     Raises:
         TypeError: `value` cannot be written as JSON; a bug of the caller.
     """
-    return Response(status, orjson.dumps(value), JSON_TYPE, headers)
+    return Response(
+        status, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), JSON_TYPE, headers
+    )
 
 
 def text_response(status: int, text: str, content_type: str = TEXT_TYPE) -> Response:

@@ -123,7 +123,7 @@ def test_details_cannot_hide_a_member_of_the_error_shape() -> None:
 
     assert error.encode("r") == (
         b'{"error":{"code":"invalid_field","owner":"y","message":"port is -1","field":"port",'
-        b'"definite":true,"request_id":"r"}}'
+        b'"definite":true,"request_id":"r"}}\n'
     )
 
 

@@ -32,11 +32,11 @@ async def test_an_answer_carries_its_length_the_node_and_a_request_id() -> None:
         answer = await (await kith.connect()).get("/hello")
 
     request_id = answer.headers.pop("x-request-id")
-    assert (answer.status, answer.body) == (200, b'{"hello":"world"}')
+    assert (answer.status, answer.body) == (200, b'{"hello":"world"}\n')
     assert answer.headers == {
         "x-kith-node": "alpha",
         "content-type": "application/json",
-        "content-length": "17",
+        "content-length": "18",
     }
     assert request_id.endswith("-1")
 
@@ -117,7 +117,7 @@ async def test_a_handler_sees_the_whole_request() -> None:
 
     assert answer.body == (
         b'{"method":"POST","path":"/show","query":[["a","1"],["a","2"]],"params":{},'
-        b'"body":"body","client":"127.0.0.1"}'
+        b'"body":"body","client":"127.0.0.1"}\n'
     )
 
 
@@ -129,7 +129,7 @@ async def test_head_is_get_without_the_body() -> None:
         found, missing = await client.answer(body=False), await client.answer(body=False)
         after = await client.get("/hello")
 
-    assert (found.status, found.headers["content-length"]) == (200, "17")
+    assert (found.status, found.headers["content-length"]) == (200, "18")
     assert (missing.status, after.status) == (404, 200)
 
 
