@@ -25,14 +25,16 @@ import trio
 from protocol.bodies import Body
 from protocol.clocks import Instant
 from protocol.commits import Dot, RecordKey
+from protocol.detector.detection import Status
 from protocol.effects import Drop, Effect, Keep, Notify, Persist, Request, Send, Store
 from protocol.errors import RefusalCode
-from protocol.events import Applied, Committed, Event, Joined
+from protocol.events import Applied, Committed, Event, Joined, MemberChanged
 from protocol.identity import Address, NodeId, short_id
 from protocol.peer import Peer
 from protocol.wire.handshake import Session
 from storage import DiskFullError, QueueFullError, StorageError, Writer
 
+from .reachability import Attempt, Reachability
 from .transport.datagrams import DatagramTransport
 from .transport.errors import TransportError
 from .transport.pool import StreamPool
@@ -66,6 +68,8 @@ class DriverCounters:
     applied: int = 0
     requests: int = 0
     requests_failed: int = 0
+    requests_barred: int = 0
+    """Not made, because the peer had failed three times in a row."""
     stores_skipped: int = 0
     lag_worst_s: float = 0.0
 
@@ -86,9 +90,11 @@ class Driver:
         transport: DatagramTransport,
         pool: StreamPool,
         tasks: trio.Nursery,
+        reachability: Reachability | None = None,
     ) -> None:
         self.peer = peer
         self.counters = DriverCounters()
+        self.reachability = reachability or Reachability()
         self.disk_full = False
         """Whether our own commits wait for room on the disk."""
         self._writer = writer
@@ -145,6 +151,7 @@ class Driver:
         Raises:
             ValueError: the request is no request; the stream is to be closed.
         """
+        self._forgive(session.node)
         answer, effects = self.peer.serve(frame, session.node, source, now=instant())
         self._perform(effects)
         await trio.lowlevel.checkpoint()
@@ -205,6 +212,13 @@ class Driver:
     async def _ask(self, request: Request) -> None:
         answer: bytes | None = None
         by: NodeId | None = None
+        begun = instant()
+        if not request.always and self.reachability.barred(request.to, now=begun.mono_s):
+            self.counters.requests_barred += 1
+            await trio.lowlevel.checkpoint()
+            self._perform(self.peer.answered(request.ticket, None, None, now=instant()))
+            return
+        reason = ""
         self.counters.requests += 1
         try:
             got = await self._pool.request(
@@ -212,9 +226,13 @@ class Driver:
             )
         except TransportError as error:
             self.counters.requests_failed += 1
-            log.debug("peer_request_failed", peer=str(request.to), reason=str(error))
+            reason = str(error)
+            log.debug("peer_request_failed", peer=str(request.to), reason=reason)
         else:
             answer, by = got.body, got.session.node
+        now = trio.current_time()
+        attempt = Attempt(begun.wall_us, answer is not None, now - begun.mono_s, reason)
+        self.reachability.note(request.to, attempt, now=now)
         self._perform(self.peer.answered(request.ticket, answer, by, now=instant()))
 
     async def _persist(self, keeps: tuple[Keep, ...]) -> None:
@@ -259,6 +277,8 @@ class Driver:
                 log.debug("joined", peer=str(address), node=short_id(node) if node else "", ok=ok)
                 for outcome in self._joins.pop(address, []):
                     outcome.end_join(ok=ok)
+            case MemberChanged(node, _, Status.ALIVE, _):
+                self._forgive(node)
             case Applied(owner, dot, _):
                 self.counters.applied += 1
                 log.debug("applied", owner=short_id(owner), version=dot.version)
@@ -268,6 +288,11 @@ class Driver:
             self._ready.set()
         for listener in self._listeners:
             listener(event)
+
+    def _forgive(self, node: NodeId) -> None:
+        record = self.peer.registry.node(node)
+        if record is not None:
+            self.reachability.forgive(Address(record.host, record.port))
 
     def _expect(self) -> "_Outcome":
         self._last_ticket += 1

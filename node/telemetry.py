@@ -64,6 +64,9 @@ METRICS: tuple[Metric, ...] = (
     _counter("kith_refused_total", "What peers sent and was refused, by code.", "code"),
     _counter("kith_peer_requests_total", "Requests sent to peers over streams."),
     _counter("kith_peer_requests_failed_total", "Of those, without an answer."),
+    _counter(
+        "kith_peer_requests_barred_total", "Not sent, to peers that failed three times in a row."
+    ),
     _counter("kith_stores_skipped_total", "Branches of peers not written, for want of room."),
     _counter("kith_datagrams_total", "Datagrams, by direction.", "direction"),
     _counter("kith_datagram_bytes_total", "Their bytes, by direction.", "direction"),

@@ -35,6 +35,8 @@ class Request:
     body: bytes
     ticket: int
     timeout_s: float
+    always: bool = False
+    """Ask even a peer that has not been answering: to find out whether it does is the point."""
 
 
 @dataclass(frozen=True, slots=True)

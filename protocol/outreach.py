@@ -70,7 +70,7 @@ class Outreach:
             room = exchange.own_bytes_max(sum(1 for _ in around.registry.owners()))
             own = around.repair.bundle(branch, b"", room)
         body = exchange.encode_request(around.repair.sync_request(own))
-        return [Request(address, None, body, ticket, JOIN_TIMEOUT_S)]
+        return [Request(address, None, body, ticket, JOIN_TIMEOUT_S, always=True)]
 
     def stranger(self, prefix: bytes, source: Address, now: float) -> list[Effect]:
         """Somebody whom we do not know sent a datagram: ask who that is, now and then."""
@@ -117,7 +117,7 @@ class Outreach:
             return self._checked(node, None, now)
         ticket = self._errands.issue(Checking(node))
         body = exchange.encode_request(CheckRequest())
-        return [Request(address, node, body, ticket, CHECK_TIMEOUT_S)]
+        return [Request(address, node, body, ticket, CHECK_TIMEOUT_S, always=True)]
 
     def take(self, taken: Taken, source: Source) -> list[Effect]:
         """The effects of a fact, and a fetch of what it showed to be missing."""

@@ -136,6 +136,7 @@ class Metrics:
         put("kith_applied_total", counters.applied)
         put("kith_peer_requests_total", counters.requests)
         put("kith_peer_requests_failed_total", counters.requests_failed)
+        put("kith_peer_requests_barred_total", counters.requests_barred)
         put("kith_stores_skipped_total", counters.stores_skipped)
         put("kith_loop_lag_worst_seconds", counters.lag_worst_s)
         put("kith_disk_full", float(self._context.driver.disk_full))

@@ -30,7 +30,7 @@ from protocol.records import ForgetRecord, NodeRecord
 
 from .fields import Fields, refused
 from .reading import NODE_TYPES, patched_node
-from .shapes import Json, guest_shape, node_shape
+from .shapes import Json, guest_shape, node_shape, reachability_shape
 from .table import Endpoint, Parameter
 
 HANDLER_S = 30.0
@@ -142,7 +142,11 @@ class NodeRoutes:
         record = self._record_of(node) if node else None
         if node is None or record is None:
             raise not_found(f"no member or guest has the id {text!r}")
-        return json_response(200, node_shape(node, record, self._peer.membership.view(node)))
+        shape = node_shape(node, record, self._peer.membership.view(node))
+        experience = self._context.driver.reachability.of(Address(record.host, record.port))
+        if experience is not None:
+            shape["reachability"] = reachability_shape(experience)
+        return json_response(200, shape)
 
     async def join(self, request: Request) -> Response:
         """`POST /v1/peers`."""

@@ -92,6 +92,11 @@ _PEER: Mapping[str, Schema] = {
     "rtt_ms": NUMBER,
     "last_updated": TIME,
     "host": NODE_ID,
+    "reachability": _object(
+        score=NUMBER,
+        strikes=WHOLE,
+        history=_list(_object(at=TIME, ok=FLAG, took_ms=NUMBER, reason=TEXT)),
+    ),
 }
 _INSTANCE: Mapping[str, Schema] = {
     "id": NAME,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from node.reachability import Experience
 from node.times import format_us
 from protocol.detector.detection import Status
 from protocol.detector.roster import MemberView
@@ -99,6 +100,22 @@ def node_shape(node: NodeId, record: NodeRecord, view: MemberView | None) -> dic
     if view is not None and view.rtt_s is not None:
         shape["rtt_ms"] = round(view.rtt_s * 1_000, 3)
     return shape
+
+
+def reachability_shape(experience: Experience) -> dict[str, Json]:
+    """This node's own experience with a peer's streams, newest request last."""
+    history: list[Json] = []
+    for one in experience.history:
+        attempt: dict[str, Json] = {"at": format_us(one.at_us), "ok": one.ok}
+        attempt["took_ms"] = round(one.took_s * 1_000, 3)
+        if not one.ok:
+            attempt["reason"] = one.reason
+        history.append(attempt)
+    return {
+        "score": round(experience.score, 3),
+        "strikes": experience.strikes,
+        "history": history,
+    }
 
 
 def guest_shape(guest: GuestRecord, host: NodeId, hosts: int) -> dict[str, Json]:
