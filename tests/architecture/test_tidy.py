@@ -1,6 +1,7 @@
 """Rules about the code itself that no linter knows."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,12 @@ def test_no_folder_holds_more_than_a_reader_can_survey() -> None:
     for folder in {path.parent for path in MODULES}:
         modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
         assert len(modules) <= MODULES_PER_FOLDER, folder
+
+
+@pytest.mark.parametrize("layer", ["protocol", "storage", "node.http"])
+def test_what_a_layer_offers_is_a_tuple_of_names_that_exist(layer: str) -> None:
+    offered = importlib.import_module(layer)
+
+    assert isinstance(offered.__all__, tuple)
+    assert len(set(offered.__all__)) == len(offered.__all__)
+    assert [name for name in offered.__all__ if not hasattr(offered, name)] == []
