@@ -33,6 +33,8 @@ CHECK_TIMEOUT_S = 0.6
 JOIN_TIMEOUT_S = 5.0
 """How long a seed may take to answer."""
 ROUNDS_MAX = 64
+LOOK_AGAIN_S = 0.5
+"""After a join that brought news, until a successor is asked for what came meanwhile."""
 
 Translate = Callable[[list[MembershipEffect], Instant], list[Effect]]
 
@@ -160,7 +162,15 @@ class Outreach:
         effects, news = self._bundles(answer, source, now)
         if answer.more and news and errand.rounds < ROUNDS_MAX:
             return effects + self.join(errand.address, errand.rounds + 1)
+        if news:
+            self._look_again(now)
         return [*effects, Notify(Joined(errand.address, by, ok=True))]
+
+    def _look_again(self, now: Instant) -> None:
+        """Many may join at once, each while the others' word is still on its way: ask once more."""
+        around = self._around
+        for node in around.membership.push_targets(1):
+            around.repair.hurry(node, now=now.mono_s, after_s=LOOK_AGAIN_S)
 
     def _synced(self, errand: Syncing, answer: StreamAnswer | None, now: Instant) -> list[Effect]:
         repair = self._around.repair

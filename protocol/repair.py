@@ -106,9 +106,10 @@ class Repair:
         if state.differing >= DIFFERING_BEATS:
             self._plan(peer, state, now + self._rng.uniform(0, JITTER_S), now)
 
-    def hurry(self, peer: NodeId, *, now: float) -> None:
+    def hurry(self, peer: NodeId, *, now: float, after_s: float = 0.0) -> None:
         """There is reason to think that the peer holds something else: ask soon."""
-        self._plan(peer, self._state(peer), now + self._rng.uniform(0, JITTER_S), now)
+        at = now + after_s + self._rng.uniform(0, JITTER_S)
+        self._plan(peer, self._state(peer), at, now)
 
     def due(self, *, now: float) -> list[NodeId]:
         """Whom to sync with now. Each is busy until `synced`."""

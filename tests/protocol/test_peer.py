@@ -73,6 +73,14 @@ def test_nodes_may_join_in_any_order_through_anybody(seed: int) -> None:
         assert statuses == [Status.ALIVE] * 6
 
 
+def test_a_hundred_nodes_that_join_one_seed_at_once_do_not_wait_for_repair() -> None:
+    world = World(100).start_joined()
+
+    # Before a newcomer looked again, those who had missed another waited six seconds for roots to
+    # settle and differ twice.
+    assert world.time < 2.0
+
+
 def test_an_update_reaches_everybody_within_hops() -> None:
     world = joined(20)
 
