@@ -58,6 +58,7 @@ class Occasion(enum.Enum):
     RECORD = 5
     REFUTE = 6
     REMIND = 10
+    OVERTAKEN = 9
     RETURN = 7
     SUBJECTS = 8
 

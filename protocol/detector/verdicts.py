@@ -11,7 +11,8 @@ Everything that is believed of a member follows from these rules (docs/PROTOCOL.
 4. Who heard nobody since its check began cannot tell a silent member from its own deafness: it
    keeps its vote to itself until it hears somebody (after Lifeguard, Dadgar et al., DSN 2018).
 
-Two rules go beyond the design. An observer whose vote is older than another's checks again and
+Three rules go beyond the design. Who heard the subject later than the voters looks for itself
+(`_look_behind`). An observer whose vote is older than another's checks again and
 votes as late (`renew`), since for whoever heard the subject in between the older vote is void.
 And votes that stay short of a majority are said again, ever more rarely; whoever holds more answers
 (`stood`, `_remind`), since some datagrams are lost and nothing else would tell.
@@ -42,6 +43,7 @@ from .votes import Ballots
 
 _AUTHOR_UNLESS_HEARD_S = 1.0
 _REFUTE_INTERVAL_S = 5.0
+_OVERTAKEN_INTERVAL_S = 2.0
 _AUTHOR_INTERVAL_S = 2.0
 _RECORD_INTERVAL_S = 1.0
 _REMIND_INTERVAL_S = 3.0
@@ -145,6 +147,8 @@ class Judge:
         if len(batch.votes) > VOTES_PER_BATCH_MAX:
             self._ground.effects.append(Refused(sender, "limit"))
             return
+        for vote in batch.votes:
+            self._look_behind(batch.author, vote)
         news = [vote for vote in batch.votes if self._is_news(batch.author, vote)]
         if not news:
             self._remind(batch)
@@ -173,6 +177,22 @@ class Judge:
             return False
         observers = self._roster.rings.observers(vote.subject)
         return self.ballots.admits(author, vote, observers, now=self._ground.now)
+
+    def _look_behind(self, author: NodeId, vote: Vote) -> None:
+        """An observer's vote is void for us who heard the subject later: is it still there?
+
+        If it fell silent right after it had answered us, every vote is void here for ever, and only
+        our own check can tell. Its finding carries the newest pair, so the observers renew theirs.
+        """
+        member = self._roster.get(vote.subject)
+        if member is None or not member.told or member.farewell >= 0 or vote.pair >= member.proof:
+            return
+        ours = member.contact_at >= member.proved_at  # not a refutation that everybody hears
+        silent = self._ground.now >= member.contact_at + self._config.ask_unless_heard_s
+        if not (ours and silent and author in self._roster.rings.observers(vote.subject)):
+            return
+        if self._ground.passes(Occasion.OVERTAKEN, vote.subject, _OVERTAKEN_INTERVAL_S):
+            self._check(vote.subject, Purpose.LOCAL)
 
     def _to_be_answered(self, author: NodeId, vote: Vote) -> bool:
         return not self.herald.refuted(vote) or self._ground.passes(

@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from protocol.detector.config import MembershipConfig
-from protocol.detector.detection import Status
+from protocol.detector.detection import Ping, Status
 from protocol.detector.partition import Partition
 from tests.protocol.small_world import AWAY, World, node_id
 
@@ -53,6 +53,26 @@ def test_a_crash_is_seen_by_all_within_a_few_seconds(size: int, seed: int) -> No
     assert median(times) < 2.5
     assert max(times) < 4
     assert [c for c in world.flags() if c.subject != 0] == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crash_is_seen_also_by_one_who_is_no_observer_and_heard_the_member_last(
+    seed: int,
+) -> None:
+    world = World(32, seed=seed)
+    world.run(40.0)
+    victim = node_id(0)
+    observers = world.nodes[1].membership.observers(victim)
+    last = next(n for n in world.nodes if n.number and node_id(n.number) not in observers)
+
+    # An accused ping makes it look for itself; the answer is newer than all that observers have.
+    ping = Ping(1, accused=True)
+    world._perform(last, last.membership.receive(ping, victim, now=world.now))
+    world.run(40.05)
+    world.crash(0)
+    world.run(46.0)
+
+    assert world.status(last.number, 0) in AWAY
 
 
 @pytest.mark.parametrize("size", [3, 8, 16])
