@@ -87,11 +87,6 @@ class Authoring:
         """Our own key events."""
         return self._branch.chain
 
-    @property
-    def has_signed(self) -> bool:
-        """Whether anything was signed since this start."""
-        return bool(self._signed_since_start)
-
     def intended(self, key: RecordKey) -> Body | None:
         """Our newest word on a key, also where it is not durable yet."""
         flying = self.in_flight.change_of(key) if self.in_flight else None

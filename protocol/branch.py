@@ -212,10 +212,6 @@ class Branch:
         hashes = list(self._recent)
         return [self._recent[one] for one in hashes[hashes.index(known) + 1 :]]
 
-    def newest_commit(self) -> Commit | None:
-        """The commit that led to the head, if it is kept."""
-        return self._recent.get(self.head.hash) if self.head else None
-
     def manifest(self) -> Manifest | None:
         """The whole state, or None where there is none to show."""
         if self.head is None or self.reaped:

@@ -126,10 +126,6 @@ class Registry:
                 self._settled = self._settled.set(owner, branch.head.hash)
         return self._settled.root
 
-    def owners_of(self, count: int) -> int:
-        """How many more owners there is room for, of `count` that want in."""
-        return max(0, min(count, limits.MEMBERS_MAX - len(self._branches)))
-
     # Changing
 
     def learn(self, packed: Sequence[bytes]) -> tuple[Branch, bool]:
@@ -145,7 +141,7 @@ class Registry:
         chain = verify_chain(list(packed), cluster=self._cluster)
         branch = self._branches.get(chain.node)
         if branch is None:
-            if not self.owners_of(1):
+            if len(self._branches) >= limits.MEMBERS_MAX:
                 raise RefusedError("limit", f"{limits.MEMBERS_MAX} owners are known already")
             branch = Branch(chain, self._cluster)
             self._branches[chain.node] = branch

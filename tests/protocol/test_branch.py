@@ -90,7 +90,7 @@ def test_two_commits_on_one_parent_are_a_fork_with_evidence_that_stands_alone() 
     assert {evidence.first.hash, evidence.second.hash} == {ours.head.hash, theirs.head.hash}
     assert evidence.first.hash < evidence.second.hash
     other = reader_of(author)
-    other.offer([author.branch.newest_commit() or ours])
+    other.offer([(author.branch.since(b"") or [ours])[-1]])
     other.offer([theirs])
     assert other.offer([ours]) == outcome, "whichever came first"
     with pytest.raises(RefusedError, match="signature"):
@@ -104,7 +104,7 @@ def test_two_commits_of_one_dot_and_other_parents_are_a_fork() -> None:
     branch = reader_of(author)
     branch.offer([author.commit(ONE)])
     head = author.commit(TWO).head
-    branch.offer([author.branch.newest_commit() or author.draft()])
+    branch.offer([(author.branch.since(b"") or [author.draft()])[-1]])
     twin = author.signed((), parents=(bytes(32),), version=head.version)
 
     assert isinstance(branch.offer([twin]), Forked)
