@@ -224,6 +224,8 @@ class Driver:
             got = await self._pool.request(
                 request.to, request.expected, request.body, timeout_s=request.timeout_s
             )
+        except trio.ClosedResourceError:
+            return  # the pool closed before us: the node is ending, and nobody waits any more
         except TransportError as error:
             self.counters.requests_failed += 1
             reason = str(error)
