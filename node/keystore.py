@@ -172,7 +172,7 @@ def _created(vault: "_Vault", following: tuple[bytes, list[bytes]] | None) -> Id
         next_commitment=promised,
         cluster=vault.cluster,
     )
-    chain = identity.verify_chain([event.pack()], cluster=vault.cluster)
+    chain = identity.verify_chain([event.pack()], signing.Trust(vault.cluster))
     vault.write(_CURRENT, keys.seed, chain.packed())
     vault.seal_what_is_open()
     return Identity(keys, chain, created=True)
@@ -182,7 +182,7 @@ def _judged(
     path: Path, seed: bytes, events: list[bytes], cluster: bytes
 ) -> tuple[signing.KeyPair, identity.KeyChain]:
     try:
-        chain = identity.verify_chain(events, cluster=cluster)
+        chain = identity.verify_chain(events, signing.Trust(cluster))
     except (BadKeyEventError, MalformedError) as error:
         raise _damaged(path, f"its key events are wrong ({error})") from None
     keys = signing.KeyPair(seed)

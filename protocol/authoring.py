@@ -25,7 +25,7 @@ from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordK
 from .effects import Keep, KeepCommit, KeepManifest
 from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
 from .identity import KeyChain
-from .signing import Signer
+from .signing import Signer, Trust
 
 COMMIT_BYTES_MAX = 512 * 1024
 _WAITING_MAX = 100_000
@@ -61,11 +61,11 @@ class Authoring:
     """Signs our commits. `Peer` applies them when they are durable."""
 
     def __init__(
-        self, branch: Branch, signer: Signer, cluster: bytes, *, last: Dot, clock: HybridClock
+        self, branch: Branch, signer: Signer, trust: Trust, *, last: Dot, clock: HybridClock
     ) -> None:
         self._branch = branch
         self._signer = signer
-        self._cluster = cluster
+        self._trust = trust
         self._last = max(last, branch.dot)
         self._clock = clock
         self._waiting: dict[RecordKey, bytes | None] = {}
@@ -174,7 +174,7 @@ class Authoring:
             RemoteProtocolError: it is not what we signed.
         """
         if self._merge_with is None or self._merge_with[0].head.dot < theirs.head.dot:
-            base = Branch(self.chain, self._cluster)
+            base = Branch(self.chain, self._trust)
             base.adopt(theirs)
             self._merge_with = (theirs, base)
 
@@ -227,7 +227,7 @@ class Authoring:
             issued_at=self._clock.tick(now.wall_us),
             state_root=root,
         )
-        commit = make_commit(draft, changes, key=self._signer, cluster=self._cluster)
+        commit = make_commit(draft, changes, key=self._signer, cluster=self._trust.cluster)
         if self._base is None:
             self._base = self._branch.dot
         self._signed[commit.head.hash] = commit.head.dot

@@ -144,6 +144,8 @@ class Dissemination:
     def tick(self, *, now: float) -> list[Told]:
         """Everything that is due."""
         told: list[Told] = []
+        if now < self.next_deadline:
+            return told
         if self._push_at is not None and now >= self._push_at:
             told += self._flush()
         told += self._flush_adverts(now)
@@ -183,9 +185,12 @@ class Dissemination:
                     newest[item.owner] = item
         told: list[Told] = []
         for target, newest in due.items():
-            items = list(newest.values())
+            items = tuple(newest.values())
+            if told and told[-1].message == Advert(items):  # written once for all its receivers
+                told[-1] = Told((*told[-1].to, target), told[-1].message)
+                continue
             told.extend(
-                Told((target,), Advert(tuple(items[start : start + _ADVERT_ITEMS])))
+                Told((target,), Advert(items[start : start + _ADVERT_ITEMS]))
                 for start in range(0, len(items), _ADVERT_ITEMS)
             )
         return told

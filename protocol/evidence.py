@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .commits import Head, unpack_head
 from .errors import MalformedError, RefusedError
 from .identity import KeyChain, NodeId
+from .signing import Trust
 from .wire import codec
 
 
@@ -52,7 +53,7 @@ def unpack_evidence(packed: bytes) -> Evidence:
     return evidence
 
 
-def check_evidence(evidence: Evidence, chain: KeyChain, cluster: bytes) -> None:
+def check_evidence(evidence: Evidence, chain: KeyChain, trust: Trust) -> None:
     """Judge both signatures.
 
     Raises:
@@ -60,5 +61,5 @@ def check_evidence(evidence: Evidence, chain: KeyChain, cluster: bytes) -> None:
     """
     for head in (evidence.first, evidence.second):
         key = chain.key_of(head.epoch)
-        if key is None or not head.signed_by(key, cluster):
+        if key is None or not head.signed_by(key, trust):
             raise RefusedError("bad_signature", "evidence with a signature that is not its owner's")

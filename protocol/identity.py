@@ -13,6 +13,7 @@ Rules this module keeps:
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NewType
 
@@ -159,7 +160,7 @@ class KeyChain:
         return [event.pack() for event in self.events]
 
 
-def verify_chain(packed: list[bytes], *, cluster: bytes) -> KeyChain:
+def verify_chain(packed: Sequence[bytes], trust: signing.Trust) -> KeyChain:
     """Judge a whole chain: the hashes, the revealed keys, every signature.
 
     Raises:
@@ -171,12 +172,12 @@ def verify_chain(packed: list[bytes], *, cluster: bytes) -> KeyChain:
     events: list[KeyEvent] = []
     for raw in packed:
         event = unpack_event(raw)
-        _judge(event, events[-1] if events else None, cluster)
+        _judge(event, events[-1] if events else None, trust)
         events.append(event)
     return KeyChain(NodeId(events[0].hash), tuple(events))
 
 
-def _judge(event: KeyEvent, previous: KeyEvent | None, cluster: bytes) -> None:
+def _judge(event: KeyEvent, previous: KeyEvent | None, trust: signing.Trust) -> None:
     if previous is None:
         if event.kind != INCEPTION or event.sequence != 0 or event.previous != b"":
             raise BadKeyEventError("a chain starts with an inception event of sequence 0")
@@ -189,7 +190,5 @@ def _judge(event: KeyEvent, previous: KeyEvent | None, cluster: bytes) -> None:
             )
         if previous.next_commitment != commitment(event.public_key):
             raise BadKeyEventError("the revealed key is not the one that was committed to")
-    if not signing.verify(
-        event.public_key, signing.Domain.KEY_EVENT, cluster, event.encoded, event.signature
-    ):
+    if not trust.verify(event.public_key, signing.Domain.KEY_EVENT, event.encoded, event.signature):
         raise BadKeyEventError("wrong signature")

@@ -40,6 +40,7 @@ from .identity import Address, NodeId, unpack_event
 from .keyring import Keyring
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
 from .registry import Registry
+from .signing import Trust
 from .wire.exchange import Bundle, Steps
 from .wire.messages import Push
 
@@ -96,7 +97,7 @@ class Parts:
     """The pieces of a `Peer` that a fact passes through."""
 
     me: NodeId
-    cluster: bytes
+    trust: Trust
     registry: Registry
     membership: Membership
     dissemination: Dissemination
@@ -130,7 +131,7 @@ class Intake:
             outcome = self._parts.registry.offer(owner, steps, now=now.mono_s)
         except RemoteProtocolError as error:
             return taken.refuse(error)
-        return self._settle(taken, outcome, branch, now)
+        return self._settle(taken, outcome, owner, now)
 
     def bundle(self, bundle: Bundle, source: Source, now: Instant, *, final: bool = False) -> Taken:
         """Take in what a sync or fetch brought of one owner.
@@ -162,7 +163,7 @@ class Intake:
         if branch is None:
             return taken
         try:
-            check_evidence(evidence, branch.chain, parts.cluster)
+            check_evidence(evidence, branch.chain, parts.trust)
         except RefusedError as error:
             return taken.refuse(error)
         if evidence.owner == parts.me:
@@ -186,7 +187,9 @@ class Intake:
             if isinstance(keep, KeepManifest):
                 outcome = parts.registry.adopt(keep.manifest, now=now.mono_s, even_older=True)
             elif isinstance(keep, KeepCommit):
-                outcome = parts.registry.offer(parts.me, (keep.commit,), now=now.mono_s)
+                outcome = parts.registry.offer(
+                    parts.me, (keep.commit,), now=now.mono_s, signed_here=True
+                )
             else:
                 continue
             if isinstance(outcome, AppliedStep):
@@ -223,7 +226,7 @@ class Intake:
         outcome = self._parts.registry.adopt(manifest, now=now.mono_s)
         if isinstance(outcome, AppliedStep):
             taken.effects.append(Store(KeepManifest(manifest)))
-        return self._settle(taken, outcome, branch, now)
+        return self._settle(taken, outcome, owner, now)
 
     def _reaped_head(self, head: Head, branch: Branch, taken: Taken) -> Taken:
         """Of a reaped owner only the head is left anywhere; it counts for the root."""
@@ -258,24 +261,26 @@ class Intake:
             taken.news = True
         return taken
 
-    def _settle(self, taken: Taken, outcome: Outcome, branch: Branch, now: Instant) -> Taken:
+    def _settle(self, taken: Taken, outcome: Outcome, owner: NodeId, now: Instant) -> Taken:
         parts, source = self._parts, taken.source
+        branch = parts.registry.branch(owner)
         match outcome:
             case AppliedStep():
                 taken.news = True
-                if branch.owner == parts.me and branch.head is not None:
+                if owner == parts.me and branch is not None and branch.head is not None:
                     parts.authoring.took(branch.head)
-                for commit in outcome.commits:
-                    taken.effects.append(Store(KeepCommit(commit, commit.changes())))
+                for commit, changes in zip(outcome.commits, outcome.changes, strict=True):
+                    taken.effects.append(Store(KeepCommit(commit, changes)))
                 taken.effects += self._after(outcome, now)
                 taken.effects += self._pass_on(outcome, source, now)
-                if branch.evidence is not None:  # its owner knows whether it was merged since
-                    taken.effects += parts.tell([Told((branch.owner,), branch.evidence)])
+                if branch is not None and branch.evidence is not None:
+                    # Its owner knows whether it was merged since.
+                    taken.effects += parts.tell([Told((owner,), branch.evidence)])
             case Forked(evidence):
                 if parts.registry.dispute(evidence):
                     self._forked(taken, evidence)
             case Gap():
-                taken.gap = branch.owner
+                taken.gap = owner
             case Old():
                 taken.effects.append(Drop(source.address, "stale"))
             case Known():

@@ -58,7 +58,9 @@ from .records import Kind, NodeRecord, Phase
 from .registry import Registry
 from .repair import Repair
 from .restored import RestoredBranch
-from .signing import Signer
+from .shared.joined import Joined
+from .shared.reading import PLAIN, Reading
+from .signing import ED25519, Signer, Trust, Verifier
 from .wire import exchange
 from .wire.exchange import CheckAnswer, CheckRequest, FetchAnswer, FetchRequest, SyncRequest
 from .wire.messages import (
@@ -69,7 +71,6 @@ from .wire.messages import (
     Message,
     Push,
     Want,
-    decode,
     encode,
     inspect,
     seal,
@@ -100,6 +101,12 @@ class PeerSetup:
     membership: MembershipConfig
     reads_back: bool
     """Whether this identity has lived before, so that peers may know more of it than we do."""
+    joined: Joined | None = None
+    """Where a simulated node begins, with all others; `restored` is then empty."""
+    verifier: Verifier = ED25519
+    """Who judges signatures; a simulation shares one that remembers."""
+    reading: Reading = PLAIN
+    """How messages and records are read; the same holds."""
 
 
 class Peer:
@@ -113,28 +120,33 @@ class Peer:
         self._record = setup.record
         self._now = now
         self._asked_s = float("inf")
+        """When we asked to be called, at the latest."""
         self._echoes = Echoes()
         self._read_back_until = now.mono_s + READ_BACK_S if setup.reads_back else now.mono_s
-        self.registry = Registry(setup.cluster)
+        trust = Trust(setup.cluster, setup.verifier)
+        joined = setup.joined
+        self._read = setup.reading.message
+        self.registry = Registry(trust, joined.holding if joined else None, setup.reading.body)
         self.unrestored: list[tuple[NodeId, str]] = []
         """Owners whose stored branch did not come out, and why; peers are asked for them."""
-        self._keyring = Keyring(self._me, setup.signer, setup.cluster)
-        own, _ = self.registry.learn(setup.chain.packed())
+        self._keyring = Keyring(
+            self._me, setup.signer, setup.cluster, joined.prefixes if joined else None
+        )
+        self.registry.learn(setup.chain.packed())
+        own = self.registry.claim(self._me)
         self._keyring.learn(self._me)
         self._restore(setup.restored)
-        voice = MemberVoice(self._me, setup.signer, setup.cluster, self.registry)
+        voice = MemberVoice(self._me, setup.signer, trust, self.registry)
         self.membership = Membership(
             setup.membership, self._me, incarnation=setup.record.incarnation, voice=voice,
-            rng=rng, now=now.mono_s,
+            rng=rng, now=now.mono_s, assembly=joined.assembly if joined else None,
         )  # fmt: skip
         self._dissemination = Dissemination()
         self._repair = Repair(self.registry, rng=rng)
         clock = HybridClock()
-        self._authoring = Authoring(
-            own, setup.signer, setup.cluster, last=setup.last_dot, clock=clock
-        )
+        self._authoring = Authoring(own, setup.signer, trust, last=setup.last_dot, clock=clock)
         parts = Parts(
-            me=self._me, cluster=setup.cluster, registry=self.registry,
+            me=self._me, trust=trust, registry=self.registry,
             membership=self.membership, dissemination=self._dissemination,
             keyring=self._keyring, clock=clock, authoring=self._authoring,
             translate=self._translate, tell=self._tell,
@@ -147,9 +159,12 @@ class Peer:
                 translate=self._translate,
             )
         )  # fmt: skip
-        self._first = self._translate(self._admit_restored(now.mono_s), now)
-        self._first.append(Store(KeepChain(setup.chain)))
-        self._ready = False
+        self._first: list[Effect] = []
+        self._ready = self._authoring.open = joined is not None
+        if joined is None:
+            self._first += self._translate(self._admit_restored(now.mono_s), now)
+            self._first.append(Store(KeepChain(setup.chain)))
+        self._deadline_s = self._find_deadline()
 
     @property
     def me(self) -> NodeId:
@@ -174,16 +189,7 @@ class Peer:
     @property
     def next_deadline(self) -> float:
         """The latest `now.mono_s` at which `tick` must be called again."""
-        if self._first:
-            return self._now.mono_s
-        deadlines = [
-            self.membership.next_deadline,
-            self._dissemination.next_deadline,
-            self._repair.next_deadline,
-        ]
-        if not self._authoring.open:
-            deadlines.append(self._read_back_until)
-        return min(deadlines)
+        return self._deadline_s
 
     def intended(self, key: RecordKey) -> Body | None:
         """Our newest word on one of our own records, also where it is not durable yet."""
@@ -200,8 +206,8 @@ class Peer:
             if node is None:
                 stranger = self._outreach.stranger(prefix, source, now.mono_s)
                 return self._done([Drop(source, "unknown_sender"), *stranger])
-            chain = self.registry.chain(node)
-            key = self._keyring.key_for(chain) if chain and node != self._me else None
+            branch = self.registry.branch(node)
+            key = self._keyring.key_for(branch.chain) if branch and node != self._me else None
             if key is None:
                 raise RefusedError("foreign", "in our own name, or of an unusable key")
             body = unseal(datagram, key)
@@ -209,7 +215,7 @@ class Peer:
                 echo: list[Effect] = [Drop(source, "duplicate")]
                 heard = self.membership.heard(node, now=now.mono_s)
                 return self._done(echo + self._translate(heard, now))
-            message = decode(kind, body)
+            message = self._read(kind, body)
         except RemoteProtocolError as error:
             return self._done([Drop(source, error.code)])
         effects = self._heard(message, Source(node, source), now)
@@ -410,9 +416,10 @@ class Peer:
         for one in told:
             kind, body = encode(one.message)
             for node in one.to:
-                record, chain = self.registry.node(node), self.registry.chain(node)
-                key = self._keyring.key_for(chain) if chain else None
-                if record is not None and key is not None and node != self._me:
+                branch = self.registry.branch(node)
+                record = branch.node if branch and node != self._me else None
+                key = self._keyring.key_for(branch.chain) if branch and record else None
+                if record is not None and key is not None:
                     datagram = seal(self._me, key, kind, body)
                     effects.append(Send(Address(record.host, record.port), datagram))
         return effects
@@ -463,7 +470,7 @@ class Peer:
     def _status_changed(self, change: StatusChanged, now: Instant) -> list[Effect]:
         self.registry.touch(change.node)
         if change.new is Status.ALIVE and change.old in (Status.UNREACHABLE, Status.DEAD):
-            self._repair.hurry(change.node, now=now.mono_s)
+            self._repair.returned(change.node, now=now.mono_s)
         return [Notify(MemberChanged(change.node, change.old, change.new, change.certified))]
 
     def _address(self, node: NodeId) -> Address:
@@ -476,5 +483,13 @@ class Peer:
         self._now = now
 
     def _done(self, effects: list[Effect]) -> list[Effect]:
-        self._asked_s = self.next_deadline
+        self._deadline_s = self._asked_s = self._find_deadline()
         return effects
+
+    def _find_deadline(self) -> float:
+        if self._first:
+            return self._now.mono_s
+        deadline = min(self.membership.next_deadline, self._dissemination.next_deadline)
+        if not self._authoring.open:
+            deadline = min(deadline, self._read_back_until)
+        return min(deadline, self._repair.next_deadline)

@@ -10,12 +10,12 @@ Rules this module keeps:
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
-from . import limits
+from . import bodies, limits
 from .bodies import NODE_KEY
-from .branch import AppliedStep, Branch, Delta, Outcome
+from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
 from .clocks import VersionVector
 from .commits import Commit, Head, Manifest, RecordKey
 from .errors import RefusedError
@@ -24,6 +24,8 @@ from .identity import KeyChain, NodeId, unpack_event, verify_chain
 from .merkle import Tree
 from .records import GuestRecord, Kind, NodeRecord, ServiceRecord
 from .restored import RestoredBranch
+from .shared.layered import Layered
+from .signing import Trust
 
 SETTLE_S = 2.0
 _VANISHED_MAX = 20_000
@@ -40,14 +42,32 @@ class Instance:
     service: ServiceRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Branches, and the tree over their heads: where many registries may begin.
+
+    Shared by them and never changed; no branch of it has services or guests.
+    """
+
+    branches: Mapping[NodeId, Branch]
+    heads: Tree
+
+
 class Registry:
     """All branches and what is looked up in them. Only `Peer` changes it; anyone may read."""
 
-    def __init__(self, cluster: bytes) -> None:
-        self._cluster = cluster
-        self._branches: dict[NodeId, Branch] = {}
-        self._heads = Tree()
-        self._settled = Tree()
+    def __init__(
+        self, trust: Trust, start: Holding | None = None, read_body: ReadBody = bodies.decode
+    ) -> None:
+        self._trust = trust
+        self._read_body = read_body
+        self._branches: MutableMapping[NodeId, Branch] = {}
+        self._shared: Mapping[NodeId, Branch] = {}
+        """Branches that are not ours to change: copied when something is to be done to them."""
+        self._heads = self._settled = Tree()
+        if start is not None:
+            self._shared, self._branches = start.branches, Layered(start.branches)
+            self._heads = self._settled = start.heads
         self._unsettled: deque[tuple[float, NodeId]] = deque()
         self._changed_at: dict[NodeId, float] = {}
         self._services: dict[str, dict[tuple[NodeId, str], Instance]] = {}
@@ -89,8 +109,7 @@ class Registry:
     def node(self, owner: NodeId) -> NodeRecord | None:
         """What an owner says of itself."""
         branch = self._branches.get(owner)
-        body = branch.bodies.get(_NODE) if branch else None
-        return body if isinstance(body, NodeRecord) else None
+        return branch.node if branch else None
 
     def instance(self, owner: NodeId, name: str, instance: str) -> Instance | None:
         """One instance, or None."""
@@ -116,6 +135,10 @@ class Registry:
         """The vector clock: the newest commit of every owner that we hold completely."""
         return {owner: branch.dot for owner, branch in self._branches.items() if branch.head}
 
+    def holding(self) -> Holding:
+        """All that is held, for others to begin with; this registry must not be changed again."""
+        return Holding(self._branches, self._heads)
+
     def settled_root(self, now: float) -> bytes:
         """The root over the owners that have not changed for two seconds."""
         while self._unsettled and self._unsettled[0][0] <= now - SETTLE_S:
@@ -128,6 +151,13 @@ class Registry:
 
     # Changing
 
+    def claim(self, owner: NodeId) -> Branch:
+        """The branch of a known owner for the one who adds to it, whose it stays."""
+        branch = self._branches[owner]
+        if self._shared and branch is self._shared.get(owner):
+            branch = self._branches[owner] = branch.copy(self._trust, self._read_body)
+        return branch
+
     def learn(self, packed: Sequence[bytes]) -> tuple[Branch, bool]:
         """Take in key events; returns the branch and whether the chain is new or longer.
 
@@ -138,12 +168,12 @@ class Registry:
         branch = self._branches.get(NodeId(unpack_event(packed[0]).hash)) if packed else None
         if branch is not None and branch.chain.packed() == list(packed):
             return branch, False
-        chain = verify_chain(list(packed), cluster=self._cluster)
+        chain = verify_chain(packed, self._trust)
         branch = self._branches.get(chain.node)
         if branch is None:
             if len(self._branches) >= limits.MEMBERS_MAX:
                 raise RefusedError("limit", f"{limits.MEMBERS_MAX} owners are known already")
-            branch = Branch(chain, self._cluster)
+            branch = Branch(chain, self._trust, self._read_body)
             self._branches[chain.node] = branch
             return branch, True
         known = branch.chain.events
@@ -153,21 +183,24 @@ class Registry:
             raise RefusedError("stale", "another chain of key events stands for this owner")
         if len(chain.events) <= len(known):
             return branch, False
+        branch = self.claim(chain.node)
         branch.chain = chain
         return branch, True
 
-    def offer(self, owner: NodeId, steps: Sequence[Commit], *, now: float) -> Outcome:
-        """Take in steps of a known owner. Raises as `Branch.offer` does."""
-        branch = self._branches[owner]
+    def offer(
+        self, owner: NodeId, steps: Sequence[Commit], *, now: float, signed_here: bool = False
+    ) -> Outcome:
+        """Take in steps of a known owner. Arguments and errors are those of `Branch.offer`."""
+        branch = self.claim(owner)
         disputed = branch.disputed
-        outcome = self._settle(branch, branch.offer(steps), now)
+        outcome = self._settle(branch, branch.offer(steps, signed_here=signed_here), now)
         if disputed and not branch.disputed:
             self.touch(owner)
         return outcome
 
     def adopt(self, manifest: Manifest, *, now: float, even_older: bool = False) -> Outcome:
         """Take in the whole state of a known owner. Raises as `Branch.adopt` does."""
-        branch = self._branches[manifest.head.owner]
+        branch = self.claim(manifest.head.owner)
         return self._settle(branch, branch.adopt(manifest, even_older=even_older), now)
 
     def dispute(self, evidence: Evidence) -> bool:
@@ -175,7 +208,7 @@ class Registry:
         branch = self._branches[evidence.owner]
         if branch.evidence is not None or branch.merged(evidence):
             return False
-        branch.evidence = evidence
+        self.claim(evidence.owner).evidence = evidence
         self.touch(evidence.owner)
         return True
 
@@ -191,6 +224,7 @@ class Registry:
         branch = self._branches.get(owner)
         if branch is None or branch.head is None or branch.reaped:
             return None
+        branch = self.claim(owner)
         self._index_deltas(owner, branch.reap())
         return branch.head
 
@@ -201,7 +235,7 @@ class Registry:
             RefusedError: not signed by its owner.
         """
         branch = self._branches[head.owner]
-        if head.dot <= branch.dot or not branch.adopt_reaped(head):
+        if head.dot <= branch.dot or not self.claim(head.owner).adopt_reaped(head):
             return False
         self._heads = self._heads.set(head.owner, head.hash)
         self._settled = self._settled.set(head.owner, head.hash)
@@ -213,11 +247,12 @@ class Registry:
         Raises:
             RemoteProtocolError: it is not what was signed; nothing of it was taken but its keys.
         """
-        branch, _ = self.learn(stored.key_events)
-        if branch.owner != stored.owner:
+        learned, _ = self.learn(stored.key_events)
+        if learned.owner != stored.owner:
             raise RefusedError("foreign", "key events under another owner's name")
         if stored.head is None:
             return
+        branch = self.claim(stored.owner)
         branch.restore(stored.head, stored.commits, stored.records, reaped=stored.reaped)
         self._heads = self._heads.set(branch.owner, stored.head.hash)
         self._settled = self._settled.set(branch.owner, stored.head.hash)

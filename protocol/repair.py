@@ -94,7 +94,7 @@ class Repair:
     @property
     def next_deadline(self) -> float:
         """When `due` may name somebody; infinity if never."""
-        return min(self._due.values(), default=float("inf"))
+        return min(self._due.values()) if self._due else float("inf")
 
     def heard_root(self, peer: NodeId, theirs: bytes, ours: bytes, *, now: float) -> None:
         """A heartbeat carried the first bytes of the peer's settled root."""
@@ -111,8 +111,19 @@ class Repair:
         at = now + after_s + self._rng.uniform(0, JITTER_S)
         self._plan(peer, self._state(peer), at, now)
 
+    def returned(self, peer: NodeId, *, now: float) -> None:
+        """A member that was away is back: ask soon, whatever came of asking before.
+
+        A sync that began before the link was cut may hang until its time is out, and failures in
+        between have made the waits long; neither says anything about the peer as it is now.
+        """
+        self.forget(peer)
+        self.hurry(peer, now=now)
+
     def due(self, *, now: float) -> list[NodeId]:
         """Whom to sync with now. Each is busy until `synced`."""
+        if not self._due:
+            return []
         ready = [peer for peer, at in self._due.items() if at <= now]
         started = []
         for peer in ready:

@@ -45,7 +45,8 @@ class MembershipConfig:
     check_error: float = 0.001
     """A check pings between `pings_min` and `pings_max` times: as often as makes a failure by
     chance rarer than `check_error`, at the loss measured on heartbeats. It lasts
-    `pings · ping_spacing_s + last_wait_s`.
+    `pings · ping_spacing_s + last_wait_s`; beyond four pings they come closer, down to half the
+    spacing.
     """
 
     ask_unless_heard_s: float = 0.3
@@ -91,10 +92,10 @@ class MembershipConfig:
     reap_after_s: float = 24 * 3600.0
     """How long a dead or departed member is remembered."""
 
-    budget_per_s: float = 24.0
-    budget_burst: float = 24.0
-    """Token bucket for everything but heartbeats and answers, in messages. It bounds what a storm
-    of failures or lies can make a node send.
+    budget_per_s: float = 36.0
+    budget_burst: float = 10.0
+    """Token bucket for everything but heartbeats, in messages. It bounds what a storm of failures
+    or lies makes a node send: in no second more than rate and burst, and a burst of answers owed.
     """
 
     gossip_interval_s: float = 0.1

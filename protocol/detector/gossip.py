@@ -1,8 +1,10 @@
 """Signed findings on their way to everybody: what to say next, to whom, and our own signatures.
 
-Items go out at once, then in at most one datagram an interval to each of a few ring neighbours,
-each item twice, acks first (a refutation must overtake the slander). A newer ack of a member
-replaces its older one. The votes that we cast since the last datagram share one signature.
+Items go out at once, then in at most one datagram an interval to each of a few ring neighbours that
+seem to hear us. What was never said goes first, then what was said once, each time acks before
+votes (a refutation must overtake the slander). An item that a neighbour tells us again is known
+around and said once less. A newer ack of a member replaces its older one. The votes that we cast
+since the last datagram share one signature.
 """
 
 from collections.abc import Callable
@@ -29,12 +31,14 @@ from .detection import (
 from .heartbeat import Pulse
 from .roster import Roster
 
+_BUSY = 6
+"""With more items than this waiting, those that neighbours know need not be said even once."""
 QUEUE_MAX = 256
 """Acks, and batches of votes, that wait; beyond it the oldest go. Syncs carry what stands."""
 
 
 _Key = TypeVar("_Key")
-_Item = TypeVar("_Item")
+_Item = TypeVar("_Item", SignedAck, SignedVotes)
 
 
 @dataclass(slots=True)
@@ -65,6 +69,19 @@ class GossipQueue:
             self._batches[item.author, item.stamp] = _Queued(item, self._repeats)
             _keep_newest(self._batches)
 
+    def heard_again(self, item: SignedAck | SignedVotes) -> None:
+        """A neighbour knows it too: say it once less, if we said it or have much else to say."""
+        busy = len(self) > _BUSY
+        if isinstance(item, SignedAck):
+            ack = self._acks.get(item.node)
+            known = ack is not None and ack.item.pair == item.pair
+            if ack is not None and known and (busy or ack.left < self._repeats):
+                _said(self._acks, item.node)
+        else:
+            batch = self._batches.get((item.author, item.stamp))
+            if batch is not None and (busy or batch.left < self._repeats):
+                _said(self._batches, (item.author, item.stamp))
+
     def publish(self, vote: Vote) -> None:
         """Say that we cannot reach a member; signed when it is said."""
         self._own[vote.subject] = vote
@@ -82,23 +99,15 @@ class GossipQueue:
 
     def next_message(self, worth_saying: Callable[[SignedVotes], bool]) -> Gossip | None:
         """Take what fits one datagram; votes that no longer stand are dropped unsaid."""
-        room = GOSSIP_BYTES_MAX
-        acks: list[SignedAck] = []
-        for node, queued in list(self._acks.items()):
-            if gossip_bytes(queued.item) > room:
-                break
-            room -= gossip_bytes(queued.item)
-            acks.append(queued.item)
-            _said(self._acks, node)
-        batches: list[SignedVotes] = []
         for key, waiting in list(self._batches.items()):
-            batch = waiting.item
-            if not worth_saying(batch):
+            if not worth_saying(waiting.item):
                 del self._batches[key]
-            elif gossip_bytes(batch) <= room:
-                room -= gossip_bytes(batch)
-                batches.append(batch)
-                _said(self._batches, key)
+        acks: list[SignedAck] = []
+        batches: list[SignedVotes] = []
+        room = GOSSIP_BYTES_MAX
+        for left in range(self._repeats, 0, -1):
+            room = _take(self._acks, acks, left=left, room=room)
+            room = _take(self._batches, batches, left=left, room=room)
         return Gossip(tuple(acks), tuple(batches)) if acks or batches else None
 
 
@@ -169,11 +178,12 @@ class Herald:
         bucket: Bucket,
         rng: Random,
         worth_saying: Callable[[SignedVotes], bool],
+        hears: Callable[[NodeId], bool],
         *,
         now: float,
     ) -> tuple[SignedVotes | None, list[Tell]]:
         """Say the next datagram; also gives the batch of our own that was signed for it, if any."""
-        targets = self._targets(rng)
+        targets = self._targets(rng, hears)
         if not len(self.queue) or not targets:
             return None, []
         if not bucket.take(len(targets), now=now):
@@ -198,18 +208,29 @@ class Herald:
         self.queue.pass_on(batch)
         return batch
 
-    def _targets(self, rng: Random) -> tuple[NodeId, ...]:
-        """Successors and predecessors in turn; if all are unreachable, any one of those."""
+    def _targets(self, rng: Random, hears: Callable[[NodeId], bool]) -> tuple[NodeId, ...]:
+        """Successors and predecessors in turn; if none hears us, any one that is unreachable."""
         self._backward = not self._backward
         targets = self._roster.rings.neighbours(
             self._roster.me,
             self._config.gossip_targets,
-            self._roster.reached,
+            hears,
             backward=self._backward,
         )
         if not targets and (unreachable := sorted(self._roster.having(Status.UNREACHABLE))):
             targets = (rng.choice(unreachable),)
         return targets
+
+
+def _take(queue: dict[_Key, _Queued[_Item]], taken: list[_Item], *, left: int, room: int) -> int:
+    """Take what has so many times left to be said, as far as there is room; returns the rest."""
+    for key, queued in [(key, queued) for key, queued in queue.items() if queued.left == left]:
+        size = gossip_bytes(queued.item)
+        if size <= room and queued.item not in taken:
+            room -= size
+            taken.append(queued.item)
+            _said(queue, key)
+    return room
 
 
 def _said(queue: dict[_Key, _Queued[_Item]], key: _Key) -> None:

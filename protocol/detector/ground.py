@@ -12,7 +12,7 @@ from .budget import Agenda, Deed, Limiter, Occasion
 from .config import MembershipConfig
 from .detection import MembershipEffect, Voice
 from .heartbeat import Pulse
-from .roster import Roster
+from .roster import NEVER, Member, Roster
 
 
 @dataclass(slots=True)
@@ -42,6 +42,20 @@ class Ground:
         """Expect the next heartbeat of a subject, a whole turn from now."""
         observers = len(self.roster.rings.observers(node))
         self.expect_from(node, self.now + self.config.late_after_s(observers))
+
+    def expect_in_turn(self, member: Member) -> None:
+        """Expect the next heartbeat when it is our turn again, counted from the last that came.
+
+        A subject that answered a check in between owes us its heartbeat no later for that: else
+        one check by all observers would leave it unwatched for a whole turn.
+        """
+        cycle_s = len(self.roster.rings.observers(member.node)) * self.config.heartbeat_interval_s
+        if member.beat_at == NEVER or not cycle_s:
+            self.expect(member.node)
+            return
+        turns = (self.now - member.beat_at) // cycle_s + 1
+        due_at = member.beat_at + turns * cycle_s + self.config.grace_s
+        self.expect_from(member.node, due_at)
 
     def expect_from(self, node: NodeId, at: float) -> None:
         """Do not take a subject for late before `at`; nothing happens for others."""

@@ -18,6 +18,8 @@ _MARGIN = 0.02
 _GAP_MAX = 4
 """A longer gap is an outage and says nothing about loss beyond this many heartbeats."""
 _LOSS_MAX = 0.5
+_ERROR_MAX = 0.5
+_PINGS_MIN_AMID_FAILURES = 2
 
 
 class Pulse:
@@ -71,14 +73,24 @@ class LossMeter:
             self.loss += (1 - self.loss) * _SAMPLE_WEIGHT
         self.loss -= self.loss * _SAMPLE_WEIGHT
 
-    def pings(self, config: MembershipConfig) -> int:
+    def pings(self, config: MembershipConfig, *, odds: float = 1.0) -> int:
         """How many pings a check needs so that it rarely fails by chance.
 
         A ping or its ack gets lost with `f = 1 − (1 − loss)²`; `f^pings` must not exceed
-        `check_error`.
+        `check_error · odds`, where `odds` (1 or more) say how much likelier it is than not, before
+        the first ping, that the member is away.
         """
         failure = 1 - (1 - min(self.loss + _MARGIN, _LOSS_MAX)) ** 2
-        if failure <= config.check_error:
-            return config.pings_min
-        needed = math.ceil(math.log(config.check_error) / math.log(failure))
-        return max(config.pings_min, min(config.pings_max, needed))
+        least = config.pings_min if odds <= 1 else _PINGS_MIN_AMID_FAILURES
+        return max(least, min(config.pings_max, _tries(failure, config.check_error * odds)))
+
+    def answers(self, config: MembershipConfig, *, odds: float = 1.0) -> int:
+        """How many answers must seem lost before we take them for cut off; only one way counts."""
+        return max(2, _tries(min(self.loss + _MARGIN, _LOSS_MAX), config.check_error * odds))
+
+
+def _tries(failure: float, error: float) -> int:
+    """The least `n` with `failure ** n` not above `error`."""
+    if failure <= error or error >= _ERROR_MAX:
+        return 1
+    return math.ceil(math.log(error) / math.log(failure))

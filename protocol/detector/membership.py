@@ -23,7 +23,7 @@ from typing import assert_never
 from protocol.errors import ClockError
 from protocol.identity import NodeId
 
-from .budget import Deed, Occasion
+from .budget import Deed
 from .config import MembershipConfig
 from .detection import (
     COUNTER_MAX,
@@ -47,13 +47,11 @@ from .ground import Ground
 from .heartbeat import Pulse
 from .partition import Partition
 from .probing import Purpose
-from .roster import NEVER, Member, MemberView, Roster
+from .roster import NEVER, Assembly, Member, MemberView, Roster, newcomer
 from .watching import Watch
 
 STANDING_ACKS_S = 60.0
 """How long a refutation is told in syncs to those who may have missed it."""
-_ANSWER_SHARE = 0.5
-"""We answer one peer's pings at most once in this share of the ping spacing."""
 _RETRY_S = 1.0
 """How soon a burial is tried again that failed for want of a majority."""
 
@@ -71,9 +69,10 @@ class Membership:
         voice: signs for us and verifies others.
         rng: the only source of randomness; seed it to replay a run.
         now: seconds on a monotonic clock, like every later `now`.
+        assembly: who is known and alive from the beginning, if anybody is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but two by name)
         self,
         config: MembershipConfig,
         me: NodeId,
@@ -82,13 +81,13 @@ class Membership:
         voice: Voice,
         rng: Random,
         now: float,
+        assembly: Assembly | None = None,
     ) -> None:
         self._config = config
         self._me = me
         self._rng = rng
-        self._now = now
-        self._started_at = now
-        self._roster = Roster(me, config.rings)
+        self._now = self._started_at = now
+        self._roster = Roster(me, config.rings, assembly)
         self._pulse = Pulse(incarnation)
         self._ground = Ground(config, me, self._roster, self._pulse, voice, rng, now)
         self._agenda = self._ground.agenda
@@ -355,16 +354,7 @@ class Membership:
 
     def _receive_ping(self, ping: Ping, member: Member) -> None:
         self._note(member)
-        every_s = self._config.ping_spacing_s * _ANSWER_SHARE
-        if not self._ground.limiter.passes(
-            Occasion.ANSWER, member.node, every_s=every_s, now=self._now
-        ):
-            return
-        signed = self._judge.herald.signed_ack(now=self._now) if ping.accused else None
-        answer = Ack(ping.nonce, *self._pulse.advance(), signed)
-        self._ground.effects.append(Tell(member.node, answer))
-        if ping.accused:
-            self._judge.doubted_by(member)
+        self._watch.pinged(member, ping)
 
     def _receive_ack(self, ack: Ack, member: Member) -> None:
         pair = ack.incarnation, ack.counter
@@ -437,8 +427,7 @@ class Membership:
     def _add(self, node: NodeId, incarnation: int, status: Status) -> None:
         if len(self._roster) + 1 >= self._config.members_max:
             return
-        pair = incarnation, 0
-        member = Member(node, incarnation, Status.ALIVE, self._now, known=pair, proof=pair)
+        member = newcomer(node, incarnation, self._now)
         self._ground.effects += self._roster.add(member)
         if status is Status.ALIVE:
             self._unheard[node] = None

@@ -9,14 +9,15 @@ told to the world cannot disagree:
     any ── its own signed word ──▶ STOPPING ──grace──▶ UNREACHABLE ──▶ DEAD, or LEFT
 """
 
-from bisect import bisect_left, insort
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
 
 from protocol.identity import NodeId
+from protocol.shared.layered import Layered
 
 from .detection import MembershipEffect, Pair, Reaped, SignedAck, Status, StatusChanged
 from .partition import Partition, partition_of
-from .rings import Rings
+from .rings import Orders, Rings, SharedOrders
 
 NEVER = float("-inf")
 GONE = (Status.DEAD, Status.LEFT, Status.STOPPING)
@@ -92,17 +93,61 @@ class Member:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Nodes that all know each other and live: where the roster of each of them may begin.
+
+    Shared by those rosters, which copy what they change. `ids` are in their order.
+    """
+
+    members: Mapping[NodeId, Member]
+    ids: tuple[NodeId, ...]
+    orders: SharedOrders
+
+    @classmethod
+    def of(cls, incarnations: Mapping[NodeId, int], rings: int, *, now: float) -> "Assembly":
+        """Everybody with the incarnation of its record, alive since `now`, on so many rings."""
+        members = {node: newcomer(node, number, now) for node, number in incarnations.items()}
+        return cls(members, tuple(sorted(members)), SharedOrders.of(members, rings))
+
+
+def newcomer(node: NodeId, incarnation: int, now: float) -> Member:
+    """One that is taken for alive since its record says so; nothing was heard of it yet."""
+    pair = incarnation, 0
+    return Member(node, incarnation, Status.ALIVE, now, known=pair, proof=pair)
+
+
 class Roster:
     """All members but this node itself, which is on the rings and counted as reached."""
 
-    def __init__(self, me: NodeId, rings: int) -> None:
+    def __init__(self, me: NodeId, rings: int, assembly: Assembly | None = None) -> None:
         self.me = me
-        self.rings = Rings(rings)
-        self.rings.add(me)
-        self._members: dict[NodeId, Member] = {}
-        self._sorted: list[NodeId] = [me]
-        self._by_status: dict[Status, dict[NodeId, Member]] = {status: {} for status in Status}
+        self._members: MutableMapping[NodeId, Member] = {}
+        self._alive: MutableMapping[NodeId, Member] = {}
+        self._shared: Mapping[NodeId, Member] = {}
+        """Members that are not ours to change: copied when somebody asks for one of them."""
+        self._sorted: tuple[NodeId, ...] | None = (me,)
+        """None until somebody asks again."""
         self._excused = 0
+        if assembly is None:
+            self.rings = Rings(Orders(rings))
+            self.rings.add(me)
+        else:
+            self.rings = Rings(assembly.orders)
+            self._shared, self._sorted = assembly.members, assembly.ids
+            self._members, self._alive = Layered(self._shared), Layered(self._shared)
+            del self._members[me], self._alive[me]
+        self._suspect: dict[NodeId, Member] = {}
+        self._unreachable: dict[NodeId, Member] = {}
+        self._by_status: dict[Status, MutableMapping[NodeId, Member]] = {
+            Status.ALIVE: self._alive,
+            Status.SUSPECT: self._suspect,
+            Status.UNREACHABLE: self._unreachable,
+            Status.DEAD: {},
+            Status.STOPPING: {},
+            Status.LEFT: {},
+        }
+        """All of the same; those above also under names, since they are counted all the time."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -112,15 +157,20 @@ class Roster:
 
     def get(self, node: NodeId) -> Member | None:
         """The member, or None for an unknown one and for ourselves."""
-        return self._members.get(node)
+        member = self._members.get(node)
+        if self._shared and member is not None and member is self._shared.get(node):
+            member = self._members[node] = self._by_status[member.status][node] = replace(member)
+        return member
 
-    def having(self, status: Status) -> dict[NodeId, Member]:
-        """All of that status, in the order in which they came to it. Do not change it."""
+    def having(self, status: Status) -> Mapping[NodeId, Member]:
+        """All of that status, in the order in which they came to it. To be read only."""
         return self._by_status[status]
 
     def sorted_ids(self) -> tuple[NodeId, ...]:
         """Everybody, ourselves included, in the order of ids."""
-        return tuple(self._sorted)
+        if self._sorted is None:
+            self._sorted = tuple(sorted([self.me, *self._members]))
+        return self._sorted
 
     def reached(self, node: NodeId) -> bool:
         """Whether it is here, alive or merely suspect."""
@@ -130,12 +180,12 @@ class Roster:
     @property
     def reached_count(self) -> int:
         """How many are alive or suspect, ourselves included."""
-        return 1 + len(self._by_status[Status.ALIVE]) + len(self._by_status[Status.SUSPECT])
+        return 1 + len(self._alive) + len(self._suspect)
 
     @property
     def known_count(self) -> int:
         """How many we last knew: those reached, and those unreachable against their own word."""
-        return self.reached_count + len(self._by_status[Status.UNREACHABLE]) - self._excused
+        return self.reached_count + len(self._unreachable) - self._excused
 
     def partition(self) -> Partition:
         """Which side of the cluster we are on. Costs nothing."""
@@ -148,7 +198,7 @@ class Roster:
     def add(self, member: Member) -> list[MembershipEffect]:
         """Take in one never heard of."""
         self._members[member.node] = member
-        insort(self._sorted, member.node)
+        self._sorted = None
         self._enter(member)
         return [StatusChanged(member.node, None, member.status, member.certified)]
 
@@ -181,7 +231,7 @@ class Roster:
         self._exit(member)
         self.rings.remove(member.node)
         del self._members[member.node]
-        del self._sorted[bisect_left(self._sorted, member.node)]
+        self._sorted = None
         return [Reaped(member.node)]
 
     def _enter(self, member: Member) -> None:

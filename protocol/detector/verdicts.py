@@ -26,18 +26,22 @@ from .budget import Bucket, Deed, Occasion
 from .detection import (
     COUNTER_LEAP_MAX,
     COUNTER_MAX,
+    GOSSIP_BYTES_MAX,
     VOTES_PER_BATCH_MAX,
+    Gossip,
     Pair,
     RecordWanted,
     Refused,
     SignedAck,
     SignedVotes,
     Status,
+    Tell,
     Vote,
+    gossip_bytes,
 )
 from .gossip import Herald
 from .ground import Ground
-from .probing import Purpose
+from .probing import RESERVE, Purpose
 from .roster import Member
 from .votes import Ballots
 
@@ -47,9 +51,17 @@ _OVERTAKEN_INTERVAL_S = 2.0
 _AUTHOR_INTERVAL_S = 2.0
 _RECORD_INTERVAL_S = 1.0
 _REMIND_INTERVAL_S = 3.0
+_LOOK_AGAIN_S = 1.0
+"""How soon after a verdict without a certificate we look again, then ever more rarely."""
 _REMIND_INTERVAL_MAX_S = 60.0
-_GOSSIP_SHARE = 0.5
-"""Of the budget, what gossip may take; the rest is left for checks."""
+_REMINDER_INTERVAL_S = 0.5
+"""At most one reminder in this, whatever it is about."""
+_MANY_IN_DOUBT = 4
+_VOTES_FIRST_S = 0.25
+"""Where so many are in doubt, votes get this much longer to decide before we look ourselves."""
+_GOSSIP_SHARE = 0.45
+_GOSSIP_BURST_SHARE = 1.2
+"""Of the budget and its burst, what gossip may take; the rest is left for checks."""
 _GOSSIP_DEBT_MAX = 4
 
 
@@ -79,7 +91,9 @@ class Judge:
         self._check = check
         self._bucket = bucket
         self._gossip_bucket = Bucket(
-            config.budget_per_s * _GOSSIP_SHARE, config.budget_burst * _GOSSIP_SHARE, now=ground.now
+            config.budget_per_s * _GOSSIP_SHARE,
+            config.budget_burst * _GOSSIP_BURST_SHARE,
+            now=ground.now,
         )
         self._withheld: dict[NodeId, Vote] = {}
 
@@ -87,6 +101,7 @@ class Judge:
         """Somebody passed on a member's signed word that it lives."""
         member = self._roster.get(ack.node)
         if member is None or not self.is_newer(ack, member):
+            self.herald.queue.heard_again(ack)
             return
         if not self._voice.verify(ack):
             self._ground.effects.append(Refused(sender, "bad_signature"))
@@ -151,7 +166,8 @@ class Judge:
             self._look_behind(batch.author, vote)
         news = [vote for vote in batch.votes if self._is_news(batch.author, vote)]
         if not news:
-            self._remind(batch)
+            self.herald.queue.heard_again(batch)
+            self._remind(batch, sender)
             return
         if not self._voice.verify(batch):
             self._ground.effects.append(Refused(sender, "bad_signature"))
@@ -280,7 +296,7 @@ class Judge:
         self._agenda.drop(Deed.LATE, member.node)
         if not certified:
             self._agenda.drop(Deed.EVICT, member.node)
-            self._agenda.hasten(Deed.STAND, member.node, self._ground.now + _REMIND_INTERVAL_S)
+            self._agenda.hasten(Deed.STAND, member.node, self._ground.now + _LOOK_AGAIN_S)
         elif (Deed.EVICT, member.node) not in self._agenda:
             # A certificate may come late (`_vouch`): the wait counts from when we saw it go.
             evict_after = self._config.evict_after_s
@@ -342,23 +358,39 @@ class Judge:
             return
         self.judge(member)
         if member.told:
-            self._check(node, Purpose.LOCAL)
+            if not self._votes_may_decide(node):
+                self._check(node, Purpose.LOCAL)
             self._agenda.set(Deed.STAND, node, self._ground.now + self._config.recheck_s)
         elif member.status is Status.UNREACHABLE and not member.certified:
-            # Votes may have been lost on their way. Say what we hold; who knows more, answers.
-            self._say_votes(node)
-            wait = min(
-                max(_REMIND_INTERVAL_S, self._ground.now - member.since), _REMIND_INTERVAL_MAX_S
-            )
+            if self.ballots.voters(node) == (self._me,):
+                self._check(node, Purpose.AGAIN)
+            # Votes may have been lost on their way. Tell what we hold; who knows more, answers.
+            alive = list(self._roster.having(Status.ALIVE))
+            if alive and self._ground.passes(Occasion.REMIND, self._me, _REMINDER_INTERVAL_S):
+                self._tell_votes(self._rng.choice(alive), node)
+            wait = min(max(_LOOK_AGAIN_S, self._ground.now - member.since), _REMIND_INTERVAL_MAX_S)
             self._agenda.set(Deed.STAND, node, self._ground.now + wait)
 
-    def _say_votes(self, node: NodeId) -> None:
+    def _votes_may_decide(self, node: NodeId) -> bool:
+        """Where many are in doubt pings are short, and the votes on most are on their way."""
         ballot = self.ballots.of(node)
-        for finding in ballot.findings.values() if ballot else ():
-            if finding.carrier is not None:
-                self.herald.say(finding.carrier, now=self._ground.now)
+        if ballot is None or len(self.ballots) < _MANY_IN_DOUBT:
+            return False
+        return self._ground.now <= ballot.since + self._config.stand_s + _VOTES_FIRST_S
 
-    def _remind(self, batch: SignedVotes) -> None:
+    def _tell_votes(self, to: NodeId, node: NodeId) -> None:
+        """All that stands here against a member, in one datagram to one other."""
+        ballot = self.ballots.of(node)
+        batches: list[SignedVotes] = []
+        room = GOSSIP_BYTES_MAX
+        for finding in ballot.findings.values() if ballot else ():
+            if finding.carrier is not None and gossip_bytes(finding.carrier) <= room:
+                batches.append(finding.carrier)
+                room -= gossip_bytes(finding.carrier)
+        if batches and self._bucket.take(reserve=RESERVE, now=self._ground.now):
+            self._ground.effects.append(Tell(to, Gossip(votes=tuple(batches))))
+
+    def _remind(self, batch: SignedVotes, sender: NodeId) -> None:
         """Somebody still says votes that were certified here long ago: it may lack the rest."""
         for vote in batch.votes:
             member = self._roster.get(vote.subject)
@@ -367,12 +399,16 @@ class Judge:
             if self._ground.now > member.since + _REMIND_INTERVAL_S and self._ground.passes(
                 Occasion.REMIND, vote.subject, _REMIND_INTERVAL_S
             ):
-                self._say_votes(vote.subject)
+                self._tell_votes(sender, vote.subject)
+
+    def _hears(self, node: NodeId) -> bool:
+        """Whether gossip is likely to reach it: not one that does not answer us."""
+        return self._roster.reached(node) and not self.ballots.voted(self._me, node)
 
     def gossip(self) -> None:
         """Say the next datagram of findings."""
         batch, tells = self.herald.flush(
-            self._gossip_bucket, self._rng, self.ballots.stands, now=self._ground.now
+            self._gossip_bucket, self._rng, self.ballots.stands, self._hears, now=self._ground.now
         )
         self._bucket.owe(len(tells), debt_max=_GOSSIP_DEBT_MAX, now=self._ground.now)
         self._ground.effects += tells

@@ -88,6 +88,23 @@ class Ballots:
             max((f.pair for f in ballot.findings.values()), default=(-1, 0)) if ballot else (-1, 0)
         )
 
+    def count(self, subject: NodeId) -> int:
+        """How many findings stand against a member, whoever made them."""
+        ballot = self._ballots.get(subject)
+        return len(ballot.findings) if ballot else 0
+
+    def voters(self, subject: NodeId) -> tuple[NodeId, ...]:
+        """Whose findings stand against a member."""
+        ballot = self._ballots.get(subject)
+        return tuple(ballot.findings) if ballot else ()
+
+    def doubted_by_others(self, subject: NodeId) -> bool:
+        """Whether somebody else's vote stands that is not on hold."""
+        ballot = self._ballots.get(subject)
+        return ballot is not None and any(
+            author != self._me and not finding.held for author, finding in ballot.findings.items()
+        )
+
     def voted(self, author: NodeId, subject: NodeId) -> bool:
         """Whether that author's vote on that subject stands."""
         return self.finding(author, subject) is not None

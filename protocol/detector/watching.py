@@ -6,7 +6,9 @@
    in doubt, at everybody. So both sides of a split see all of it within seconds.
 3. Any datagram from a member that is away or in doubt makes us check it; one that answers makes us
    try all that are away, once each. So a healed split is seen within a heartbeat.
-4. Whose own loop lagged has not been listening: deadlines move, checks under way are dropped.
+4. Who asks again and again does not hear our answers. Amid other failures that is as good as a
+   failed check of our own, and costs nothing: so a mute side sees the others.
+5. Whose own loop lagged has not been listening: deadlines move, checks under way are dropped.
 """
 
 from protocol.identity import NodeId
@@ -14,6 +16,7 @@ from protocol.identity import NodeId
 from .budget import Bucket, Deed, Occasion
 from .detection import (
     COUNTER_MAX,
+    Ack,
     Ask,
     Pair,
     Ping,
@@ -24,14 +27,24 @@ from .detection import (
 )
 from .ground import Ground
 from .heartbeat import LossMeter
-from .probing import RESERVE, Check, Prober, Purpose
+from .probing import RESERVE, Outcomes, Prober, Purpose
 from .roster import NEVER, Member
 from .verdicts import Judge
 
+_ANSWER_SHARE = 0.25
+"""We answer one peer's pings at most once in this share of the ping spacing."""
+_ANSWERS_SHARE = 0.55
+"""Of the budget, what answers may take: nobody can spend all of it by asking."""
+_ANSWERS_RESERVE = 6
+"""Answers kept for those whom they are likely to reach."""
+_PINGS_UNHEARD = 3
+"""Who pings so often in one check seems not to hear us: look whether we reach it."""
+_DOUBTS_TO_INFER = 4
+_INFER_UNLESS_HEARD_S = 1.0
 _RETURN_INTERVAL_S = 1.0
 _BURST_INTERVAL_S = 2.0
 _ASKED_INTERVAL_S = 0.5
-_SWEEP_AT_ONCE_MAX = 24
+_SWEEP_AT_ONCE_MAX = 12
 _CHECKS_WHILE_ASKING_MAX = 3
 """Where more members than this are silent at once, the budget goes into looking for ourselves."""
 
@@ -54,6 +67,11 @@ class Watch:
         self._rng = ground.rng
         self._voice = ground.voice
         self._prober = Prober(config, self._bucket, ground.agenda, ground.rng)
+        self._outcomes = Outcomes(now=ground.now)
+        self._answers = Bucket(
+            config.budget_per_s * _ANSWERS_SHARE, config.budget_burst, now=ground.now
+        )
+        self._pings_heard: dict[NodeId, tuple[int, int]] = {}
         self._subjects: dict[NodeId, None] = {}
         self._heard_at = NEVER
         self._lagged_at = NEVER
@@ -136,9 +154,53 @@ class Watch:
         if not self._judge.ballots.voted(self._me, member.node):
             self._ground.expect(member.node)
 
+    def pinged(self, member: Member, ping: Ping) -> None:
+        """A member asks whether we live: answer, and see by its asking whether it hears us.
+
+        Answers come from the budget before all else, up to a burst of debt: a ping that goes
+        unanswered costs others more.
+        """
+        node, now = member.node, self._ground.now
+        every_s = self._config.ping_spacing_s * _ANSWER_SHARE
+        if not self._ground.passes(Occasion.ANSWER, node, every_s):
+            return
+        nonce, count = self._pings_heard.get(node, (ping.nonce, 0))
+        count = count + 1 if nonce == ping.nonce else 1
+        self._pings_heard[node] = ping.nonce, count
+        if self._seems_not_to_hear_us(member, count):
+            self._prober.answered(node)
+            self._outcomes.add(failed=True, now=now)
+            self._failed(member, Purpose.ASKED, since=now - _INFER_UNLESS_HEARD_S)
+        elif ping.accused or count >= _PINGS_UNHEARD:
+            self._judge.doubted_by(member)
+        vain = count >= _PINGS_UNHEARD or not member.told
+        if not self._answers.take(reserve=_ANSWERS_RESERVE if vain else 0, now=now):
+            return
+        self._bucket.owe(1, debt_max=int(self._config.budget_burst), now=now)
+        signed = self._judge.herald.signed_ack(now=now) if ping.accused else None
+        self._ground.effects.append(
+            Tell(node, Ack(ping.nonce, *self._ground.pulse.advance(), signed))
+        )
+
+    def _seems_not_to_hear_us(self, member: Member, pings: int) -> bool:
+        """Whether that many pings of one check tell as much as a failed check of ours."""
+        ballots = self._judge.ballots
+        if len(ballots) < _DOUBTS_TO_INFER or not member.told:
+            return False
+        if ballots.voted(self._me, member.node):
+            return False
+        lost = self.loss.answers(self._config, odds=self._odds(member.node))
+        return pings > lost and member.contact_at < self._ground.now - _INFER_UNLESS_HEARD_S
+
+    def _odds(self, node: NodeId) -> float:
+        voted = self._judge.ballots.doubted_by_others(node)
+        return self._outcomes.odds(voted=voted, now=self._ground.now)
+
     def answered(self, member: Member, pair: Pair, signed: SignedAck | None) -> None:
         """A member answered a check of ours: whatever stands against it here is void."""
         check = self._prober.answered(member.node)
+        if check is not None and not check.purpose.single:
+            self._outcomes.add(failed=False, now=self._ground.now)
         if check is not None and check.tries == 1:
             # Only unrepeated pings give a round trip: which of several was answered is unknown
             # (Karn's rule).
@@ -160,8 +222,9 @@ class Watch:
         # All that stands is void, whatever pair it claims: nobody has newer news than we.
         self._judge.ballots.void(member.node, (COUNTER_MAX, COUNTER_MAX + 1), now=self._ground.now)
         self._judge.settle(member, pair)
-        self._ground.expect(member.node)
+        self._ground.expect_in_turn(member)
         if was in (Status.UNREACHABLE, Status.DEAD) and member.told:
+            self._outcomes.forget()
             self._look_for_others()
 
     def answered_by_stream(self, member: Member) -> None:
@@ -173,7 +236,7 @@ class Watch:
         self._judge.herald.queue.unpublish(member.node)
         if member.node not in self._judge.ballots:
             self._judge.settle(member, member.known)
-        self._ground.expect(member.node)
+        self._ground.expect_in_turn(member)
 
     def _look_for_others(self) -> None:
         """One is back: a partition may have healed, so try all that are away, once each."""
@@ -189,11 +252,13 @@ class Watch:
         member = self._roster.get(node)
         if member is None or member.status in (Status.LEFT, Status.STOPPING):
             return
-        self._prober.begin(node, purpose, self.loss.pings(self._config), now=self._ground.now)
+        pings = self.loss.pings(self._config, odds=self._odds(node))
+        self._prober.begin(node, purpose, pings, now=self._ground.now)
 
     def leave(self, node: NodeId) -> None:
         """Drop a check under way, of a member that we are about to forget."""
         self._prober.answered(node)
+        self._pings_heard.pop(node, None)
 
     def asked(self, subject: NodeId) -> None:
         """Another observer gets no answer from one of our subjects so far."""
@@ -214,7 +279,7 @@ class Watch:
             member.nonce = check.nonce
             accused = not member.told or check.node in self._judge.ballots
             self._ground.effects.append(Tell(check.node, Ping(check.nonce, accused)))
-            if check.last and check.purpose is not Purpose.RETURN:
+            if check.last and not check.purpose.single:
                 self._ground.effects.append(TryStream(check.node))
             if check.halfway:
                 self._ask_others(check.node)
@@ -232,12 +297,15 @@ class Watch:
     def unanswered(self, member: Member) -> None:
         """A try got no answer in time."""
         check = self._prober.overdue(member.node)
-        if check is None or check.purpose is Purpose.RETURN or member.gone:
+        if check is None or check.purpose.single or member.gone:
             return
         if member.contact_at < check.started_at:
-            self._failed(member, check)
+            if not self._judge.ballots.voted(self._me, member.node):
+                self._outcomes.add(failed=True, now=self._ground.now)
+            self._failed(member, check.purpose, since=check.started_at)
 
-    def _failed(self, member: Member, check: Check) -> None:
+    def _failed(self, member: Member, purpose: Purpose, *, since: float) -> None:
+        """We cannot reach it, as a check found that began at `since`."""
         me, node = self._me, member.node
         if self._judge.ballots.voted(me, node):
             self._judge.renew(member)
@@ -246,8 +314,8 @@ class Watch:
             again = self._ground.now + self._config.heartbeat_interval_s
             self._ground.expect_from(node, max(again, self._judge.ballots.held_until(me, node)))
             return
-        self._judge.find(member, deaf=self._heard_at < check.started_at)
-        if check.purpose is Purpose.OWN:
+        self._judge.find(member, deaf=self._heard_at < since)
+        if purpose is Purpose.OWN:
             self._look_at_subjects()
         self._sweep()
         if self._doubt_since == NEVER:
@@ -266,7 +334,11 @@ class Watch:
                 self.check(node, Purpose.OWN)
 
     def _sweep(self) -> None:
-        """Where doubts abound, check everybody who has shown no sign of life since that began."""
+        """Where doubts abound, check everybody who has shown no sign of life since that began.
+
+        Hearing it is enough: one that does not hear us will ask again and again, or vote. Those
+        against whom nobody voted come first, for the others votes may decide.
+        """
         since = self._in_doubt_since()
         if since is None:
             return
@@ -274,11 +346,12 @@ class Watch:
             member.node
             for status in (Status.SUSPECT, Status.ALIVE)
             for member in self._roster.having(status).values()
-            if max(member.contact_at, member.proved_at) < since
+            if max(member.heard_at, member.proved_at) < since
             and member.node not in self._prober
             and not self._judge.ballots.voted(self._me, member.node)
         ]
         self._rng.shuffle(silent)
+        silent.sort(key=self._judge.ballots.count)
         for node in silent[:_SWEEP_AT_ONCE_MAX]:
             self.check(node, Purpose.LOCAL)
 

@@ -27,7 +27,7 @@ from typing import get_args
 from protocol import signing
 from protocol.errors import LocalProtocolError, MalformedError, RefusalCode, RefusedError
 from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, KeyChain, NodeId, verify_chain
-from protocol.signing import CLUSTER_ID_BYTES, SIGNATURE_BYTES, Domain, Signer
+from protocol.signing import CLUSTER_ID_BYTES, SIGNATURE_BYTES, Domain, Signer, Trust
 
 from . import codec
 
@@ -167,7 +167,7 @@ class Handshake:
         return _Hello(nonce, expected, Session(chain.node, chain, version))
 
     def _judge_chain(self, events: list[bytes]) -> KeyChain:
-        chain = verify_chain(events, cluster=self._ours.cluster)
+        chain = verify_chain(events, Trust(self._ours.cluster))
         if chain.node == self._ours.chain.node:
             raise RefusedError("replayed", "the peer claims our own id: this is our own address")
         if self._expected is not None and chain.node != self._expected:

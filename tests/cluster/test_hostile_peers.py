@@ -11,6 +11,7 @@ from protocol.commits import Change, Commit, Head, Manifest
 from protocol.evidence import Evidence
 from protocol.identity import KeyChain, NodeId, parse_id, verify_chain
 from protocol.limits import FRAME_MAX
+from protocol.signing import Trust
 from protocol.wire import exchange
 from protocol.wire.exchange import Bundle, SyncRequest
 from protocol.wire.handshake import Credentials, Handshake, Role
@@ -256,7 +257,7 @@ def _closed(answer: bytes) -> None:
 
 
 def _chain(v: Villain, owner: NodeId) -> KeyChain:
-    return verify_chain(list(v.bundle_of(owner).key_events), cluster=CLUSTER)
+    return verify_chain(list(v.bundle_of(owner).key_events), Trust(CLUSTER))
 
 
 def captured(town: Town, villain: Villain) -> Captured:

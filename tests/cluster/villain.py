@@ -41,7 +41,7 @@ def stranger(cluster: bytes = CLUSTER) -> tuple[signing.KeyPair, KeyChain]:
         INCEPTION, previous=None, key=keys, cluster=cluster,
         next_commitment=commitment(following.public_key),
     )  # fmt: skip
-    return keys, verify_chain([event.pack()], cluster=cluster)
+    return keys, verify_chain([event.pack()], signing.Trust(cluster))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Villain:
         identity = keystore.load_or_create(data_dir, CLUSTER, None)
         villain = cls(port, identity, target, b"", victim)
         chain = villain.bundle_of(target).key_events
-        key = verify_chain(list(chain), cluster=CLUSTER).key_of(0)
+        key = verify_chain(list(chain), signing.Trust(CLUSTER)).key_of(0)
         assert key is not None
         return replace(villain, target_key=key)
 

@@ -53,7 +53,7 @@ from protocol.records import (
     NodeType,
     ServiceRecord,
 )
-from protocol.signing import KeyPair, cluster_id
+from protocol.signing import KeyPair, Trust, cluster_id
 from protocol.wire import codec, exchange, messages
 from protocol.wire.handshake import Credentials, Handshake, Role, refusal
 
@@ -108,7 +108,7 @@ def registration() -> Commit:
 
 
 def handshake(role: Role, key: KeyPair, following: KeyPair) -> Handshake:
-    chain = verify_chain([inception(key, following).pack()], cluster=CLUSTER)
+    chain = verify_chain([inception(key, following).pack()], Trust(CLUSTER))
     return Handshake(role, Credentials(chain, key, CLUSTER), nonce=role.value * 32)
 
 

@@ -69,7 +69,7 @@ def test_a_first_start_makes_an_identity_and_the_next_finds_it(home: Path) -> No
     assert first.node == second.node == first.chain.events[0].hash
     assert first.keys.seed == second.keys.seed
     assert first.chain == second.chain
-    assert identity.verify_chain(first.chain.packed(), cluster=CLUSTER) == first.chain
+    assert identity.verify_chain(first.chain.packed(), signing.Trust(CLUSTER)) == first.chain
 
 
 def test_two_nodes_are_two_identities(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from protocol.identity import (
 )
 from protocol.signing import KeyPair
 
-from .peer_world import CLUSTER
+from .peer_world import CLUSTER, TRUST
 
 
 class Author:
@@ -25,7 +25,7 @@ class Author:
         self.number = number
         self.events: list[KeyEvent] = []
         self.rotate()
-        self.branch = Branch(self.chain, CLUSTER)
+        self.branch = Branch(self.chain, TRUST)
 
     @property
     def id(self) -> NodeId:
@@ -37,7 +37,7 @@ class Author:
 
     @property
     def chain(self) -> KeyChain:
-        return verify_chain([event.pack() for event in self.events], cluster=CLUSTER)
+        return verify_chain([event.pack() for event in self.events], TRUST)
 
     def key(self, epoch: int) -> KeyPair:
         return KeyPair(self.number.to_bytes(16, "big") + epoch.to_bytes(16, "big"))

@@ -43,8 +43,11 @@ from protocol.identity import (
 from protocol.peer import Peer, PeerSetup
 from protocol.records import NodeRecord, ServiceRecord
 from protocol.restored import RestoredBranch
+from protocol.shared.joined import Joined
+from protocol.shared.reading import PLAIN
 
 CLUSTER = signing.cluster_id("test")
+TRUST = signing.Trust(CLUSTER)
 WALL_US = 1_700_000_000_000_000
 
 
@@ -57,7 +60,7 @@ def chain_of(keys: signing.KeyPair, *, cluster: bytes = CLUSTER) -> KeyChain:
     event = make_event(
         INCEPTION, previous=None, key=keys, next_commitment=following, cluster=cluster
     )
-    return verify_chain([event.pack()], cluster=cluster)
+    return verify_chain([event.pack()], signing.Trust(cluster))
 
 
 def service(name: str = "web", port: int = 8000, *, version: str = "") -> ServiceRecord:
@@ -132,25 +135,34 @@ class Node:
     def id(self) -> NodeId:
         return self.chain.node
 
-    def start(self) -> None:
-        world = self.world
+    def start(self, joined: Joined | None = None) -> None:
         self.up = True
         self.life += 1
         lived = bool(self.disk.branches)
         self.disk.incarnation += 1
         own = self.disk.branches.get(self.id)
+        setup = replace(
+            self.setup(),
+            restored=() if joined else tuple(self.disk.branches.values()),
+            last_dot=own.head.dot if own and own.head else NOTHING,
+            reads_back=lived,
+            joined=joined,
+        )
+        rng = Random(self.number * 1000 + self.life)
+        self.peer = Peer(setup, rng=rng, now=self.world.now)
+        self.plan()
+
+    def setup(self) -> PeerSetup:
+        """As it is on a node that starts for the first time."""
         record = NodeRecord(
             name=f"n{self.number}", host=self.address.host, port=self.address.port,
-            api_host=self.address.host, api_port=8400, incarnation=self.disk.incarnation,
+            api_host=self.address.host, api_port=8400, incarnation=max(1, self.disk.incarnation),
         )  # fmt: skip
-        setup = PeerSetup(
+        return PeerSetup(
             cluster=CLUSTER, chain=self.chain, signer=self.keys, record=record,
-            restored=tuple(self.disk.branches.values()),
-            last_dot=own.head.dot if own and own.head else NOTHING,
-            membership=world.config, reads_back=lived,
+            membership=self.world.config, reads_back=False, verifier=self.world.verifier,
+            reading=self.world.reading,
         )  # fmt: skip
-        self.peer = Peer(setup, rng=Random(self.number * 1000 + self.life), now=world.now)
-        self.plan()
 
     def crash(self) -> None:
         self.up = False
@@ -206,6 +218,8 @@ class World:
 
     def __init__(self, nodes: int, *, seed: int = 1, loss: float = 0.0) -> None:
         self.config = MembershipConfig.lan()
+        self.verifier: signing.Verifier = signing.ED25519
+        self.reading = PLAIN
         self.rng = Random(seed)
         self.time = 0.0
         self.loss = loss
@@ -303,6 +317,15 @@ class World:
         for node in self.nodes[1:]:
             node.join(self.nodes[0])
         self.run_until(self.converged, within=30)
+        return self
+
+    def start_together(self) -> "World":
+        """All nodes up, knowing each other from the start."""
+        setups = [node.setup() for node in self.nodes]
+        joined = Joined.of(setups, TRUST, rings=self.config.rings, now=self.now)
+        for node in self.nodes:
+            node.disk.branches = {branch.owner: branch for branch in joined.stored()}
+            node.start(joined)
         return self
 
     def live(self) -> list[Node]:

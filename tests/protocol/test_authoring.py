@@ -14,7 +14,7 @@ from protocol.errors import LocalProtocolError, ProposalError, RefusedError
 from protocol.records import ServiceRecord
 
 from .author import Author
-from .peer_world import CLUSTER, service
+from .peer_world import TRUST, service
 
 NOW = Instant(0.0, 1_000_000)
 Made = tuple[Authoring, Branch]
@@ -22,8 +22,8 @@ Made = tuple[Authoring, Branch]
 
 def opened(author: Author | None = None, *, last: Dot = NOTHING) -> Made:
     author = author or Author()
-    branch = Branch(author.chain, CLUSTER)
-    authoring = Authoring(branch, author.key(0), CLUSTER, last=last, clock=HybridClock())
+    branch = Branch(author.chain, TRUST)
+    authoring = Authoring(branch, author.key(0), TRUST, last=last, clock=HybridClock())
     authoring.open = True
     return authoring, branch
 

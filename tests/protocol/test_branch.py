@@ -10,16 +10,16 @@ from protocol.branch import AppliedStep, Branch, Delta, Forked, Gap, Known, Old
 from protocol.commits import Change, Commit, Manifest
 from protocol.errors import RefusedError, RemoteProtocolError
 from protocol.evidence import check_evidence, unpack_evidence
-from protocol.signing import cluster_id
+from protocol.signing import Trust, cluster_id
 
 from .author import Author, changes_of
-from .peer_world import CLUSTER, service
+from .peer_world import TRUST, service
 
 ONE, TWO, THREE = service(port=1), service(port=2), service(port=3)
 
 
 def reader_of(author: Author) -> Branch:
-    return Branch(author.chain, CLUSTER)
+    return Branch(author.chain, TRUST)
 
 
 def state(branch: Branch) -> object:
@@ -41,7 +41,10 @@ def test_a_commit_on_our_head_is_applied_and_known_afterwards() -> None:
 
     outcome = branch.offer([first])
     assert outcome == AppliedStep(
-        author.id, (Delta(key_of(ONE), None, ONE), Delta(key_of(TWO), None, TWO)), (first,)
+        author.id,
+        (Delta(key_of(ONE), None, ONE), Delta(key_of(TWO), None, TWO)),
+        (first,),
+        (first.changes(),),
     )
     assert isinstance(branch.offer([second]), AppliedStep)
 
@@ -86,7 +89,7 @@ def test_two_commits_on_one_parent_are_a_fork_with_evidence_that_stands_alone() 
     assert isinstance(outcome, Forked)
     assert state(branch) == before
     evidence = unpack_evidence(outcome.evidence.pack())
-    check_evidence(evidence, author.chain, CLUSTER)
+    check_evidence(evidence, author.chain, TRUST)
     assert {evidence.first.hash, evidence.second.hash} == {ours.head.hash, theirs.head.hash}
     assert evidence.first.hash < evidence.second.hash
     other = reader_of(author)
@@ -94,9 +97,9 @@ def test_two_commits_on_one_parent_are_a_fork_with_evidence_that_stands_alone() 
     other.offer([theirs])
     assert other.offer([ours]) == outcome, "whichever came first"
     with pytest.raises(RefusedError, match="signature"):
-        check_evidence(evidence, author.chain, cluster_id("other"))
+        check_evidence(evidence, author.chain, Trust(cluster_id("other")))
     with pytest.raises(RefusedError, match="signature"):
-        check_evidence(evidence, Author(9).chain, CLUSTER)
+        check_evidence(evidence, Author(9).chain, TRUST)
 
 
 def test_two_commits_of_one_dot_and_other_parents_are_a_fork() -> None:
@@ -205,7 +208,7 @@ def test_a_bad_signature_or_other_changes_are_refused() -> None:
     expect_refusal(
         branch, Commit(good.head, author.draft(TWO).changes_encoded), code="bad_signature"
     )
-    abroad = Branch(author.chain, cluster_id("other"))
+    abroad = Branch(author.chain, Trust(cluster_id("other")))
     expect_refusal(abroad, good, code="bad_signature")
 
 
@@ -277,7 +280,7 @@ def test_a_manifest_says_all_present_is_present_absent_is_gone() -> None:
     outcome = branch.adopt(author.manifest())
 
     assert outcome == AppliedStep(
-        author.id, (Delta(key_of(ONE), ONE, None), Delta(key_of(THREE), None, THREE)), ()
+        author.id, (Delta(key_of(ONE), ONE, None), Delta(key_of(THREE), None, THREE)), (), ()
     )
     assert branch.manifest() == author.manifest()
     assert branch.adopt(author.manifest()) == Known()

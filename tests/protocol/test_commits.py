@@ -18,11 +18,11 @@ from protocol.commits import (
     unpack_head,
 )
 from protocol.errors import MalformedError
-from protocol.signing import cluster_id
+from protocol.signing import Trust, cluster_id
 from protocol.wire import codec
 
 from .author import Author
-from .peer_world import CLUSTER, service
+from .peer_world import TRUST, service
 
 CHANGES = st.lists(
     st.builds(
@@ -60,11 +60,11 @@ def test_a_commit_and_its_head_are_read_as_written() -> None:
 def test_a_head_is_signed_by_one_key_for_one_cluster() -> None:
     head = COMMIT.head
 
-    assert head.signed_by(AUTHOR.key(0).public_key, CLUSTER)
-    assert not head.signed_by(AUTHOR.key(1).public_key, CLUSTER)
-    assert not head.signed_by(AUTHOR.key(0).public_key, cluster_id("other"))
+    assert head.signed_by(AUTHOR.key(0).public_key, TRUST)
+    assert not head.signed_by(AUTHOR.key(1).public_key, TRUST)
+    assert not head.signed_by(AUTHOR.key(0).public_key, Trust(cluster_id("other")))
     assert not replace(head, encoded=head.encoded + b"\0").signed_by(
-        AUTHOR.key(0).public_key, CLUSTER
+        AUTHOR.key(0).public_key, TRUST
     )
 
 

@@ -48,7 +48,7 @@ def test_a_commit_goes_to_all_rings_at_once_and_is_advertised_after_100_ms() -> 
     assert out.next_deadline == 5.0 + ADVERT_DELAY_S
     assert out.tick(now=5.0 + ADVERT_DELAY_S - 0.001) == []
     advert = Advert((advert_of(commit),))
-    assert out.tick(now=5.0 + ADVERT_DELAY_S) == [Told((to,), advert) for to in TARGETS]
+    assert out.tick(now=5.0 + ADVERT_DELAY_S) == [Told(TARGETS, advert)]
     assert out.next_deadline == float("inf")
 
 
@@ -66,7 +66,7 @@ def test_above_twenty_a_second_one_ring_is_pushed_to_and_the_others_are_told() -
     told = out.tick(now=0.5 + COALESCE_S)
     assert told[0] == Told(TARGETS[:1], Push(tuple(more), ()))
     newest = Advert((advert_of(more[-1]),))
-    assert told[1:] == [Told((to,), newest) for to in TARGETS[1:]]
+    assert told[1:] == [Told(TARGETS[1:], newest)]
     assert out.fresh(small(alice, 40), b"", TARGETS, now=3.0)[0].to == TARGETS, "quiet again"
 
 
@@ -89,7 +89,7 @@ def test_what_does_not_fit_a_datagram_is_only_advertised_at_once() -> None:
     told = out.fresh(commit, b"", TARGETS, now=1.0)
 
     advert = Advert((advert_of(commit, large=True),))
-    assert told == [Told((to,), advert) for to in TARGETS]
+    assert told == [Told(TARGETS, advert)]
 
 
 @pytest.mark.parametrize("padding", range(0, 129, 4))

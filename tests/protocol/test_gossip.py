@@ -72,3 +72,42 @@ def test_our_own_votes_fit_one_datagram_under_one_signature() -> None:
 
     assert [len(votes) for votes in taken] == [20, 20, 9, 0]
     assert gossip_bytes(SignedVotes(node_id(1), 0, taken[0], 1, b"")) <= GOSSIP_BYTES_MAX
+
+
+def test_what_was_never_said_goes_before_what_was_said_once() -> None:
+    queue = GossipQueue(2)
+    for number in range(5):
+        queue.pass_on(batch_of(number, 4))
+    first = queue.next_message(lambda _: True)
+    queue.pass_on(batch_of(9, 4))
+
+    second = queue.next_message(lambda _: True)
+
+    assert first is not None
+    assert second is not None
+    assert [batch.author for batch in first.votes] == [node_id(n) for n in (0, 1, 2)]
+    assert [batch.author for batch in second.votes] == [node_id(n) for n in (3, 4, 9)]
+
+
+def test_what_a_neighbour_tells_again_is_said_once_less() -> None:
+    queue = GossipQueue(2)
+    item = ack_of(1)
+    queue.pass_on(item)
+    queue.heard_again(item)
+    assert queue.next_message(lambda _: True) is not None
+
+    queue.heard_again(item)
+
+    assert queue.next_message(lambda _: True) is None
+
+
+def test_with_much_to_say_what_all_know_is_not_said_at_all() -> None:
+    queue = GossipQueue(2)
+    items = [ack_of(number) for number in range(8)]
+    for item in items:
+        queue.pass_on(item)
+
+    for _ in range(2):
+        queue.heard_again(items[0])
+
+    assert items[0] not in everything_said(queue)

@@ -53,13 +53,13 @@ def packed(events: Sequence[KeyEvent]) -> list[bytes]:
 
 def expect_refusal(events: Sequence[KeyEvent], reason: str, *, cluster: bytes = CLUSTER) -> None:
     with pytest.raises(BadKeyEventError, match=reason):
-        verify_chain(packed(events), cluster=cluster)
+        verify_chain(packed(events), signing.Trust(cluster))
 
 
 def test_the_id_is_the_hash_of_the_inception_and_outlives_every_rotation() -> None:
     events = chain(INCEPTION, ROTATION, ROTATION)
 
-    found = verify_chain(packed(events), cluster=CLUSTER)
+    found = verify_chain(packed(events), signing.Trust(CLUSTER))
 
     assert found.node == events[0].hash
     assert found.epoch == 2
@@ -73,7 +73,7 @@ def test_the_id_is_the_hash_of_the_inception_and_outlives_every_rotation() -> No
 def test_after_a_revocation_no_key_stands_and_nothing_follows() -> None:
     events = chain(INCEPTION, REVOCATION)
 
-    found = verify_chain(packed(events), cluster=CLUSTER)
+    found = verify_chain(packed(events), signing.Trust(CLUSTER))
 
     assert found.revoked
     assert found.key_of(1) is None
@@ -112,7 +112,7 @@ def test_every_broken_rule_refuses_the_whole_chain() -> None:
 
 def test_a_chain_beyond_the_limit_is_refused_before_any_of_it_is_judged() -> None:
     with pytest.raises(BadKeyEventError, match="1001 events"):
-        verify_chain([b"junk"] * (KEY_EVENTS_MAX + 1), cluster=CLUSTER)
+        verify_chain([b"junk"] * (KEY_EVENTS_MAX + 1), signing.Trust(CLUSTER))
 
 
 def test_an_event_of_the_wrong_shape_is_malformed() -> None:

@@ -67,7 +67,7 @@ def test_a_crash_is_seen_also_by_one_who_is_no_observer_and_heard_the_member_las
 
     # An accused ping makes it look for itself; the answer is newer than all that observers have.
     ping = Ping(1, accused=True)
-    world._perform(last, last.membership.receive(ping, victim, now=world.now))
+    world.perform(last, last.membership.receive(ping, victim, now=world.now))
     world.run(40.05)
     world.crash(0)
     world.run(46.0)
@@ -321,3 +321,29 @@ def test_the_same_seed_gives_the_same_trace() -> None:
 
     assert trace(7) == trace(7)
     assert trace(7) != trace(8)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_no_node_sends_much_more_than_fifty_in_a_second_whatever_happens(seed: int) -> None:
+    world = cluster(32, seed=seed)
+
+    world.cut = lambda sender, receiver: sender < 10 <= receiver
+    world.run(START + 14)
+    heal(world)
+    world.run(START + 20)
+
+    assert world.worst_second(int(START)) <= 55
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_check_by_all_observers_does_not_leave_a_member_unwatched(seed: int) -> None:
+    world = cluster(16, seed=seed, loss=0.0)
+    for other in world.nodes[1:]:
+        ask = Ping(1, accused=True)
+        world.perform(other, other.membership.receive(ask, node_id(0), now=world.now))
+    world.run(START + 0.2)
+
+    world.crash(0)
+    world.run(START + 3)
+
+    assert max(world.seen_after(0, list(range(1, 16)), since=START)) < 2

@@ -15,7 +15,7 @@ from protocol.registry import SETTLE_S, Instance, Registry
 from protocol.restored import RestoredBranch
 
 from .author import Author
-from .peer_world import CLUSTER, service
+from .peer_world import CLUSTER, TRUST, service
 
 WEB, WEB2, DB = service(port=1), service(port=2), service("db", port=3)
 NODE = NodeRecord(name="n", host="10.0.0.1", port=1, api_host="10.0.0.1", api_port=2)
@@ -26,7 +26,7 @@ GUEST = GuestRecord(
 
 
 def knowing(*authors: Author) -> Registry:
-    registry = Registry(CLUSTER)
+    registry = Registry(TRUST)
     for author in authors:
         registry.learn(author.chain.packed())
     return registry
@@ -269,7 +269,7 @@ def test_what_was_on_disk_is_looked_up_again() -> None:
     stored = RestoredBranch(
         alice.id, events, manifest.head, commits, manifest.records, reaped=False
     )
-    registry, heard = Registry(CLUSTER), knowing(alice)
+    registry, heard = Registry(TRUST), knowing(alice)
     heard.adopt(manifest, now=0.0)
 
     registry.restore(stored)
@@ -278,12 +278,12 @@ def test_what_was_on_disk_is_looked_up_again() -> None:
     assert sorted(registry.services()) == ["db", "web"]
     assert registry.guest("g") == {alice.id: GUEST}
     with pytest.raises(RefusedError):
-        Registry(CLUSTER).restore(replace(stored, owner=mallory.id))
-    damaged = Registry(CLUSTER)
+        Registry(TRUST).restore(replace(stored, owner=mallory.id))
+    damaged = Registry(TRUST)
     with pytest.raises(RefusedError):
         damaged.restore(replace(stored, records=manifest.records[1:]))
     assert not list(damaged.services())
-    reaped = Registry(CLUSTER)
+    reaped = Registry(TRUST)
     reaped.restore(replace(stored, records=(), commits=(), reaped=True))
     assert reaped.root == registry.root
     assert not list(reaped.services())

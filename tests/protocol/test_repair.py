@@ -16,14 +16,14 @@ from protocol.wire import exchange
 from protocol.wire.exchange import Bundle, FetchAnswer, Part, Steps
 
 from .author import Author
-from .peer_world import CLUSTER, service
+from .peer_world import TRUST, service
 
 PEER = NodeId(b"p" * 32)
 OURS, THEIRS = bytes(32), b"\1" * 6
 
 
 def holding(*authors: Author) -> tuple[Repair, Registry]:
-    registry = Registry(CLUSTER)
+    registry = Registry(TRUST)
     for author in authors:
         registry.learn(author.chain.packed())
         if author.branch.head is not None:
@@ -134,7 +134,7 @@ def test_a_peer_that_always_has_one_more_part_cannot_fill_our_memory() -> None:
 def test_lagging_peers_get_steps_others_the_whole_and_reapers_the_head() -> None:
     author = Author()
     commits = [author.commit(service(port=port)) for port in range(1, 4)]
-    there, registry = Repair(at := Registry(CLUSTER), rng=Random(1)), at
+    there, registry = Repair(at := Registry(TRUST), rng=Random(1)), at
     registry.learn(author.chain.packed())
     registry.offer(author.id, commits, now=0.0)
     branch = registry.branch(author.id)
@@ -259,3 +259,31 @@ def test_steps_are_asked_for_only_where_they_could_continue(*, reaped: bool) -> 
 
     assert fetching is not None
     assert (fetching.known == author.manifest().head.hash) is not reaped
+
+
+def test_a_member_that_returns_is_asked_at_once_though_an_earlier_sync_with_it_still_hangs() -> (
+    None
+):
+    # Found by `kith sim --seed 1 --profile joins`: a sync that had begun before a link was cut hung
+    # for its ten seconds, and those on the other side got what had changed only after that.
+    repair, _ = holding()
+    repair.hurry(PEER, now=0.0)
+    assert repair.due(now=1.0) == [PEER]
+
+    repair.hurry(PEER, now=2.0)
+    assert repair.due(now=3.0) == []
+    repair.returned(PEER, now=3.0)
+
+    assert repair.due(now=3.0 + JITTER_S) == [PEER]
+
+
+def test_a_member_that_returns_is_asked_at_once_whatever_failed_while_it_was_away() -> None:
+    repair, _ = holding()
+    for now in (0.0, 10.0, 30.0, 70.0):
+        repair.hurry(PEER, now=now)
+        repair.due(now=now + 60.0)
+        repair.synced(PEER, news=False, now=now)
+
+    repair.returned(PEER, now=71.0)
+
+    assert repair.due(now=71.0 + JITTER_S) == [PEER]

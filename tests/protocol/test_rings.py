@@ -4,13 +4,13 @@ from random import Random
 
 import pytest
 
-from protocol.detector.rings import Rings
+from protocol.detector.rings import Orders, Rings, SharedOrders
 from protocol.identity import NodeId
 from tests.protocol.small_world import node_id
 
 
 def rings_of(size: int, *, count: int = 8) -> Rings:
-    rings = Rings(count)
+    rings = Rings(Orders(count))
     for number in range(size):
         rings.add(node_id(number))
     return rings
@@ -55,7 +55,7 @@ def test_subjects_are_exactly_those_whom_one_observes(size: int, count: int) -> 
 def test_rings_depend_on_the_members_and_on_nothing_else() -> None:
     numbers = list(range(30))
     Random(1).shuffle(numbers)
-    shuffled = Rings(8)
+    shuffled = Rings(Orders(8))
     for number in [*numbers, 77, 78]:
         shuffled.add(node_id(number))
     shuffled.remove(node_id(77))
@@ -106,3 +106,35 @@ def test_ten_thousand_members_fit() -> None:
 
     assert len(rings.observers(node_id(1))) == 8
     assert 1 <= len(rings.subjects(node_id(1))) <= 36
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_shared_orders_are_those_of_a_node_that_has_its_own(seed: int) -> None:
+    rng = Random(seed)
+    start = SharedOrders.of([node_id(number) for number in range(12)], 8)
+    shared, plain, untouched = Rings(start), rings_of(12), Rings(start)
+    revision = plain.revision
+
+    for _ in range(40):
+        node = node_id(rng.randrange(20))
+        deed = rng.choice((Rings.add, Rings.remove))
+        deed(shared, node)
+        deed(plain, node)
+        assert len(shared) == len(plain)
+        for number in range(20):
+            assert (node_id(number) in shared) == (node_id(number) in plain)
+            assert shared.observers(node_id(number)) == plain.observers(node_id(number))
+        assert shared.subjects(node) == plain.subjects(node)
+        assert shared.revision == plain.revision - revision
+    assert [untouched.observers(node_id(n)) for n in range(20)] == [
+        rings_of(12).observers(node_id(n)) for n in range(20)
+    ]
+
+
+def test_who_knows_the_same_members_shares_the_same_orders() -> None:
+    start = SharedOrders.of([node_id(number) for number in range(5)], 8)
+
+    there = start.plus(node_id(7)).minus(node_id(2))
+
+    assert start.minus(node_id(2)).plus(node_id(7)) is there
+    assert there.minus(node_id(7)).plus(node_id(2)) is start

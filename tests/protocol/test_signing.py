@@ -3,7 +3,9 @@
 import pytest
 
 from protocol import signing
-from protocol.signing import Domain, KeyPair
+from protocol.signing import Domain, KeyPair, Trust
+
+from .peer_world import World, service
 
 ALICE, BOB = KeyPair(bytes(31) + b"\1"), KeyPair(bytes(31) + b"\2")
 HERE, THERE = signing.cluster_id("here"), signing.cluster_id("there")
@@ -65,3 +67,57 @@ def test_a_mac_holds_for_its_key_and_message_only() -> None:
     assert signing.same(mac, signing.mac(b"k" * 32, b"message"))
     assert not signing.same(mac, signing.mac(b"l" * 32, b"message"))
     assert not signing.same(mac, signing.mac(b"k" * 32, b"messagf"))
+
+
+class Witness:
+    """Judges as usual, and notes for what it was asked."""
+
+    def __init__(self, *, trusting: bool = True) -> None:
+        self.asked: list[Domain] = []
+        self.trusting = trusting
+
+    def verify(
+        self, public_key: bytes, domain: Domain, cluster: bytes, payload: bytes, signature: bytes
+    ) -> bool:
+        self.asked.append(domain)
+        return self.trusting and signing.verify(public_key, domain, cluster, payload, signature)
+
+
+def test_trust_is_a_cluster_and_who_verifies_for_it() -> None:
+    signature = signing.sign(ALICE, Domain.ACK, HERE, b"payload")
+    question = ALICE.public_key, Domain.ACK, b"payload", signature
+
+    assert Trust(HERE).verify(*question)
+    assert not Trust(THERE).verify(*question)
+    assert not Trust(HERE, Witness(trusting=False)).verify(*question)
+
+
+def test_a_node_asks_its_verifier_of_all_that_others_signed_and_nothing_that_it_signed() -> None:
+    world = World(6)
+    witness = world.verifier = Witness()
+    world.start_together()
+    witness.asked.clear()
+
+    world.nodes[0].propose(service())
+    world.run(0.002)
+    assert witness.asked == []
+
+    world.run(0.5)
+    assert witness.asked == [Domain.COMMIT] * 5
+
+    world.nodes[5].crash()
+    world.run(5)
+    assert set(witness.asked) == {Domain.COMMIT, Domain.VOTES}
+
+
+def test_what_a_verifier_refuses_is_applied_nowhere() -> None:
+    world = World(6)
+    world.verifier = witness = Witness()
+    world.start_together()
+    witness.trusting = False
+
+    world.nodes[0].propose(service())
+    world.run(2)
+
+    assert world.holding("web") == [0]
+    assert sum(node.drops.get("bad_signature", 0) for node in world.nodes[1:]) > 0
