@@ -47,6 +47,7 @@ VERBS = {
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),
     "leave": Verb("peers", "make the node leave the cluster for good"),
+    "sim": Verb("sim", "try the protocol in simulated clusters, replayed by seed", ("json",)),
     "version": Verb("version", "print the version of this program"),
 }
 ALIASES = {"members": "peers"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from node.cli import main, status
+from node.cli import VERBS, main, status
 from node.cli.options import TIMEOUT_DEFAULT_S, duration_s
 from node.cli.tables import show_table, shown_id
 
@@ -165,6 +165,9 @@ def test_a_change_that_may_have_happened_is_called_so(kith: Type, fake: FakeNode
         ("status", "--token-file", "/nonexistent/token"),
         ("--json", "dev"),
         ("--api", "http://x", "node"),
+        ("sim",),
+        ("sim", "--seed", "x"),
+        ("--api", "http://x", "sim", "--seed", "1"),
         ("dev", "--nodes", "0"),
         ("dev", "--nodes", "33"),
         ("dev", "--http-port", "x"),
@@ -175,6 +178,12 @@ def test_wrong_usage_is_exit_64(kith: Type, words: tuple[str, ...]) -> None:
     typed = kith(*words)
     assert typed.code == 64
     assert typed.err
+
+
+def test_the_help_lists_every_verb(kith: Type) -> None:
+    listed = kith("--help").out
+    assert [verb for verb in VERBS if f"\n  {verb} " not in listed] == []
+    assert "sim" in VERBS
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("stauts", "status"), ("member", "members")])
@@ -288,7 +297,9 @@ def test_the_program_runs_as_a_module(fake: FakeNode) -> None:
 
 
 def test_the_command_loads_neither_tables_nor_http_before_they_are_needed() -> None:
-    code = "import sys, node.cli; print(sorted({'rich', 'httpx', 'trio'} & set(sys.modules)))"
+    code = (
+        "import sys, node.cli; print(sorted({'rich', 'httpx', 'trio', 'chaos'} & {*sys.modules}))"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

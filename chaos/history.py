@@ -1,0 +1,222 @@
+"""What happened in a run, as checkers read it: what clients did, nodes said, and was injected.
+
+A history is plain values and knows nothing of how it was made, so that a simulated world and a real
+cluster are judged by the same checkers. Nodes go by name (`n3`), owners by the name of their node.
+Times are seconds since the run began, on one clock that stands outside all nodes.
+"""
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Action(enum.Enum):
+    """What a client asked of a node."""
+
+    REGISTER = "register"
+    UPDATE = "update"
+    DEREGISTER = "deregister"
+    LOOKUP = "lookup"
+
+
+class Outcome(enum.Enum):
+    """How it ended for the client."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """Definitely not done: the node said so before it changed anything."""
+    INDEFINITE = "indefinite"
+    """Time ran out or the node died: it may have been done, or may still be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An instance of a service: who owns it, its name and id."""
+
+    owner: str
+    name: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One request of one client. Writes go to the owner; lookups to any node."""
+
+    number: int
+    """Counts all operations of the run; the value that a write leaves is its number."""
+    action: Action
+    node: str
+    invoked_s: float
+    completed_s: float
+    """When the client knew; for an indefinite one, when it gave up."""
+    outcome: Outcome
+    key: Key | None = None
+    """What was written; None for a lookup."""
+    name: str = ""
+    """For a lookup: the service that was asked for."""
+    seen: tuple[tuple[Key, int], ...] = ()
+    """For a lookup that is ok: each instance shown, with the number of the write that set it."""
+
+
+class Belief(enum.Enum):
+    """What a node holds of a member."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    UNREACHABLE = "unreachable"
+    DEAD = "dead"
+    STOPPING = "stopping"
+    LEFT = "left"
+    UNKNOWN = "unknown"
+    """Not in its member list, or the node has just started."""
+
+
+AWAY = (Belief.UNREACHABLE, Belief.DEAD)
+"""Out of lookups against its own word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """`node` changed its mind about `subject`. A node that starts forgets all it believed."""
+
+    at_s: float
+    node: str
+    subject: str
+    belief: Belief
+    certified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`node` made `commit` the head of `owner`. `records` is a hash over all its records then."""
+
+    at_s: float
+    node: str
+    owner: str
+    version: tuple[int, int]
+    """`(epoch, version)` of the commit."""
+    commit: str
+    records: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """`owner` signed `commit` with its own key, as seen from beside the key."""
+
+    at_s: float
+    owner: str
+    version: tuple[int, int]
+    commit: str
+    records: str
+    """A hash over all records of that state, computed without the tree; empty if not known."""
+
+
+class Life(enum.Enum):
+    """What became of a node's process."""
+
+    STARTED = "started"
+    """Runs, with its disk as it was left."""
+    DAMAGED = "damaged"
+    """Its disk was wiped, put back to an old copy, or lost acknowledged writes; it is not up."""
+    CRASHED = "crashed"
+    STOPPED = "stopped"
+    """Said goodbye and ended."""
+    PAUSED = "paused"
+    """Frozen, slowed or starved so much that it may not answer in time."""
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """A node's process changed."""
+
+    at_s: float
+    node: str
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """From `at_s` on, these directed pairs carry nothing, and others lose up to `loss` of it.
+
+    Each replaces the one before. `hard` says that links do worse than any limit promises for
+    (heavy delay, bandwidth, clogging), so that time is not judged while it holds.
+    """
+
+    at_s: float
+    blocked: frozenset[tuple[str, str]] = frozenset()
+    loss: float = 0.0
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RootSample:
+    """At that moment `node` held these heads, and said that its root was `root`."""
+
+    at_s: float
+    node: str
+    heads: str
+    """A hash over the sorted `(owner, head)` pairs, computed without the tree."""
+    root: str
+    honest: str = ""
+    """The same over the owners that are no villains; empty if not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one node that is up shows when the run is over."""
+
+    node: str
+    heads: str
+    root: str
+    shown: tuple[tuple[Key, int], ...]
+    """Every instance that it holds, with the number of the write that set it."""
+    beliefs: tuple[tuple[str, Belief], ...]
+    """Of every other node."""
+    honest: str = ""
+    """As in `RootSample`."""
+    held: tuple[tuple[str, str], ...] = ()
+    """Of every owner its head, shortened, sorted; views that hold the same share one tuple.
+
+    Empty where it was not recorded: then only `heads` can be compared.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class TableSize:
+    """How full something bounded was at that moment."""
+
+    at_s: float
+    node: str
+    table: str
+    """What is bounded, ending in its unit: `members_count`, `outbox_bytes`."""
+    size: int
+    most: int
+    """The limit that it must keep."""
+
+
+@dataclass(slots=True)
+class History:
+    """All of it, each list in the order of time."""
+
+    nodes: tuple[str, ...]
+    villains: tuple[str, ...] = ()
+    """Nodes that do not keep to the protocol; nothing they hold or say of themselves is judged."""
+    heal_at_s: float = 0.0
+    """When the liveness phase began: the core was healed, all other failures are for good."""
+    end_s: float = 0.0
+    joined: bool = True
+    """Whether all who run at second 0 held each other for alive then; `beliefs` need not say so."""
+    core: tuple[str, ...] = ()
+    """Who is up and connected from `heal_at_s` to the end."""
+    operations: list[Operation] = field(default_factory=list)
+    beliefs: list[Believed] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
+    signed: list[Signed] = field(default_factory=list)
+    lives: list[Lived] = field(default_factory=list)
+    links: list[Links] = field(default_factory=list)
+    roots: list[RootSample] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    tables: list[TableSize] = field(default_factory=list)

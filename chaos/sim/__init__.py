@@ -1,0 +1,1 @@
+"""Deterministic simulation: whole clusters of the real protocol in one process, by seed."""

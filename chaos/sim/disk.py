@@ -1,0 +1,125 @@
+"""A simulated disk: what a node wrote, in order, and how much of it would survive.
+
+The disk is a log of what the core asked to keep. A node that starts reads it from the beginning; a
+power cut loses what was not flushed; an old copy of the disk is a shorter log.
+
+Rules this module keeps:
+
+1. What is persisted is durable together with all that was stored before it.
+2. What is merely stored becomes durable a little later, unless the power goes first.
+3. A full disk loses nothing: what waits is written when there is room again.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from protocol.commits import Commit, Record
+from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepManifest
+from protocol.identity import NodeId
+from protocol.restored import RestoredBranch
+
+PERSIST_S = 0.001
+LINGER_S = 0.2
+"""How long what nobody waits for stays unflushed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    at_s: float
+    keep: Keep
+
+
+class Disk:
+    """One node's disk. `base` is what it holds from the start, shared with others."""
+
+    def __init__(self, base: Sequence[RestoredBranch] = ()) -> None:
+        self._base = base
+        self._log: list[_Entry] = []
+        self._flushed = 0
+        self._incarnations: list[tuple[float, int]] = []
+        self.full = False
+        self.failing = False
+        """The next write fails."""
+        self.slow_s = 0.0
+
+    def append(self, keep: Keep, now: float) -> None:
+        """Write, not yet durably."""
+        self._log.append(_Entry(now, keep))
+
+    def flush(self, upto: int | None = None) -> None:
+        """Make everything durable, or the first `upto` entries."""
+        self._flushed = max(self._flushed, len(self._log) if upto is None else upto)
+
+    @property
+    def length(self) -> int:
+        """How many entries there are."""
+        return len(self._log)
+
+    def begin_life(self, at_least: int, now: float) -> int:
+        """Raise the incarnation, durably, and return it."""
+        last = self._incarnations[-1][1] if self._incarnations else 0
+        self._incarnations.append((now, max(last + 1, at_least)))
+        return self._incarnations[-1][1]
+
+    # What faults do
+
+    def lose_unflushed(self) -> None:
+        """The power went."""
+        del self._log[self._flushed :]
+
+    def wipe(self) -> None:
+        """Nothing is left; keys lie elsewhere."""
+        self._base = ()
+        self._log.clear()
+        self._incarnations.clear()
+        self._flushed = 0
+
+    def put_back(self, at_s: float) -> None:
+        """Be as it was at that moment."""
+        times = [entry.at_s for entry in self._log]
+        del self._log[bisect_right(times, at_s) :]
+        lives = [at for at, _ in self._incarnations]
+        del self._incarnations[bisect_right(lives, at_s) :]
+        self._flushed = len(self._log)
+
+    def load(self) -> tuple[RestoredBranch, ...]:
+        """All that a starting node finds."""
+        branches = {branch.owner: branch for branch in self._base}
+        for entry in self._log:
+            _fold(branches, entry.keep)
+        return tuple(branches.values())
+
+
+def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
+    match keep:
+        case KeepChain(chain):
+            events = tuple(chain.packed())
+            old = branches.get(chain.node)
+            branches[chain.node] = (
+                replace(old, key_events=events)
+                if old
+                else RestoredBranch(chain.node, events, None, (), (), reaped=False)
+            )
+        case KeepCommit(commit, changes):
+            old = branches[commit.head.owner]
+            records = {(record.kind, record.key): record for record in old.records}
+            for change in changes:
+                records.pop((change.kind, change.key), None)
+                if change.body is not None:
+                    record = Record(change.kind, change.key, change.body)
+                    records[change.kind, change.key] = record
+            commits: tuple[Commit, ...] = (*old.commits, commit)[-32:]
+            branches[commit.head.owner] = replace(
+                old, head=commit.head, commits=commits, records=tuple(records.values()),
+                reaped=False,
+            )  # fmt: skip
+        case KeepManifest(manifest):
+            branches[manifest.head.owner] = replace(
+                branches[manifest.head.owner],
+                head=manifest.head, commits=(), records=manifest.records, reaped=False,
+            )  # fmt: skip
+        case DropRecords(head):
+            branches[head.owner] = replace(
+                branches[head.owner], head=head, commits=(), records=(), reaped=True
+            )

@@ -1,0 +1,392 @@
+"""Cores that are broken on purpose, one rule each: what the checkers must catch.
+
+A mutant replaces a few functions for the time of a run and puts them back, whatever happens. It
+names the checker that is meant to catch it, and a small plan in which that one does and which the
+healthy core passes. A checker that lets its mutants through is worth nothing.
+
+Rules this module keeps:
+
+1. A mutant breaks a rule that somebody could have forgotten; it never touches a checker.
+2. After `mutated` everything is as it was, also if the run raised.
+3. A mutant holds for the whole process: one at a time, and no other run beside it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import ModuleType
+
+from chaos.checkers import Limits
+from protocol.authoring import Authoring, InFlight
+from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
+from protocol.clocks import Instant
+from protocol.commits import Commit, Head, Manifest, Record, RecordKey
+from protocol.detector.detection import Pair, Status
+from protocol.detector.roster import Member, Roster
+from protocol.detector.verdicts import Judge
+from protocol.detector.votes import Ballot
+from protocol.dissemination import Echoes
+from protocol.effects import Effect, Notify, Persist
+from protocol.events import Committed
+from protocol.identity import NodeId
+from protocol.peer import Peer
+from protocol.registry import Registry
+from protocol.repair import Repair
+from protocol.signing import Trust
+
+from .disk import Disk
+from .plan import Fault, FaultKind, Plan, Role
+
+SEEDS_TRIED = 4
+USUAL = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One function of a class or module, and what stands in its place."""
+
+    of: type | ModuleType
+    name: str
+    instead: object
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One way to break the core."""
+
+    name: str
+    what: str
+    """The rule that is broken, in a line."""
+    checker: str
+    """The checker that is meant to catch it, by its module's name."""
+    plan: Plan
+    """A run that is meant to bring the harm about; the healthy core passes it."""
+    patches: tuple[Patch, ...]
+    limits: Limits = USUAL
+    """Tighter where the harm is short and the healthy core does none of it in that plan."""
+
+    def plans(self) -> Iterator[Plan]:
+        """The plan with the seeds to try, one after the other: chance may spare a mutant once."""
+        for seed in range(self.plan.seed, self.plan.seed + SEEDS_TRIED):
+            yield replace(self.plan, seed=seed)
+
+
+class UnknownMutantError(ValueError):
+    """There is no mutant of that name; nothing was broken."""
+
+    def __init__(self, name: str) -> None:
+        names = ", ".join(one.name for one in MUTANTS)
+        super().__init__(f"there is no mutant {name}: choose one of {names}")
+        self.name = name
+
+
+def mutant_named(name: str) -> Mutant:
+    """The mutant of that name.
+
+    Raises:
+        UnknownMutantError: there is none.
+    """
+    for mutant in MUTANTS:
+        if mutant.name == name:
+            return mutant
+    raise UnknownMutantError(name)
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[Mutant]:
+    """Break the core of this process so, until the end of the block.
+
+    Raises:
+        UnknownMutantError: there is no such mutant; nothing was broken.
+    """
+    mutant = mutant_named(name)
+    kept = [(patch, vars(patch.of)[patch.name]) for patch in mutant.patches]
+    try:
+        for patch, _ in kept:
+            setattr(patch.of, patch.name, patch.instead)
+        yield mutant
+    finally:
+        for patch, healthy in kept:
+            setattr(patch.of, patch.name, healthy)
+
+
+_MERGE = vars(Authoring)["_merge"]
+_INDEX_SERVICE = vars(Registry)["_index_service"]
+_SET_UNREACHABLE = vars(Judge)["_set_unreachable"]
+_OFFER, _ADOPT = Branch.offer, Branch.adopt
+_ADOPT_IN_REGISTRY = Registry.adopt
+_SETTLE = Judge.settle
+
+
+def _never(*_: object, **__: object) -> bool:
+    return False
+
+
+def _always(*_: object, **__: object) -> bool:
+    return True
+
+
+def _nothing(*_: object, **__: object) -> None:
+    return None
+
+
+# Our own branch
+
+
+def _author_and_acknowledge(self: Peer, now: Instant) -> list[Effect]:
+    flying = self._authoring.next(now)
+    if flying is None:
+        return []
+    acknowledged = Notify(Committed(flying.tickets, flying.commit.head.dot))
+    return [acknowledged, Persist(flying.keeps())]
+
+
+def _merge_to_theirs(self: Authoring, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
+    self._signed_since_start = {}
+    merged: InFlight = _MERGE(self, theirs, base, now)
+    return merged
+
+
+def _begin_by_the_wall(self: Disk, at_least: int, now: float) -> int:
+    self._incarnations.append((now, at_least))
+    return at_least
+
+
+# The branches of others
+
+
+def _offer_again(self: Branch, steps: Sequence[Commit], *, signed_here: bool = False) -> Outcome:
+    outcome = _OFFER(self, steps, signed_here=signed_here)
+    step = steps[-1]
+    if not isinstance(outcome, Known | Old) or step.head.dot >= self.dot or self.reaped:
+        return outcome
+    changes, deltas = step.changes(), []
+    for change in changes:
+        key = RecordKey(change.kind, change.key)
+        self.records.pop(key, None)
+        before, after = self.bodies.pop(key, None), None
+        if change.body is not None:
+            self.records[key] = Record(change.kind, change.key, change.body)
+            self.bodies[key] = after = self._read_body(self.records[key])
+        deltas.append(Delta(key, before, after))
+    self._tree, self.head = self._tree_after(self._tree, changes), step.head
+    return AppliedStep(self.owner, tuple(deltas), (step,), (changes,))
+
+
+def _adopt_and_keep(self: Branch, manifest: Manifest, *, even_older: bool = False) -> Outcome:
+    records, bodies = dict(self.records), dict(self.bodies)
+    outcome = _ADOPT(self, manifest, even_older=even_older)
+    if not isinstance(outcome, AppliedStep):
+        return outcome
+    self.records, self.bodies = {**records, **self.records}, {**bodies, **self.bodies}
+    return replace(outcome, deltas=tuple(one for one in outcome.deltas if one.new is not None))
+
+
+def _believe_any_key(self: Head, public_key: bytes, trust: Trust) -> bool:
+    return True
+
+
+def _remember_all(self: Branch, steps: Sequence[Commit]) -> None:
+    for step in steps:
+        self._recent[step.head.hash] = step
+
+
+def _adopt_under_the_old_root(
+    self: Registry, manifest: Manifest, *, now: float, even_older: bool = False
+) -> Outcome:
+    heads = self._heads
+    outcome = _ADOPT_IN_REGISTRY(self, manifest, now=now, even_older=even_older)
+    if isinstance(outcome, AppliedStep):
+        self._heads = heads
+    return outcome
+
+
+def _index_what_is_there(self: Registry, owner: NodeId, delta: Delta) -> None:
+    if delta.new is not None:
+        _INDEX_SERVICE(self, owner, delta)
+
+
+# Who is here
+
+
+def _count_twice(self: Ballot, observers: Sequence[NodeId]) -> int:
+    return sum(2 for observer in observers if observer in self.findings)
+
+
+def _settle_new_lives(self: Judge, member: Member, pair: Pair) -> None:
+    away = member.status in (Status.UNREACHABLE, Status.DEAD)
+    if not away or pair[1] == 0:  # a record of a new incarnation starts with the counter 0
+        _SETTLE(self, member, pair)
+
+
+def _set_unreachable_if_certified(self: Judge, member: Member, *, certified: bool) -> None:
+    if certified:
+        _SET_UNREACHABLE(self, member, certified=True)
+
+
+def _plan(
+    *faults: Fault,
+    seed: int = 1,
+    nodes: int = 4,
+    safety_s: float = 14.0,
+    operations_per_s: float = 8.0,
+) -> Plan:
+    return Plan(
+        seed=seed,
+        profile="mutant",
+        nodes=nodes,
+        safety_s=safety_s,
+        liveness_s=20.0,
+        operations_per_s=operations_per_s,
+        faults=faults,
+    )
+
+
+_FORGETS = _plan(
+    Fault(FaultKind.OLD_DISK, 5.0, 5.5, (1,), amount=3.0),
+    Fault(FaultKind.ISOLATE, 5.0, 12.0, (1,)),
+    operations_per_s=24.0,
+)
+"""A node comes back with an old disk, hears nobody, signs on, and then meets the others again."""
+
+_CUT_OFF_TO_THE_END = _plan(
+    Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,)), nodes=3, safety_s=10.0, operations_per_s=40.0
+)
+"""Others commit so often meanwhile that only manifests bring them level, and then no more."""
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "acknowledge-early",
+        "a registration is acknowledged before it is on disk",
+        "set_full",
+        _plan(
+            Fault(FaultKind.DISK_SLOW, 2.0, 10.0, (1,), amount=0.6),
+            Fault(FaultKind.CRASH, 5.0, 6.0, (1,)),
+            nodes=3,
+            safety_s=10.0,
+            operations_per_s=20.0,
+        ),
+        (Patch(Peer, "_author", _author_and_acknowledge),),
+    ),
+    Mutant(
+        "merge-to-theirs",
+        "who merges a forgotten branch drops what it signed since its start",
+        "set_full",
+        _FORGETS,
+        (Patch(Authoring, "_merge", _merge_to_theirs),),
+    ),
+    Mutant(
+        "fork-for-gap",
+        "a fork is taken for a gap, by its owner too: the newer side replaces the other",
+        "set_full",
+        _FORGETS,
+        (Patch(Branch, "_fork_with", _nothing), Patch(Authoring, "forgot", _never)),
+    ),
+    Mutant(
+        "keep-lacking",
+        "a manifest adds and replaces, but what it lacks is kept",
+        "resurrection",
+        _plan(
+            Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,)),
+            nodes=3,
+            safety_s=12.0,
+            operations_per_s=40.0,
+        ),
+        (Patch(Branch, "adopt", _adopt_and_keep),),
+    ),
+    Mutant(
+        "index-for-ever",
+        "the index that answers lookups never drops an instance",
+        "resurrection",
+        _plan(safety_s=6.0),
+        (Patch(Registry, "_index_service", _index_what_is_there),),
+    ),
+    Mutant(
+        "old-root",
+        "the root is not renewed when a manifest replaces a state",
+        "roots",
+        _CUT_OFF_TO_THE_END,
+        (Patch(Registry, "adopt", _adopt_under_the_old_root),),
+    ),
+    Mutant(
+        "never-repair",
+        "differing roots and returning members lead to no sync",
+        "roots",
+        _plan(Fault(FaultKind.ISOLATE, 3.0, 8.0, (1,)), nodes=3, safety_s=8.0),
+        (Patch(Repair, "_plan", _nothing),),
+    ),
+    Mutant(
+        "back-by-incarnation",
+        "as in SWIM only a new incarnation brings a member back, and none is raised",
+        "false_death",
+        _plan(Fault(FaultKind.ISOLATE, 3.0, 7.0, (1,)), safety_s=8.0),
+        (Patch(Judge, "settle", _settle_new_lives),),
+    ),
+    Mutant(
+        "forget-incarnation",
+        "a node that starts takes its incarnation from the wall clock, not from its disk",
+        "false_death",
+        _plan(
+            Fault(FaultKind.CLOCK_JUMP, 2.0, 16.0, (1,), amount=-3600.0),
+            Fault(FaultKind.CRASH, 4.0, 5.0, (1,)),
+            safety_s=16.0,
+        ),
+        (Patch(Disk, "begin_life", _begin_by_the_wall),),
+    ),
+    Mutant(
+        "count-twice",
+        "each voter is counted twice, so half a majority certifies",
+        "false_death",
+        replace(_plan(safety_s=12.0), loss=0.1, villains=((3, Role.SLANDERER),)),
+        (Patch(Ballot, "count", _count_twice),),
+        Limits(wrongly_unreachable_s=0.02, wrongly_unreachable_lossy_s=0.02),
+    ),
+    Mutant(
+        "bury-without-majority",
+        "the dead are declared by whoever cannot reach them, not by a majority",
+        "burial",
+        _plan(
+            Fault(FaultKind.SPLIT, 2.0, 26.5, groups=((0, 1), (2, 3))),
+            seed=2,
+            safety_s=27.0,
+            operations_per_s=1.0,
+        ),
+        (Patch(Roster, "may_bury", _always),),
+    ),
+    Mutant(
+        "never-vote",
+        "a failed check is no finding",
+        "detection",
+        _plan(Fault(FaultKind.CRASH, 3.0, 12.0, (1,)), safety_s=12.0),
+        (Patch(Judge, "find", _nothing),),
+    ),
+    Mutant(
+        "certificates-only",
+        "nobody is unreachable without a majority of its observers, so small sides see nothing",
+        "detection",
+        _plan(Fault(FaultKind.SPLIT, 2.0, 13.0, groups=((0, 1), (2, 3, 4))), nodes=5),
+        (Patch(Judge, "_set_unreachable", _set_unreachable_if_certified),),
+    ),
+    Mutant(
+        "any-signature",
+        "a commit is taken whoever signed it",
+        "authenticity",
+        replace(_plan(safety_s=6.0), villains=((3, Role.FORGER),)),
+        (Patch(Head, "signed_by", _believe_any_key),),
+    ),
+    Mutant(
+        "accept-older",
+        "a commit that comes again, older than the head, is applied again",
+        "authenticity",
+        _plan(Fault(FaultKind.REPLAY, 1.0, 7.0, amount=0.3), safety_s=8.0, operations_per_s=12.0),
+        (Patch(Branch, "offer", _offer_again), Patch(Echoes, "hears", _never)),
+    ),
+    Mutant(
+        "remember-all",
+        "the steps of a branch that are kept for those who lag are never dropped",
+        "bounded",
+        _plan(nodes=3, safety_s=8.0, operations_per_s=40.0),
+        (Patch(Branch, "_remember", _remember_all),),
+    ),
+)
+"""In the order of the invariants."""

@@ -1,0 +1,198 @@
+"""Writes the history of a run: what every node said, translated into names.
+
+Hashes of heads and records are computed here, from the records themselves and without the core's
+trees, so that a checker compares the core with something else than itself.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from chaos.history import (
+    Accepted,
+    Belief,
+    Believed,
+    History,
+    Key,
+    Life,
+    Links,
+    Lived,
+    RootSample,
+    Signed,
+)
+from protocol import signing
+from protocol.branch import Branch
+from protocol.commits import Change, Dot, Head, Record, RecordKey, decode_head
+from protocol.detector.detection import Status
+from protocol.events import MemberChanged
+from protocol.identity import NodeId
+from protocol.records import ServiceRecord
+from protocol.registry import Registry
+from protocol.signing import Domain, Signer
+
+from .timeline import Timeline
+
+_COMMIT_PREFIX = Domain.COMMIT.value + b"\0"
+
+
+def digest_of(records: Iterable[Record]) -> str:
+    """A hash over records, whatever order they come in."""
+    state = hashlib.blake2b(digest_size=12)
+    for record in sorted(records):
+        state.update(b"%d %d %d " % (record.kind, len(record.key), len(record.body)))
+        state.update(record.key.encode() + record.body)
+    return state.hexdigest()
+
+
+def heads_of(registry: Registry, without: Mapping[NodeId, None]) -> tuple[str, str]:
+    """Hashes over the heads that a node holds: of all owners, and of all but some."""
+    every, some = hashlib.blake2b(digest_size=12), hashlib.blake2b(digest_size=12)
+    pairs = []
+    for owner in registry.owners():
+        branch = registry.branch(owner)
+        if branch is not None and branch.head is not None:
+            pairs.append((owner, branch.head.hash))
+    for owner, head in sorted(pairs):
+        every.update(owner + head)
+        if owner not in without:
+            some.update(owner + head)
+    return every.hexdigest(), some.hexdigest()
+
+
+class Recorder:
+    """Takes note, while `on`; the lists of the history grow in the order of time."""
+
+    def __init__(self, timeline: Timeline, history: History) -> None:
+        self.history = history
+        self.on = True
+        self.names: dict[NodeId, str] = {}
+        self.villains: dict[NodeId, None] = {}
+        self._timeline = timeline
+        self._records: dict[str, str] = {}
+        self._signed: list[tuple[float, Head]] = []
+
+    def lived(self, node: str, life: Life) -> None:
+        """A process started, ended, froze or went on."""
+        self.history.lives.append(Lived(self._timeline.now, node, life))
+
+    def believed(self, node: str, event: MemberChanged) -> None:
+        """A node changed its mind."""
+        subject = self.names.get(event.node)
+        if subject is not None:
+            belief = _BELIEFS[event.new]
+            now = self._timeline.now
+            self.history.beliefs.append(Believed(now, node, subject, belief, event.certified))
+
+    def accepted(self, node: str, branch: Branch, dot: Dot) -> None:
+        """A node made a commit the head of a branch; a step before it does not count."""
+        owner = self.names.get(branch.owner)
+        if branch.head is None or branch.head.dot != dot or not self.on:
+            return
+        head = branch.head
+        self.history.accepted.append(
+            Accepted(
+                self._timeline.now,
+                node,
+                owner or branch.owner.hex()[:12],
+                (head.epoch, head.version),
+                head.hash.hex(),
+                digest_of(branch.records.values()),
+            )
+        )
+
+    def committed(
+        self, head: Head, records: Mapping[RecordKey, Record], changes: Sequence[Change]
+    ) -> None:
+        """An owner made a commit of its own: what its state is after it."""
+        after = dict(records)
+        for change in changes:
+            key = RecordKey(change.kind, change.key)
+            after.pop(key, None)
+            if change.body is not None:
+                after[key] = Record(change.kind, change.key, change.body)
+        self._records[head.hash.hex()] = digest_of(after.values())
+
+    def signed(self, owner: NodeId, encoded: bytes, signature: bytes) -> None:
+        """A key signed a commit's header; in another's name it is worth nothing."""
+        head = decode_head(encoded, signature)
+        if head.owner == owner:
+            self._signed.append((self._timeline.now, head))
+
+    def links(self, blocked: Iterable[tuple[int, int]], *, loss: float, hard: bool) -> None:
+        """The links changed."""
+        pairs = frozenset((f"n{a}", f"n{b}") for a, b in blocked)
+        self.history.links.append(Links(self._timeline.now, pairs, loss, hard))
+
+    def root(self, node: str, registry: Registry) -> None:
+        """What a node holds at the moment."""
+        every, honest = heads_of(registry, self.villains)
+        root = registry.root.hex()
+        self.history.roots.append(RootSample(self._timeline.now, node, every, root, honest))
+
+    def finish(self) -> None:
+        """Add what was signed, with what is known of each commit by now."""
+        for at_s, head in self._signed:
+            owner = self.names.get(head.owner, head.owner.hex()[:12])
+            commit = head.hash.hex()
+            version = (head.epoch, head.version)
+            known = self._records.get(commit, "")
+            self.history.signed.append(Signed(at_s, owner, version, commit, known))
+
+
+class WitnessedSigner:
+    """A signer whose every commit is taken note of: what was signed, as seen beside the key."""
+
+    __slots__ = ("_inner", "_owner", "_recorder", "_skip")
+
+    def __init__(self, inner: Signer, owner: NodeId, recorder: Recorder) -> None:
+        self._inner = inner
+        self._owner = owner
+        self._recorder = recorder
+        self._skip = len(_COMMIT_PREFIX) + signing.CLUSTER_ID_BYTES
+
+    @property
+    def public_key(self) -> bytes:
+        """The Ed25519 public key."""
+        return self._inner.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign, and take note."""
+        signature = self._inner.sign(message)
+        if message.startswith(_COMMIT_PREFIX):
+            self._recorder.signed(self._owner, message[self._skip :], signature)
+        return signature
+
+    def agree(self, their_public_key: bytes) -> bytes | None:
+        """The X25519 secret shared with that key's holder."""
+        return self._inner.agree(their_public_key)
+
+
+def shown(registry: Registry, names: Mapping[NodeId, str]) -> tuple[tuple[Key, int], ...]:
+    """Every instance that a registry holds, with the number of the write that set it."""
+    found = []
+    for name in registry.services():
+        found += instances(registry, name, names)
+    return tuple(sorted(found, key=lambda entry: (str(entry[0]), entry[1])))
+
+
+def instances(registry: Registry, name: str, names: Mapping[NodeId, str]) -> list[tuple[Key, int]]:
+    """The instances of one service, with the number of the write that set each."""
+    return [
+        (Key(names[one.owner], name, one.service.id), value_of(one.service))
+        for one in registry.instances(name)
+        if one.owner in names
+    ]
+
+
+def value_of(service: ServiceRecord) -> int:
+    """The number of the operation that wrote this; −1 if no client did."""
+    return int(service.version) if service.version.isdigit() else -1
+
+
+_BELIEFS = {
+    Status.ALIVE: Belief.ALIVE,
+    Status.SUSPECT: Belief.SUSPECT,
+    Status.UNREACHABLE: Belief.UNREACHABLE,
+    Status.DEAD: Belief.DEAD,
+    Status.STOPPING: Belief.STOPPING,
+    Status.LEFT: Belief.LEFT,
+}

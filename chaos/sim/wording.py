@@ -1,0 +1,229 @@
+"""What nodes do and say, in words that a person can read: names instead of hashes.
+
+    send push n0.2 to n1, n2          n0's second commit
+    send gossip n1 against n2         n1's signed vote
+    applied n0.2
+
+Commits are numbered for each owner in the order in which they were signed, so that nothing of a
+text depends on keys, hashes or clocks.
+
+Rules this module keeps:
+
+1. Whatever a datagram holds, it is described: what cannot be read is garbage.
+2. It believes nothing and verifies nothing; it only reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from protocol import signing
+from protocol.commits import Change, Dot, Head
+from protocol.detector.detection import Ack, Ask, Gossip, Ping
+from protocol.effects import (
+    Drop,
+    DropRecords,
+    Effect,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepManifest,
+    Notify,
+    Persist,
+    Request,
+    Send,
+    Store,
+)
+from protocol.errors import RemoteProtocolError
+from protocol.events import Applied, Committed, Event, ForkFound, Joined, MemberChanged, Ready
+from protocol.evidence import Evidence
+from protocol.identity import NodeId
+from protocol.records import Kind
+from protocol.wire.exchange import CheckRequest, FetchRequest, SyncRequest, decode_request
+from protocol.wire.messages import (
+    OVERHEAD,
+    Advert,
+    Beat,
+    Message,
+    Push,
+    Want,
+    decode,
+    inspect,
+)
+
+from .trace import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One effect: its kind in one word, the text, and to whom it goes, if to anybody."""
+
+    kind: str
+    text: str
+    to: str = ""
+
+
+class Wording:
+    """Describes effects. Show it every one of them, in order: it learns names from them."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._commits: dict[bytes, str] = {}
+        self._dots: dict[tuple[str, Dot], str] = {}
+        self._counts: dict[NodeId, int] = {}
+
+    def line(self, node: str, effect: Effect) -> Line:
+        """An effect of the node of that name, in words."""
+        match effect:
+            case Send(to, datagram):
+                kind, text = self._datagram(datagram)
+                return Line(kind, f"send {text}", self._names.at(to))
+            case Request(to, _, body, _):
+                return Line("request", f"request {self._request(body)}", self._names.at(to))
+            case Persist(keeps):
+                parts = " and ".join(self._own(keep) for keep in keeps)
+                return Line("persist", f"persist {parts}")
+            case Store(keep):
+                return Line("store", f"store {self._keep(keep)}")
+            case Notify(event):
+                return self._event(node, event)
+            case Drop(source, reason):
+                return Line("drop", f"drop {reason} from {self._names.at(source)}")
+            case _:
+                assert_never(effect)
+
+    def commit(self, head: Head) -> str:
+        """A commit's name, `n0.2`."""
+        name = self._commits.get(head.hash)
+        if name is None:
+            number = self._counts[head.owner] = self._counts.get(head.owner, 0) + 1
+            owner = self._names.of(head.owner)
+            name = f"{owner}.{number}"
+            self._commits[head.hash] = name
+            same = self._dots.get((owner, head.dot))  # whoever forks may sign one dot twice
+            self._dots[owner, head.dot] = f"{same} or {name}" if same else name
+        return name
+
+    def _known(self, commit: bytes) -> str:
+        return self._commits.get(commit, "one unknown")
+
+    def _at(self, owner: str, dot: Dot) -> str:
+        return self._dots.get((owner, dot), f"one unknown of {owner}")
+
+    def _datagram(self, datagram: bytes) -> tuple[str, str]:
+        try:
+            kind, _ = inspect(datagram)
+            start = OVERHEAD - signing.MAC_BYTES
+            message = decode(kind, datagram[start : -signing.MAC_BYTES])
+        except RemoteProtocolError:
+            return "garbage", f"garbage of {len(datagram)} B"
+        return kind.name.lower(), self._message(message)
+
+    def _message(self, message: Message) -> str:  # noqa: PLR0911 (a return a case)
+        of = self._names.of
+        match message:
+            case Beat():
+                return "heartbeat"
+            case Ping(_, accused):
+                return "ping, accused" if accused else "ping"
+            case Ack(_, _, _, signed):
+                return "ack, signed" if signed else "ack"
+            case Ask(subject):
+                return f"ask about {of(subject)}"
+            case Gossip():
+                return f"gossip {self._gossip(message)}"
+            case Push(commits, _):
+                return f"push {', '.join(self.commit(commit.head) for commit in commits)}"
+            case Advert(items):
+                each = [
+                    self._known(item.hash) + (" (large)" if item.large else "") for item in items
+                ]
+                return f"advert {', '.join(each)}"
+            case Want(items):
+                each = [
+                    f"what follows {self._known(known)}" if known else f"all of {of(owner)}"
+                    for owner, known in items
+                ]
+                return f"want {', '.join(each)}"
+            case Evidence(first, second):
+                names = sorted((self.commit(first), self.commit(second)))
+                return f"evidence {' against '.join(names)}"
+            case _:
+                assert_never(message)
+
+    def _gossip(self, gossip: Gossip) -> str:
+        of = self._names.of
+        said = [f"{of(ack.node)} lives" for ack in gossip.acks]
+        for batch in gossip.votes:
+            subjects = ", ".join(sorted(of(vote.subject) for vote in batch.votes))
+            said.append(f"{of(batch.author)} against {subjects}")
+        return "; ".join(said) or "nothing"
+
+    def _request(self, body: bytes) -> str:
+        try:
+            request = decode_request(body)
+        except RemoteProtocolError:
+            return "garbage"
+        match request:
+            case SyncRequest(_, own):
+                return "sync, bringing our own" if own else "sync"
+            case FetchRequest(owner, _, known, _, _):
+                since = f" since {self._commits[known]}" if known in self._commits else ""
+                return f"all of {self._names.of(owner)}{since}"
+            case CheckRequest():
+                return "check"
+            case _:
+                assert_never(request)
+
+    def _own(self, keep: Keep) -> str:
+        """What we persist is our own, so it is shown whole."""
+        if not isinstance(keep, KeepCommit):
+            return self._keep(keep)
+        head = keep.commit.head
+        parents = " and ".join(self._known(parent) for parent in head.parents)
+        after = f" after {parents}" if parents else ""
+        return f"{self.commit(head)}{after}: {_changes(keep.changes)}"
+
+    def _keep(self, keep: Keep) -> str:
+        match keep:
+            case KeepCommit(commit, _):
+                return self.commit(commit.head)
+            case KeepManifest(manifest):
+                count = len(manifest.records)
+                return f"all of {self.commit(manifest.head)} ({count} records)"
+            case KeepChain(chain):
+                return f"keys of {self._names.of(chain.node)}"
+            case DropRecords(head):
+                return f"no more than the head {self.commit(head)}"
+            case _:
+                assert_never(keep)
+
+    def _event(self, by: str, event: Event) -> Line:
+        of = self._names.of
+        match event:
+            case Committed(_, dot):
+                return Line("committed", f"committed {self._at(by, dot)}")
+            case Applied(owner, dot, _):
+                return Line("applied", f"applied {self._at(of(owner), dot)}")
+            case MemberChanged(node, old, new, certified):
+                before = old.value if old else "unknown"
+                mark = ", certified" if certified else ""
+                return Line("member", f"member {of(node)} {before} -> {new.value}{mark}")
+            case ForkFound(evidence):
+                names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
+                return Line("fork", f"fork {' against '.join(names)}")
+            case Joined(address, node, ok):
+                who = of(node) if node is not None else self._names.at(address)
+                return Line("joined", f"joined {who}" if ok else f"could not join {who}")
+            case Ready():
+                return Line("ready", "ready")
+            case _:
+                assert_never(event)
+
+
+def _changes(changes: Sequence[Change]) -> str:
+    said = []
+    for change in changes:
+        what = change.key if change.kind == Kind.SERVICE else Kind(change.kind).name.lower()
+        said.append(what if change.body is not None else f"without {what}")
+    return ", ".join(said) or "nothing new"
