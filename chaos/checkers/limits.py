@@ -52,7 +52,7 @@ class Limits:
     """How soon a crash is known to everyone, up to 32 nodes; 1.0 to 1.7 s is usual."""
     detection_per_doubling_s: float = 0.5
     """What each doubling of the cluster beyond 32 nodes adds: votes travel one hop further."""
-    detection_together_s: float = 12.0
+    detection_together_s: float = 10.0
     """The same where others went too, or links were cut or mended, in the seconds around.
 
     Each observer then has several subjects to check at once out of one budget of messages, and the

@@ -11,7 +11,7 @@ from random import Random
 
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
-from protocol.identity import Address
+from protocol.identity import Address, NodeId
 from protocol.peer import Peer
 
 CONTACTS_MAX = 8
@@ -30,12 +30,14 @@ class Bootstrap:
         seeds: Sequence[Address],
         rng: Random,
         *,
+        node_at: Callable[[Address], NodeId | None],
         join: Callable[[Address], None],
         read_back: Callable[[], None],
     ) -> None:
         self._peer = peer
         self._seeds = seeds
         self._rng = rng
+        self._node_at = node_at
         self._join = join
         self._read_back = read_back
         self._asked: dict[Address, bool] = {}
@@ -101,10 +103,8 @@ class Bootstrap:
         return self._rng.sample(known, min(CONTACTS_MAX, len(known)))
 
     def _is_member(self, address: Address) -> bool:
-        registry, status = self._peer.registry, self._peer.membership.status
-        return any(
-            (record := registry.node(node)) is not None
-            and (record.host, record.port) == (address.host, address.port)
-            for node in self._peer.membership.members()
-            if node != self._peer.me and status(node) in (Status.ALIVE, Status.SUSPECT)
-        )
+        # Asked of the world, since a search of all members by all nodes takes their number squared.
+        node = self._node_at(address)
+        if node is None or node == self._peer.me or self._peer.registry.node(node) is None:
+            return False
+        return self._peer.membership.status(node) in (Status.ALIVE, Status.SUSPECT)

@@ -58,7 +58,7 @@ class Traffic:
     lost: int = 0
     requests: int = 0
     node_s_max: int = 0
-    """Datagrams that one node sent in one second, at most."""
+    """Datagrams that one honest node sent in one second, at most."""
 
 
 def either(amounts: Iterable[float]) -> float:
@@ -86,6 +86,8 @@ class Network:
         self.traffic = Traffic()
         self.counting_from_s = 0.0
         """Before this moment `traffic.node_s_max` is not counted."""
+        self.uncounted: dict[int, None] = {}
+        """Nor are these senders: villains."""
         self._timeline = timeline
         self._rng = rng
         self._usual_loss = loss
@@ -129,7 +131,11 @@ class Network:
         if self._second[sender] != second:
             self._second[sender], self._in_second[sender] = second, 0
         self._in_second[sender] += 1
-        if self._in_second[sender] > traffic.node_s_max and second >= self.counting_from_s:
+        if (
+            self._in_second[sender] > traffic.node_s_max
+            and second >= self.counting_from_s
+            and sender not in self.uncounted
+        ):
             traffic.node_s_max = self._in_second[sender]
         if self._blocked and (sender, receiver) in self._blocked:
             traffic.lost += 1

@@ -91,6 +91,10 @@ class Surroundings(Protocol):
         """Which node listens there."""
         ...
 
+    def node_at(self, address: Address) -> NodeId | None:
+        """Who listens there."""
+        ...
+
     def ask(self, sender: "SimNode", face: int, request: Request) -> None:
         """Perform a request over a stream."""
         ...
@@ -473,7 +477,8 @@ class SimNode:
         def read_back() -> None:
             self._perform(face, peer.read_back(now=self.now))
 
-        return Bootstrap(peer, self._seeds, rng, join=join, read_back=read_back)
+        node_at = self._world.node_at
+        return Bootstrap(peer, self._seeds, rng, node_at=node_at, join=join, read_back=read_back)
 
     def _seek(self, life: int, face: int) -> None:
         if not self.up or life != self.life:

@@ -75,6 +75,7 @@ class Run:
         history.joined = plan.joined
         for number, _ in plan.villains:
             self.world.recorder.villains[self.world.nodes[number].id] = None
+            self.world.network.uncounted[number] = None
         self._equal_since: float | None = None
 
     @property

@@ -93,6 +93,11 @@ class World:
         """Which node listens there."""
         return self._number.get(address)
 
+    def node_at(self, address: Address) -> NodeId | None:
+        """Who listens there."""
+        number = self._number.get(address)
+        return self.nodes[number].id if number is not None else None
+
     def of(self, node: NodeId) -> str:
         """A node's name, for the trace."""
         return self.recorder.names.get(node) or short_id(node)
