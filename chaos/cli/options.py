@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from chaos.sim.mutants import UnknownMutantError, mutant_named
+
 from .durations import parse_s
 from .errors import CommandError
 from .runs import PROFILE_DEFAULT, Request
@@ -41,7 +43,12 @@ _SWEEP = {
     "write": "--write",
     "run_max": "--run-max",
 }
-_DRAWN = {"nodes": "--nodes", "for_s": "--for", "profile": "--profile"}
+_DRAWN = {
+    "nodes": "--nodes",
+    "for_s": "--for",
+    "profile": "--profile",
+    "mutant": "--mutant",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +100,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--for", dest="for_s", type=_duration_s, metavar="TIME", help="how long faults go on: 60s"
     )
     drawn.add_argument("--profile", metavar="NAME", help=f"which mix ({PROFILE_DEFAULT})")
+    drawn.add_argument(
+        "--mutant",
+        type=_mutant,
+        metavar="NAME",
+        help="break one rule of the core on purpose, to see a checker find it",
+    )
     single = parser.add_argument_group("with --seed")
     single.add_argument(
         "--trace", metavar="FILE", help=f"write every event, one a line ({STDOUT}: standard output)"
@@ -171,6 +184,7 @@ def _request(arguments: argparse.Namespace, seed: int) -> Request:
         profile=arguments.profile or PROFILE_DEFAULT,
         nodes=arguments.nodes,
         safety_s=arguments.for_s,
+        mutant=arguments.mutant,
     )
 
 
@@ -185,6 +199,13 @@ def _whole(text: str, least: int, most: int) -> int:
         message = f"{text!r} is not a whole number from {least} to {most:,}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
+
+
+def _mutant(text: str) -> str:
+    try:
+        return mutant_named(text).name
+    except UnknownMutantError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _seed(text: str) -> int:

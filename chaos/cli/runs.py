@@ -10,9 +10,11 @@ Rules this module keeps:
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from chaos.sim.mutants import mutated
 from chaos.sim.plan import Plan
 from chaos.sim.result import Result, Spread
 from chaos.sim.run import run as simulate
@@ -36,6 +38,8 @@ class Request:
     profile: str = PROFILE_DEFAULT
     nodes: int | None = None
     safety_s: float | None = None
+    mutant: str | None = None
+    """The rule of the core that is broken on purpose, to see a checker at work."""
 
     def plan(self) -> Plan:
         """Draw the plan.
@@ -53,6 +57,8 @@ class Request:
         if self.safety_s is not None:
             words.append(f"--for {format_s(self.safety_s)}")
         words.append(f"--profile {self.profile}")
+        if self.mutant is not None:
+            words.append(f"--mutant {self.mutant}")
         return " ".join(words)
 
 
@@ -102,7 +108,8 @@ def perform(
     """
     began = time.perf_counter()
     try:
-        result = simulate(request.plan(), trace=trace, progress=progress)
+        with nullcontext() if request.mutant is None else mutated(request.mutant):
+            result = simulate(request.plan(), trace=trace, progress=progress)
     except (CommandError, BrokenPipeError):
         raise
     except Exception as error:  # whatever the core raises is what we look for

@@ -301,3 +301,24 @@ def test_a_signal_ends_a_sweep_with_its_workers_and_says_what_there_is(
     assert "Traceback" not in err
     assert out.splitlines()[-1].startswith("UNKNOWN  seeds: ")
     assert "of 100,000 not run to their end" in out
+
+
+def test_a_failure_is_repeated_by_its_replay_line_and_names_the_mutant() -> None:
+    found = run_for_real(
+        "sim", "--seed", "3", "--nodes", "5", "--profile", "partitions", "--mutant", "never-repair"
+    )
+    replay = next(line for line in found.stdout.splitlines() if line.lstrip().startswith("replay"))
+    words = replay.split("kith ")[1].split("#")[0].split()
+
+    again = run_for_real(*words)
+
+    assert "--mutant never-repair" in replay
+    assert found.returncode == again.returncode == 1
+    assert found.stdout == again.stdout
+
+
+def test_a_mutant_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    done = run_for_real("sim", "--seed", "1", "--mutant", "no-such-rule")
+
+    assert done.returncode == 64
+    assert "never-repair" in done.stderr
