@@ -269,13 +269,15 @@ class Town:
         self.cluster.newly_fallen()
 
     def end(self, index: int, *, within: float = 5.0) -> tuple[float, int]:
-        """SIGTERM; the seconds that it took, and the exit code."""
+        """SIGTERM; the seconds that it took, and the exit code. A bad one shows the log's end."""
         start = time.perf_counter()
         self.cluster.kill(index, SIGTERM)
         assert self.cluster.wait_ended(index, within), f"still there after {within} s"
         took = time.perf_counter() - start
         name = self.cluster.node_name(index)
         codes = [one.exit_code for one in self.cluster.newly_fallen() if one.name == name]
+        if codes[0]:
+            say("\n".join(self.nodes[index].log.read_text().splitlines()[-LOG_LINES_SHOWN:]))
         return took, codes[0]
 
     def start(self, index: int) -> float:
