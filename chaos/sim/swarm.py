@@ -60,8 +60,9 @@ _KINDS = {
 }
 _VILLAINS = 10
 _LARGE = ("byzantine", "byzantine-hostile")
-_LENGTHS_S = ((20.0, 30.0, 45.0, 60.0), (10.0, 15.0))
-"""Of the safety phase, and of that of large worlds."""
+_LENGTHS_S = ((20.0, 30.0, 45.0, 60.0), (6.0, 8.0))
+"""Of the safety phase, and of that of large worlds, where a second costs a second."""
+_LIVENESS_S = (30.0, 6.0)
 
 
 class PlanError(ValueError):
@@ -169,7 +170,7 @@ def draw(
         membership="hostile" if profile == "byzantine-hostile" else "lan",
         joined=profile != "joins",
         safety_s=length,
-        liveness_s=8.0 if profile in _LARGE else 30.0,
+        liveness_s=_LIVENESS_S[profile in _LARGE],
         loss=rng.choice((0.0, 0.0, 0.01, 0.05, 0.1)),
         clients=rng.randint(1, 8),
         operations_per_s=rng.choice((1.0, 4.0, 10.0)),
