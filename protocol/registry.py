@@ -6,7 +6,8 @@ Rules this module keeps:
 2. Each service has a change index of its own: whoever watches one is never woken by another.
 3. The root covers every head that we hold completely, reaped owners included; the *settled* root
    leaves out owners that changed in the last two seconds, so that an update under way is not
-   mistaken for a difference.
+   mistaken for a difference, and owners in dispute: of those everybody shows the side that it met
+   first, so one liar could keep all roots apart for ever and wear out repair.
 """
 
 from collections import deque
@@ -140,13 +141,14 @@ class Registry:
         return Holding(self._branches, self._heads)
 
     def settled_root(self, now: float) -> bytes:
-        """The root over the owners that have not changed for two seconds."""
+        """The root over the owners that have not changed for two seconds and are not in dispute."""
         while self._unsettled and self._unsettled[0][0] <= now - SETTLE_S:
             at, owner = self._unsettled.popleft()
             branch = self._branches.get(owner)
             if self._changed_at.get(owner) == at and branch and branch.head:
                 del self._changed_at[owner]
-                self._settled = self._settled.set(owner, branch.head.hash)
+                if not branch.disputed:
+                    self._settled = self._settled.set(owner, branch.head.hash)
         return self._settled.root
 
     # Changing
@@ -196,6 +198,7 @@ class Registry:
         outcome = self._settle(branch, branch.offer(steps, signed_here=signed_here), now)
         if disputed and not branch.disputed:
             self.touch(owner)
+            self._unsettle(owner, now)
         return outcome
 
     def adopt(self, manifest: Manifest, *, now: float, even_older: bool = False) -> Outcome:
@@ -209,6 +212,7 @@ class Registry:
         if branch.evidence is not None or branch.merged(evidence):
             return False
         self.claim(evidence.owner).evidence = evidence
+        self._settled = self._settled.remove(evidence.owner)
         self.touch(evidence.owner)
         return True
 
@@ -263,11 +267,14 @@ class Registry:
         if isinstance(outcome, AppliedStep) and branch.head is not None:
             owner = branch.owner
             self._heads = self._heads.set(owner, branch.head.hash)
-            self._settled = self._settled.remove(owner)
-            self._changed_at[owner] = now
-            self._unsettled.append((now, owner))
+            self._unsettle(owner, now)
             self._index_deltas(owner, outcome.deltas)
         return outcome
+
+    def _unsettle(self, owner: NodeId, now: float) -> None:
+        self._settled = self._settled.remove(owner)
+        self._changed_at[owner] = now
+        self._unsettled.append((now, owner))
 
     def _index_deltas(self, owner: NodeId, deltas: Sequence[Delta]) -> None:
         for delta in deltas:

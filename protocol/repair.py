@@ -5,10 +5,10 @@ whole state where those are not kept, or a head where the state is too large for
 to be fetched part by part. A later version finds the differing owners by descending the tree
 instead; only this module and `exchange` know how it is done.
 
-When to ask: two heartbeats of one peer in turn carry another root than
-ours; a member came back; a peer showed in its own request that it holds more. A sync that finds
-nothing doubles the wait before the next with that peer, to 60 s, so a peer that lies about its root
-costs little.
+When to ask: two heartbeats in turn, of one peer or of two that agree with each other, carry another
+root than ours; a member came back; a peer showed in its own request that it holds more. A sync that
+finds nothing doubles the wait before the next with that peer, to 60 s, so a peer that lies about
+its root costs little.
 
 Rules this module keeps:
 
@@ -90,6 +90,8 @@ class Repair:
         self._due: dict[NodeId, float] = {}
         self._fetching: dict[NodeId, Fetching] = {}
         self._shown: dict[bytes, Manifest] = {}
+        self._other: tuple[NodeId, bytes] | None = None
+        """Who carried the last root heard, if that was another than ours, and which."""
 
     @property
     def next_deadline(self) -> float:
@@ -97,13 +99,20 @@ class Repair:
         return min(self._due.values()) if self._due else float("inf")
 
     def heard_root(self, peer: NodeId, theirs: bytes, ours: bytes, *, now: float) -> None:
-        """A heartbeat carried the first bytes of the peer's settled root."""
+        """A heartbeat carried the first bytes of the peer's settled root.
+
+        One peer is heard once in a turn of several seconds. Two that agree with each other and not
+        with us come sooner, and one liar cannot feign them.
+        """
         state = self._state(peer)
+        before, self._other = self._other, None
         if ours.startswith(theirs):
             state.differing, state.wait_s = 0, 0.0
             return
+        self._other = peer, theirs
         state.differing += 1
-        if state.differing >= DIFFERING_BEATS:
+        alike = before is not None and before[0] != peer and before[1] == theirs
+        if alike or state.differing >= DIFFERING_BEATS:
             self._plan(peer, state, now + self._rng.uniform(0, JITTER_S), now)
 
     def hurry(self, peer: NodeId, *, now: float, after_s: float = 0.0) -> None:

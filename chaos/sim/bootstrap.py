@@ -21,6 +21,14 @@ FIRST_S, MOST_S = 1.0, 60.0
 CALM_S = 1.0
 
 
+PORT = 8401
+
+
+def address_of(number: int) -> Address:
+    """Where a node listens: a host of its own for each."""
+    return Address(f"10.{number // 62_500}.{number // 250 % 250}.{number % 250 + 1}", PORT)
+
+
 class Bootstrap:
     """Joins and joins again, in one life of a node."""
 

@@ -50,7 +50,7 @@ from protocol.shared.joined import Joined
 from protocol.shared.reading import Reading
 from protocol.signing import Signer, Verifier
 
-from .bootstrap import Bootstrap
+from .bootstrap import Bootstrap, address_of
 from .clock import Clock
 from .disk import LINGER_S, PERSIST_S, Disk
 from .network import Network
@@ -67,7 +67,6 @@ ROUNDING_S = 1e-9
 """A deadline is met a nanosecond late, so that no rounding between clocks makes it early."""
 STOP_S = 0.5
 """How long a node that stops goes on after it said so."""
-PORT = 8401
 
 Done = Callable[[Outcome], None]
 
@@ -98,11 +97,6 @@ class Surroundings(Protocol):
     def ask(self, sender: "SimNode", face: int, request: Request) -> None:
         """Perform a request over a stream."""
         ...
-
-
-def address_of(number: int) -> Address:
-    """Where a node listens: a host of its own for each."""
-    return Address(f"10.{number // 62_500}.{number // 250 % 250}.{number % 250 + 1}", PORT)
 
 
 class SimNode:

@@ -261,6 +261,31 @@ def test_a_fork_is_marked_once_and_what_was_settled_is_not_disputed_again() -> N
     assert not registry.dispute(evidence), "old evidence replayed"
 
 
+def test_a_dispute_keeps_no_roots_apart_and_its_owner_counts_again_once_it_is_merged() -> None:
+    # Found by `kith sim --profile byzantine-hostile`: with one forker heartbeats carried another
+    # root for half of the others, and syncs that find nothing double the wait before the next.
+    alice = Author()
+    base = alice.commit(WEB)
+    ours, theirs = alice.draft(DB), alice.draft(WEB2)
+    evidence = fork_of(ours.head, theirs.head)
+    assert evidence is not None
+    registries = [knowing(alice), knowing(alice)]
+    for registry, side in zip(registries, (ours, theirs), strict=True):
+        registry.offer(alice.id, [base], now=0.0)
+        registry.offer(alice.id, [side], now=0.0)
+    assert len({registry.settled_root(2.0) for registry in registries}) == 2
+
+    for registry in registries:
+        registry.dispute(evidence)
+
+    assert {registry.settled_root(2.0) for registry in registries} == {EMPTY_ROOT}
+    alice.branch.offer([ours])
+    merge = alice.signed((), parents=(ours.head.hash, theirs.head.hash), version=9)
+    registries[0].offer(alice.id, [merge], now=3.0)
+    assert registries[0].settled_root(4.9) == EMPTY_ROOT
+    assert registries[0].settled_root(5.0) == registries[0].root
+
+
 def test_what_was_on_disk_is_looked_up_again() -> None:
     alice, mallory = Author(1), Author(2)
     commits = (alice.commit(WEB, DB), alice.commit(GUEST))

@@ -287,3 +287,26 @@ def test_a_member_that_returns_is_asked_at_once_whatever_failed_while_it_was_awa
     repair.returned(PEER, now=71.0)
 
     assert repair.due(now=71.0 + JITTER_S) == [PEER]
+
+
+def test_two_peers_that_agree_with_each_other_and_not_with_us_start_a_sync_at_once() -> None:
+    # Found by `kith sim --profile byzantine-hostile`: where pushes are lost, a node waited
+    # for the second heartbeat of one peer, up to two turns of eight seconds.
+    repair, _ = holding()
+    other = NodeId(b"q" * 32)
+
+    repair.heard_root(PEER, THEIRS, OURS, now=0.0)
+    repair.heard_root(other, THEIRS, OURS, now=0.5)
+
+    assert repair.due(now=0.5 + JITTER_S) == [other]
+
+
+@pytest.mark.parametrize("between", [OURS[:6], b"\2" * 6])
+def test_two_peers_that_do_not_agree_in_turn_start_none(between: bytes) -> None:
+    repair, _ = holding()
+    others = [NodeId(bytes([number]) * 32) for number in range(3)]
+
+    for node, root in zip(others, (THEIRS, between, THEIRS), strict=True):
+        repair.heard_root(node, root, OURS, now=0.0)
+
+    assert repair.next_deadline == float("inf")
