@@ -101,9 +101,11 @@ def _cluster(arguments: argparse.Namespace) -> None:
 
 
 def _byzantine(arguments: argparse.Namespace) -> None:
-    profiles, seeds = arguments.profile or byzantine.PROFILES, arguments.seeds
-    trials = byzantine.trials_of(profiles, seeds)
+    profiles = arguments.profile or byzantine.PROFILES
+    trials = []
     for profile in profiles:
+        lan = arguments.seeds_lan if profile == "byzantine" else None
+        trials += byzantine.trials_of((profile,), lan or arguments.seeds)
         trials += byzantine.slander_of(profile, range(1, arguments.draws + 1), arguments.slander)
     results = _measured(byzantine.KIND, trials, arguments)
     for trial, result in zip(trials, results, strict=True):
@@ -180,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     _cluster_options(_command(commands, "cluster", _cluster, "beside real nodes", seeds="1..3"))
     one = _command(commands, "byzantine", _byzantine, "ten of a hundred lie", seeds="1..200")
     one.add_argument("--profile", action="append", choices=byzantine.PROFILES, help="(both)")
+    one.add_argument("--seeds-lan", type=_seeds, help="A..B of profile byzantine (as --seeds)")
     one.add_argument(
         "--slander",
         type=_whole(0, 1_000),
