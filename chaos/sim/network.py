@@ -1,9 +1,9 @@
 """Links between simulated nodes: how long a datagram takes, and all that may become of it.
 
 A datagram from a to b is lost if the link is cut or by chance; else it arrives after the usual
-latency, perhaps late, twice, out of order, with a burst when a clogged link opens, or a minute
-later because somebody recorded it. Streams need both directions; what they carry is never lost or
-reordered, only late.
+latency, perhaps late, twice, out of order, with a burst when a clogged link opens, or once more
+much later because somebody recorded it. Streams need both directions; what they carry is never
+lost or reordered, only late.
 
 Rules this module keeps:
 
@@ -23,8 +23,6 @@ LATE_S = 0.03
 """Two of a hundred datagrams take up to this much longer, always."""
 REORDER_S = 0.2
 DUPLICATE_S = 0.05
-REPLAY_S = 60.0
-"""How old a replayed datagram is at most when it comes again."""
 RECORDED_MAX = 2_000
 """Datagrams that a replayer on the wire remembers."""
 BACKLOG_S = 1.0

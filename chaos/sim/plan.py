@@ -32,7 +32,7 @@ class FaultKind(enum.Enum):
     REORDER = "reorder"
     """`amount` of all datagrams are held back for up to 0.2 s."""
     REPLAY = "replay"
-    """`amount` of all datagrams are sent again later, up to a minute old."""
+    """`amount` of all datagrams are followed by one that was recorded earlier, however old."""
     BANDWIDTH = "bandwidth"
     """`nodes` send at most `amount` bytes a second; more waits, then is lost."""
     CLOG = "clog"

@@ -59,11 +59,10 @@ def heads_of(registry: Registry, without: Mapping[NodeId, None]) -> tuple[str, s
 
 
 class Recorder:
-    """Takes note, while `on`; the lists of the history grow in the order of time."""
+    """Takes note; the lists of the history grow in the order of time."""
 
     def __init__(self, timeline: Timeline, history: History) -> None:
         self.history = history
-        self.on = True
         self.names: dict[NodeId, str] = {}
         self.villains: dict[NodeId, None] = {}
         self._timeline = timeline
@@ -85,7 +84,7 @@ class Recorder:
     def accepted(self, node: str, branch: Branch, dot: Dot) -> None:
         """A node made a commit the head of a branch; a step before it does not count."""
         owner = self.names.get(branch.owner)
-        if branch.head is None or branch.head.dot != dot or not self.on:
+        if branch.head is None or branch.head.dot != dot:
             return
         head = branch.head
         self.history.accepted.append(

@@ -16,7 +16,7 @@ from .byzantine import Villain
 from .faults import Injector
 from .latencies import latencies_of
 from .node import SimNode
-from .plan import Fault, FaultKind, Plan
+from .plan import Plan
 from .result import Result
 from .tables import most, sizes
 from .trace import TraceSink
@@ -194,8 +194,3 @@ def _reaches(node: SimNode, core: list[SimNode]) -> bool:
         (status := membership.status(other.id)) is not None and status.value in ("alive", "suspect")
         for other in core
     )
-
-
-def only(plan: Plan, *kinds: FaultKind) -> tuple[Fault, ...]:
-    """The faults of a plan that are of these kinds."""
-    return tuple(fault for fault in plan.faults if fault.kind in kinds)
