@@ -8,7 +8,8 @@
                 registry, membership
 
 The node and the simulator drive this same class. Its parts: `intake` judges facts, `authoring`
-signs ours, `dissemination` passes on, `repair` asks, `membership` knows who is here.
+signs ours, `dissemination` passes on, `repair` and `outreach` ask, `answers` answers, `membership`
+knows who is here.
 
 Rules this module keeps:
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import assert_never
 
+from .answers import Answers
 from .authoring import Authoring
 from .bodies import NODE_KEY, Body
 from .clocks import HybridClock, Instant
@@ -30,19 +32,15 @@ from .commits import NOTHING, Dot, RecordKey
 from .detector.config import MembershipConfig
 from .detector.detection import (
     DetectorMessage,
-    Gossip,
     Heartbeat,
     MembershipEffect,
     Reaped,
     RecordWanted,
     Refused,
-    SignedAck,
-    SignedVotes,
     Status,
     StatusChanged,
     Tell,
     TryStream,
-    gossip_bytes,
 )
 from .detector.membership import Membership
 from .dissemination import Dissemination, Echoes, Told, pushes_of, want_of
@@ -62,7 +60,6 @@ from .shared.joined import Joined
 from .shared.reading import PLAIN, Reading
 from .signing import ED25519, Signer, Trust, Verifier
 from .wire import exchange
-from .wire.exchange import CheckAnswer, CheckRequest, FetchAnswer, FetchRequest, SyncRequest
 from .wire.messages import (
     ROOT_PREFIX_BYTES,
     Advert,
@@ -81,8 +78,6 @@ READ_BACK_S = 3.0
 """How long a node that has lived before waits to hear of itself before it signs."""
 LAG_S = 0.15
 """A tick that comes later than this says that our own event loop lagged."""
-STANDING_BYTES_MAX = 256 * 1024
-"""What signed votes and acks may take of the answer to a sync."""
 NODE_RECORD = RecordKey(Kind.NODE, NODE_KEY)
 
 
@@ -152,13 +147,13 @@ class Peer:
             translate=self._translate, tell=self._tell,
         )  # fmt: skip
         self._intake = Intake(parts)
-        self._outreach = Outreach(
-            Surroundings(
-                me=self._me, registry=self.registry, membership=self.membership,
-                authoring=self._authoring, repair=self._repair, intake=self._intake,
-                translate=self._translate,
-            )
+        around = Surroundings(
+            me=self._me, registry=self.registry, membership=self.membership,
+            authoring=self._authoring, repair=self._repair, intake=self._intake,
+            translate=self._translate,
         )  # fmt: skip
+        self._outreach = Outreach(around)
+        self._answers = Answers(around, self._outreach)
         self._first: list[Effect] = []
         self._ready = self._authoring.open = joined is not None
         if joined is None:
@@ -246,33 +241,8 @@ class Peer:
             request = exchange.decode_request(frame)
         except RemoteProtocolError as error:
             return None, self._done([Drop(source, error.code)])
-        effects: list[Effect] = []
-        origin = Source(caller, source)
-        match request:
-            case SyncRequest():
-                if request.own is not None:
-                    taken = self._intake.bundle(request.own, origin, now)
-                    effects += self._outreach.take(taken, origin)
-                held = next((one for one in request.vector if one.owner == self._me), None)
-                recall = self._recall(held.dot, held.hash, caller) if held else None
-                answer, lacks = self._repair.answer_sync(
-                    request, self._standing(), without=None if recall is None else self._me
-                )
-                effects += recall or []
-                if lacks and self.registry.node(caller) is not None:
-                    self._repair.hurry(caller, now=now.mono_s)
-                frame = exchange.encode_answer(answer)
-            case FetchRequest():
-                ours = request.owner == self._me
-                recall = self._recall(request.dot, request.known, caller) if ours else None
-                found = self._repair.answer_fetch(request) if recall is None else FetchAnswer(None)
-                effects += recall or []
-                frame = exchange.encode_answer(found)
-            case CheckRequest():
-                frame = exchange.encode_answer(CheckAnswer())
-            case _:
-                assert_never(request)
-        return frame, self._done(effects)
+        answer, effects = self._answers.give(request, caller, Source(caller, source), now)
+        return exchange.encode_answer(answer), self._done(effects)
 
     def answered(
         self, ticket: int, answer: bytes | None, by: NodeId | None, *, now: Instant
@@ -376,12 +346,6 @@ class Peer:
             told += [Told((node,), push) for push in pushes_of(steps or (), b"")]
         return self._tell(told)
 
-    def _recall(self, dot: Dot, known: bytes, caller: NodeId) -> list[Effect] | None:
-        """Where a peer holds a commit that we forgot: ask it, before it takes ours instead."""
-        if not self._authoring.forgot(dot, known) or self.registry.node(caller) is None:
-            return None
-        return self._outreach.fetch(self._me, caller, whole=True)
-
     def _open(self, now: Instant) -> list[Effect]:
         """We have heard of ourselves, or could not: sign from here on, first who we are."""
         self._authoring.open = True
@@ -446,21 +410,6 @@ class Peer:
                 case _:
                     assert_never(one)
         return effects
-
-    def _standing(self) -> Gossip:
-        """What everybody should know of verdicts, as much of it as a frame has room for."""
-        room = STANDING_BYTES_MAX
-        acks: list[SignedAck] = []
-        votes: list[SignedVotes] = []
-        for item in self.membership.standing():
-            room -= gossip_bytes(item)
-            if room < 0:
-                break
-            if isinstance(item, SignedAck):
-                acks.append(item)
-            else:
-                votes.append(item)
-        return Gossip(tuple(acks), tuple(votes))
 
     def _with_root(self, message: DetectorMessage, now: Instant) -> Message:
         if not isinstance(message, Heartbeat):

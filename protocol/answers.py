@@ -1,0 +1,103 @@
+"""What a node answers to the requests of others over streams.
+
+    SYNC    bundles of what the asker lacks, and the standing votes
+    FETCH   one owner's branch, or the next part of it
+    CHECK   yes
+
+Rules this module keeps:
+
+1. An answer is made from memory and bounded; whatever a request shows us (that the asker holds more
+   than we, or a commit of ours that we forgot) becomes errands of our own.
+2. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
+"""
+
+from typing import assert_never
+
+from .clocks import Instant
+from .commits import Dot
+from .detector.detection import Gossip, SignedAck, SignedVotes, gossip_bytes
+from .effects import Effect
+from .identity import NodeId
+from .intake import Source
+from .outreach import Outreach, Surroundings
+from .wire.exchange import (
+    CheckAnswer,
+    CheckRequest,
+    FetchAnswer,
+    FetchRequest,
+    StreamAnswer,
+    StreamRequest,
+    SyncRequest,
+)
+
+STANDING_BYTES_MAX = 256 * 1024
+"""What signed votes and acks may take of the answer to a sync."""
+
+
+class Answers:
+    """Answers requests of authenticated peers."""
+
+    def __init__(self, around: Surroundings, outreach: Outreach) -> None:
+        self._around = around
+        self._outreach = outreach
+
+    def give(
+        self, request: StreamRequest, caller: NodeId, source: Source, now: Instant
+    ) -> tuple[StreamAnswer, list[Effect]]:
+        """The answer, and what else follows from the request."""
+        match request:
+            case SyncRequest():
+                return self._sync(request, caller, source, now)
+            case FetchRequest():
+                return self._fetch(request, caller)
+            case CheckRequest():
+                return CheckAnswer(), []
+            case _:
+                assert_never(request)
+
+    def _sync(
+        self, request: SyncRequest, caller: NodeId, source: Source, now: Instant
+    ) -> tuple[StreamAnswer, list[Effect]]:
+        around = self._around
+        effects: list[Effect] = []
+        if request.own is not None:
+            taken = around.intake.bundle(request.own, source, now)
+            effects += self._outreach.take(taken, source)
+        held = next((one for one in request.vector if one.owner == around.me), None)
+        recall = self._recall(held.dot, held.hash, caller) if held else None
+        answer, lacks = around.repair.answer_sync(
+            request, self._standing(), without=None if recall is None else around.me
+        )
+        effects += recall or []
+        if lacks and around.registry.node(caller) is not None:
+            around.repair.hurry(caller, now=now.mono_s)
+        return answer, effects
+
+    def _fetch(self, request: FetchRequest, caller: NodeId) -> tuple[StreamAnswer, list[Effect]]:
+        ours = request.owner == self._around.me
+        recall = self._recall(request.dot, request.known, caller) if ours else None
+        if recall is not None:
+            return FetchAnswer(None), recall
+        return self._around.repair.answer_fetch(request), []
+
+    def _recall(self, dot: Dot, known: bytes, caller: NodeId) -> list[Effect] | None:
+        """Where a peer holds a commit that we forgot: ask it, before it takes ours instead."""
+        around = self._around
+        if not around.authoring.forgot(dot, known) or around.registry.node(caller) is None:
+            return None
+        return self._outreach.fetch(around.me, caller, whole=True)
+
+    def _standing(self) -> Gossip:
+        """What everybody should know of verdicts, as much of it as a frame has room for."""
+        room = STANDING_BYTES_MAX
+        acks: list[SignedAck] = []
+        votes: list[SignedVotes] = []
+        for item in self._around.membership.standing():
+            room -= gossip_bytes(item)
+            if room < 0:
+                break
+            if isinstance(item, SignedAck):
+                acks.append(item)
+            else:
+                votes.append(item)
+        return Gossip(tuple(acks), tuple(votes))
