@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from . import bodies, limits
+from .agreement.evidence import Evidence, check_evidence, fork_of
 from .commits import (
     NOTHING,
     Change,
@@ -33,7 +34,6 @@ from .commits import (
     digest,
 )
 from .errors import RefusedError
-from .evidence import Evidence, check_evidence, fork_of
 from .identity import KeyChain, NodeId
 from .merkle import Tree
 from .records import Kind, NodeRecord

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .agreement.evidence import Evidence
 from .commits import Dot
 from .detector.detection import Status
-from .evidence import Evidence
 from .identity import Address, NodeId
 
 

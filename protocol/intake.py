@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import limits
+from .agreement.evidence import Evidence, check_evidence
 from .authoring import Authoring
 from .branch import AppliedStep, Branch, Forked, Gap, Known, Old, Outcome
 from .clocks import HybridClock, Instant
@@ -35,7 +36,6 @@ from .effects import (
 )
 from .errors import RefusedError, RemoteProtocolError
 from .events import Applied, ForkFound
-from .evidence import Evidence, check_evidence
 from .identity import Address, NodeId, unpack_event
 from .keyring import Keyring
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import assert_never
 
-from .answers import Answers
+from .agreement.evidence import Evidence
 from .authoring import Authoring
 from .bodies import NODE_KEY, Body
 from .clocks import HybridClock, Instant
@@ -47,18 +47,18 @@ from .dissemination import Dissemination, Echoes, Told, pushes_of, want_of
 from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Send, Store
 from .errors import ClockError, RefusedError, RemoteProtocolError
 from .events import Committed, MemberChanged, Ready
-from .evidence import Evidence
 from .identity import Address, KeyChain, NodeId
 from .intake import Intake, Parts, Source
 from .keyring import Keyring, MemberVoice
-from .outreach import Outreach, Surroundings
 from .records import Kind, NodeRecord, Phase
 from .registry import Registry
-from .repair import Repair
 from .restored import RestoredBranch
 from .shared.joined import Joined
 from .shared.reading import PLAIN, Reading
 from .signing import ED25519, Signer, Trust, Verifier
+from .sync.answers import Answers
+from .sync.outreach import Outreach, Surroundings
+from .sync.repair import Repair
 from .wire import exchange
 from .wire.messages import (
     ROOT_PREFIX_BYTES,

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from . import bodies, limits
+from .agreement.evidence import Evidence
 from .bodies import NODE_KEY
 from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
 from .clocks import VersionVector
 from .commits import Commit, Head, Manifest, RecordKey
 from .errors import RefusedError
-from .evidence import Evidence
 from .identity import KeyChain, NodeId, unpack_event, verify_chain
 from .merkle import Tree
 from .records import GuestRecord, Kind, NodeRecord, ServiceRecord

@@ -31,8 +31,8 @@ from protocol.events import Committed
 from protocol.identity import NodeId
 from protocol.peer import Peer
 from protocol.registry import Registry
-from protocol.repair import Repair
 from protocol.signing import Trust
+from protocol.sync.repair import Repair
 
 from .disk import Disk
 from .plan import Fault, FaultKind, Plan, Role

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from protocol import signing
+from protocol.agreement.evidence import Evidence
 from protocol.commits import Change, Dot, Head
 from protocol.detector.detection import Ack, Ask, Gossip, Ping
 from protocol.effects import (
@@ -36,7 +37,6 @@ from protocol.effects import (
 )
 from protocol.errors import RemoteProtocolError
 from protocol.events import Applied, Committed, Event, ForkFound, Joined, MemberChanged, Ready
-from protocol.evidence import Evidence
 from protocol.identity import NodeId
 from protocol.records import Kind
 from protocol.wire.exchange import CheckRequest, FetchRequest, SyncRequest, decode_request

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from protocol import limits, signing
+from protocol.agreement.evidence import Evidence, unpack_evidence
 from protocol.commits import HASH_BYTES, Commit, Dot, unpack_commit
 from protocol.detector.detection import (
     Ack,
@@ -33,7 +34,6 @@ from protocol.detector.detection import (
     Vote,
 )
 from protocol.errors import MalformedError, RefusedError
-from protocol.evidence import Evidence, unpack_evidence
 from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId, unpack_event
 
 from . import codec

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from protocol.agreement.evidence import Evidence
 from protocol.commits import Change, Commit, Head, Manifest
-from protocol.evidence import Evidence
 from protocol.identity import KeyChain, NodeId, parse_id, verify_chain
 from protocol.limits import FRAME_MAX
 from protocol.signing import Trust

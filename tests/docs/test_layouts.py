@@ -6,6 +6,7 @@ Every sample is written by the code and read back through a reader that notes ea
 import pytest
 
 from protocol import bodies, limits, rules
+from protocol.agreement.evidence import Evidence, fork_of
 from protocol.commits import (
     Change,
     Commit,
@@ -31,7 +32,6 @@ from protocol.detector.detection import (
 )
 from protocol.detector.probing import NONCE_BITS
 from protocol.dissemination import _ADVERT_ITEMS
-from protocol.evidence import Evidence, fork_of
 from protocol.identity import (
     INCEPTION,
     KEY_EVENTS_MAX,

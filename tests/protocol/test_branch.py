@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from protocol import limits
+from protocol.agreement.evidence import check_evidence, unpack_evidence
 from protocol.bodies import key_of, record_of
 from protocol.branch import AppliedStep, Branch, Delta, Forked, Gap, Known, Old
 from protocol.commits import Change, Commit, Manifest
 from protocol.errors import RefusedError, RemoteProtocolError
-from protocol.evidence import check_evidence, unpack_evidence
 from protocol.signing import Trust, cluster_id
 
 from .author import Author, changes_of

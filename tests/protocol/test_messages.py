@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import limits, signing
+from protocol.agreement.evidence import fork_of
 from protocol.commits import Dot
 from protocol.detector.detection import (
     GOSSIP_BYTES_MAX,
@@ -22,7 +23,6 @@ from protocol.detector.detection import (
     gossip_bytes,
 )
 from protocol.errors import MalformedError, RefusedError
-from protocol.evidence import fork_of
 from protocol.identity import NodeId
 from protocol.wire.messages import (
     BODY_MAX,

@@ -2,10 +2,10 @@
 
 from protocol.detector.detection import Gossip
 from protocol.effects import Drop, Notify, Request
-from protocol.errands import ERRANDS_MAX
 from protocol.events import Joined
 from protocol.identity import Address
-from protocol.outreach import ROUNDS_MAX
+from protocol.sync.errands import ERRANDS_MAX
+from protocol.sync.outreach import ROUNDS_MAX
 from protocol.wire import exchange
 from protocol.wire.exchange import Bundle, SyncAnswer
 

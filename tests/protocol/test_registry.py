@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from protocol import limits
+from protocol.agreement.evidence import fork_of
 from protocol.bodies import key_of
 from protocol.errors import BadKeyEventError, RefusedError
-from protocol.evidence import fork_of
 from protocol.identity import ROTATION, make_event
 from protocol.merkle import EMPTY_ROOT
 from protocol.records import GuestRecord, NodeRecord, NodeType

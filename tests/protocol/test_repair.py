@@ -11,7 +11,7 @@ from protocol.commits import Manifest
 from protocol.detector.detection import Gossip
 from protocol.identity import NodeId
 from protocol.registry import Registry
-from protocol.repair import IN_FLIGHT_MAX, JITTER_S, WAIT_MAX_S, Fetching, Repair
+from protocol.sync.repair import IN_FLIGHT_MAX, JITTER_S, WAIT_MAX_S, Fetching, Repair
 from protocol.wire import exchange
 from protocol.wire.exchange import Bundle, FetchAnswer, Part, Steps
 
@@ -169,7 +169,7 @@ def test_a_sync_brings_what_differs_and_says_whether_we_lack_something() -> None
 
 
 def test_what_does_not_fit_one_answer_is_said_to_be_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocol.repair.ANSWER_BYTES_MAX", 20_000)
+    monkeypatch.setattr("protocol.sync.repair.ANSWER_BYTES_MAX", 20_000)
     authors = [Author(number) for number in range(1, 61)]
     for author in authors:
         author.commit(*(service(port=port) for port in range(1, 6)))

@@ -21,13 +21,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from . import limits
-from .branch import Branch
-from .commits import HASH_BYTES, Dot, Head, Manifest, Record
-from .detector.detection import Gossip, gossip_bytes
-from .identity import NodeId
-from .registry import Registry
-from .wire.exchange import (
+from protocol import limits
+from protocol.branch import Branch
+from protocol.commits import HASH_BYTES, Dot, Head, Manifest, Record
+from protocol.detector.detection import Gossip, gossip_bytes
+from protocol.identity import NodeId
+from protocol.registry import Registry
+from protocol.wire.exchange import (
     Bundle,
     FetchAnswer,
     FetchRequest,

@@ -6,11 +6,11 @@ signed headers can prove the lie (or the restored old disk) to anyone, with noth
 
 from dataclasses import dataclass
 
-from .commits import Head, unpack_head
-from .errors import MalformedError, RefusedError
-from .identity import KeyChain, NodeId
-from .signing import Trust
-from .wire import codec
+from protocol.commits import Head, unpack_head
+from protocol.errors import MalformedError, RefusedError
+from protocol.identity import KeyChain, NodeId
+from protocol.signing import Trust
+from protocol.wire import codec
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,13 @@ Rules this module keeps:
 
 from typing import assert_never
 
-from .clocks import Instant
-from .commits import Dot
-from .detector.detection import Gossip, SignedAck, SignedVotes, gossip_bytes
-from .effects import Effect
-from .identity import NodeId
-from .intake import Source
-from .outreach import Outreach, Surroundings
-from .wire.exchange import (
+from protocol.clocks import Instant
+from protocol.commits import Dot
+from protocol.detector.detection import Gossip, SignedAck, SignedVotes, gossip_bytes
+from protocol.effects import Effect
+from protocol.identity import NodeId
+from protocol.intake import Source
+from protocol.wire.exchange import (
     CheckAnswer,
     CheckRequest,
     FetchAnswer,
@@ -29,6 +28,8 @@ from .wire.exchange import (
     StreamRequest,
     SyncRequest,
 )
+
+from .outreach import Outreach, Surroundings
 
 STANDING_BYTES_MAX = 256 * 1024
 """What signed votes and acks may take of the answer to a sync."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .errors import LocalProtocolError
-from .identity import Address, NodeId
+from protocol.errors import LocalProtocolError
+from protocol.identity import Address, NodeId
+
 from .repair import Fetching
 
 

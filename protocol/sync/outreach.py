@@ -14,20 +14,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from .authoring import Authoring
-from .clocks import Instant
-from .detector.detection import MembershipEffect
-from .detector.membership import Membership
-from .effects import Drop, Effect, Notify, Request
+from protocol.authoring import Authoring
+from protocol.clocks import Instant
+from protocol.detector.detection import MembershipEffect
+from protocol.detector.membership import Membership
+from protocol.effects import Drop, Effect, Notify, Request
+from protocol.errors import RemoteProtocolError
+from protocol.events import Joined
+from protocol.identity import Address, NodeId
+from protocol.intake import Intake, Source, Taken
+from protocol.registry import Registry
+from protocol.wire import exchange
+from protocol.wire.exchange import (
+    Bundle,
+    CheckAnswer,
+    CheckRequest,
+    FetchAnswer,
+    StreamAnswer,
+    SyncAnswer,
+)
+
 from .errands import Checking, Errands, FetchFrom, Joining, StrangerLimit, Syncing
-from .errors import RemoteProtocolError
-from .events import Joined
-from .identity import Address, NodeId
-from .intake import Intake, Source, Taken
-from .registry import Registry
 from .repair import FETCH_TIMEOUT_S, SYNC_TIMEOUT_S, Repair
-from .wire import exchange
-from .wire.exchange import Bundle, CheckAnswer, CheckRequest, FetchAnswer, StreamAnswer, SyncAnswer
 
 CHECK_TIMEOUT_S = 0.6
 JOIN_TIMEOUT_S = 5.0

@@ -1,0 +1,1 @@
+"""Where two statements meet: evidence of forks, and how conflicts are resolved."""

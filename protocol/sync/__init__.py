@@ -1,0 +1,1 @@
+"""What nodes ask each other over streams: joins, repair, fetches, checks, and the answers."""
