@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.merkle import EMPTY_ROOT, PATH_BYTES, Tree
+from protocol.merkle import EMPTY_ROOT, PATH_BYTES, Branching, Leaf, Tree, leaves_under
 
 # Few distinct nibbles, so that paths share long beginnings.
 PATHS = st.lists(st.sampled_from(b"\x00\x01\x10\xff"), min_size=0, max_size=3).map(
@@ -82,6 +82,42 @@ def test_removing_all_collapses_to_nothing(facts: dict[bytes, bytes]) -> None:
 
     assert tree.root == EMPTY_ROOT
     assert len(tree) == 0
+
+
+@given(st.lists(st.tuples(PATHS, VALUES), max_size=40))
+def test_a_tree_built_at_once_is_the_one_built_step_by_step(
+    facts: list[tuple[bytes, bytes]],
+) -> None:
+    stepwise = Tree()
+    for path, value in facts:
+        stepwise = stepwise.set(path, value)
+
+    at_once = Tree.of(Leaf(path, value) for path, value in facts)
+
+    assert at_once.root == stepwise.root
+    assert len(at_once) == len(stepwise)
+    assert list(at_once.leaves()) == list(stepwise.leaves())
+
+
+@given(st.dictionaries(PATHS, VALUES, min_size=1, max_size=30))
+def test_every_node_is_found_by_its_digits_and_hashes_what_it_shows(
+    facts: dict[bytes, bytes],
+) -> None:
+    tree = Tree.of(Leaf(path, value, item=value) for path, value in facts.items())
+    for path, value in facts.items():
+        digits = path.hex()
+        leaf = tree.leaf(path)
+        assert leaf is not None
+        assert leaf.item == value
+        assert tree.at(digits) is leaf
+        for depth in range(len(digits)):
+            node = tree.at(digits[:depth])
+            below = [one.path for one in leaves_under(node)]
+            assert below == sorted(p for p in facts if p.hex().startswith(digits[:depth]))
+            if isinstance(node, Branching):
+                assert node.digest == digest(b"\1" + node.shown())
+    assert tree.at("") is not None
+    assert tree.at("7" * 64) is None
 
 
 def test_setting_the_same_value_again_is_the_same_tree() -> None:
