@@ -9,8 +9,11 @@ Rules this module keeps:
 1. At most one commit is in flight.
 2. A version is `max(last + 1, Unix microseconds)`, never used twice whatever the wall clock does.
 3. Nothing is signed before this node has read itself back from its peers (or could not).
-4. If the cluster holds a branch of ours that we forgot, we merge: keys we signed since this start
-   win, for every other key the cluster's state wins, present or absent.
+4. If the cluster holds a branch of ours that we forgot, we merge: keys we signed since this start,
+   or in steps of ours that are newer than the cluster's head, win; for every other key the
+   cluster's state wins, present or absent.
+5. A fork of ours whose other side nobody shows any more is settled all the same, by a commit that
+   names it as second parent.
 """
 
 import bisect
@@ -33,6 +36,8 @@ _WAITING_MAX = 100_000
 
 _SIGNED_MAX = 1_024
 """Of so many commits we remember that we signed them; a fork behind them goes unnoticed."""
+_SINCE_START_MAX = 2 * limits.RECORDS_PER_OWNER_MAX
+"""Keys of which we remember that we signed them since our start; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,14 @@ class Authoring:
         self._waiting: dict[RecordKey, bytes | None] = {}
         self._tickets: list[int] = []
         self._signed_since_start: dict[RecordKey, bytes | None] = {}
-        self._base: Dot | None = None
+        self._base = Dot(0, 0)
+        """Of the oldest commit of ours that we know: what is older may be ours too."""
         self._signed: dict[bytes, Dot] = {}
+        self._recollect()
         self._merge_with: tuple[Manifest, Branch] | None = None
-        self.confronted: Dot | None = None
+        self._settle_with: bytes | None = None
+        self.confronted: Head | None = None
         """The commit of ours that we forgot, as evidence proved it; None once that is merged."""
-        self.merge: Commit | None = None
-        """Our newest merge: the answer to whoever still holds us in dispute."""
         self.in_flight: InFlight | None = None
         self.open = False
         """Whether signing is allowed: set once this node has read itself back."""
@@ -130,14 +136,20 @@ class Authoring:
         """Sign what waits, if nothing is in flight; None if there is nothing to do."""
         if not self.open or self.in_flight is not None:
             return None
-        if self._merge_with is None and not self._waiting and not self._tickets:
+        idle = not self._waiting and not self._tickets and self._settle_with is None
+        if idle and self._merge_with is None:
             return None
         if self._merge_with is not None:
             self.in_flight = self._merge(*self._merge_with, now)
         else:
             self.in_flight = self._extend(now)
+        since_start = self._signed_since_start
         for change in self.in_flight.changes:
-            self._signed_since_start[RecordKey(change.kind, change.key)] = change.body
+            key = RecordKey(change.kind, change.key)
+            since_start.pop(key, None)
+            since_start[key] = change.body
+        while len(since_start) > _SINCE_START_MAX:
+            del since_start[next(iter(since_start))]
         return self.in_flight
 
     def landed(self) -> InFlight:
@@ -149,23 +161,28 @@ class Authoring:
         if self.in_flight is None:
             raise LocalProtocolError("persisted() without a commit in flight")
         landed, self.in_flight = self.in_flight, None
-        if landed.base is not None:
-            self.merge = landed.commit
         return landed
 
-    def confront(self, forgotten: Dot) -> None:
+    def confront(self, forgotten: Head) -> None:
         """Evidence proves that we signed a commit which we no longer hold."""
-        if self.confronted is None or self.confronted > forgotten:
+        if self.confronted is None or self.confronted.dot > forgotten.dot:
             self.confronted = forgotten
+
+    def settle(self, forgotten: Head) -> None:
+        """Of a fork of ours nobody shows the other side: end the dispute with our next commit.
+
+        Whoever shows that side later is heard all the same: it stays one that we forgot.
+        """
+        self.confronted = None
+        self._settle_with = forgotten.hash
 
     def forgot(self, dot: Dot, commit: bytes) -> bool:
         """Whether that commit of ours is one that we signed and no longer know of.
 
-        All that we signed since this start, or since the last merge, we know; anything else that
-        is newer than where we began was signed in a life that our disk has forgotten.
+        All that we signed since the oldest step that we kept we know; anything else that is newer
+        than that one was signed in a life that our disk has forgotten.
         """
-        base = self._branch.dot if self._base is None else self._base
-        return self.open and dot > max(base, Dot(0, 0)) and commit not in self._signed
+        return self.open and dot > self._base and commit not in self._signed
 
     def merge_with(self, theirs: Manifest) -> None:
         """The cluster holds a branch of ours that we forgot; the next commit merges it.
@@ -181,6 +198,17 @@ class Authoring:
     def took(self, head: Head) -> None:
         """Our branch was moved to a head that we signed in an earlier life."""
         self._last = max(self._last, head.dot)
+        self._recollect()
+
+    def _recollect(self) -> None:
+        """Know again which commits are ours, as far back as the disk or the cluster says."""
+        kept = self._branch.kept()
+        self._signed = {step.head.hash: step.head.dot for step in kept}
+        self._base = Dot(0, 0)
+        if kept and kept[0].head.parents:
+            self._base = kept[0].head.dot
+        elif not kept and (head := self._branch.head) is not None:
+            self._base, self._signed = head.dot, {head.hash: head.dot}
 
     def _count_with(self, staged: Mapping[RecordKey, bytes | None]) -> int:
         """How many records there will be when all that waits, and `staged`, has landed."""
@@ -203,18 +231,33 @@ class Authoring:
             self._tickets, tickets = [*tickets], ()
         changes = _sorted_changes(taken)
         head = self._branch.head
-        parents = (head.hash,) if head else ()
+        parents: tuple[bytes, ...] = (head.hash,) if head else ()
+        if self._settle_with is not None and head is not None and self._settle_with != head.hash:
+            parents = (head.hash, self._settle_with)
+        self._settle_with = None
         commit = self._sign(changes, parents, self._branch.preview(changes), now)
         return InFlight(commit, changes, tickets, None)
 
     def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
-        self._merge_with = self.confronted = None
-        changes = _sorted_changes(self._signed_since_start)
+        self._merge_with = self._settle_with = self.confronted = None
+        changes = _sorted_changes(self._since(theirs.head.dot) | self._signed_since_start)
         ours = (self._branch.head.hash,) if self._branch.head else ()
         self._last = max(self._last, theirs.head.dot)
         commit = self._sign(changes, (theirs.head.hash, *ours), base.preview(changes), now)
         self._base, self._signed = commit.head.dot, {}
         return InFlight(commit, changes, (), theirs)
+
+    def _since(self, theirs: Dot) -> dict[RecordKey, bytes | None]:
+        """What our steps say that are newer than the cluster's head, so that it cannot know them.
+
+        They are of a life that signed without having heard itself, and ended before it did.
+        """
+        return {
+            RecordKey(change.kind, change.key): change.body
+            for step in self._branch.kept()
+            if step.head.dot > theirs
+            for change in step.changes()
+        }
 
     def _sign(
         self, changes: Sequence[Change], parents: tuple[bytes, ...], root: bytes, now: Instant
@@ -228,8 +271,6 @@ class Authoring:
             state_root=root,
         )
         commit = make_commit(draft, changes, key=self._signer, cluster=self._trust.cluster)
-        if self._base is None:
-            self._base = self._branch.dot
         self._signed[commit.head.hash] = commit.head.dot
         if len(self._signed) > _SIGNED_MAX:
             self._base = self._signed.pop(next(iter(self._signed)))

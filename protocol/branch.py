@@ -240,6 +240,18 @@ class Branch:
         hashes = list(self._recent)
         return [self._recent[one] for one in hashes[hashes.index(known) + 1 :]]
 
+    def kept(self) -> list[Commit]:
+        """The newest steps, oldest first: those since the last manifest, as far as there is room.
+
+        An owner that merges steps back to the cluster's state first, so its own never reach back
+        beyond its newest merge.
+        """
+        return list(self._recent.values())
+
+    def newest_merge(self) -> Commit | None:
+        """The newest kept step that has two parents."""
+        return next((s for s in reversed(self._recent.values()) if len(s.head.parents) > 1), None)
+
     def manifest(self) -> Manifest | None:
         """The whole state, or None where there is none to show."""
         if self.head is None or self.reaped:

@@ -167,16 +167,23 @@ class Intake:
         except RefusedError as error:
             return taken.refuse(error)
         if evidence.owner == parts.me:
-            merge = parts.authoring.merge
-            if merge is not None and branch.merged(evidence) and source.node is not None:
-                taken.effects += parts.tell([Told((source.node,), Push((merge,), ()))])
-            elif parts.authoring.open and not branch.merged(evidence):
-                forgotten = evidence.second if branch.holds(evidence.first.hash) else evidence.first
-                parts.authoring.confront(forgotten.dot)
-                taken.gap = parts.me
-            return taken
+            return self._confronted(evidence, branch, taken) if parts.authoring.open else taken
         if parts.registry.dispute(evidence):
             self._forked(taken, evidence)
+        return taken
+
+    def _confronted(self, evidence: Evidence, branch: Branch, taken: Taken) -> Taken:
+        """Somebody proves that we forked: show the merge, or fetch the side that we forgot."""
+        parts, teller = self._parts, taken.source.node
+        forgotten = evidence.second if branch.holds(evidence.first.hash) else evidence.first
+        merge = branch.newest_merge()
+        if not branch.merged(evidence):
+            parts.authoring.confront(forgotten)
+            taken.gap = parts.me
+        elif merge is None:
+            parts.authoring.settle(forgotten)  # long ago; who asks may never see that one
+        elif teller is not None:
+            taken.effects += parts.tell([Told((teller,), Push((merge,), ()))])
         return taken
 
     def applied_here(self, keeps: tuple[Keep, ...], now: Instant) -> list[Effect]:
@@ -241,15 +248,19 @@ class Intake:
         """The cluster shows us our own branch while we may sign: do we know this head?"""
         parts = self._parts
         branch = parts.registry.branch(parts.me)
-        if branch is None or branch.holds(theirs.hash):
+        if branch is None:
             return taken
         proved = parts.authoring.confronted
+        if branch.holds(theirs.hash):
+            if manifest is not None and proved is not None:
+                parts.authoring.settle(proved)  # who proved the fork does not hold its other side
+            return taken
         forgotten = (
             ours is None
             or theirs.dot > ours.dot
             or branch.forks_from(theirs)
             or parts.authoring.forgot(theirs.dot, theirs.hash)
-            or (proved is not None and theirs.dot >= proved)
+            or (proved is not None and theirs.dot >= proved.dot)
         )
         flying = parts.authoring.in_flight
         if not forgotten or (flying and flying.commit.head.hash == theirs.hash):

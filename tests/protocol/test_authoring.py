@@ -195,9 +195,10 @@ def test_landing_without_a_flight_is_our_drivers_mistake() -> None:
 def forgetful() -> tuple[Author, Made]:
     """The cluster holds web-1 (theirs), web-2, web-3; we came back with web-1 and web-9 only."""
     author = Author()
-    made = _, branch = opened(author)
+    made = authoring, branch = opened(author)
     first = author.commit(service(port=1), service(port=9))
     branch.offer([first])
+    authoring.took(first.head)
     author.commit(
         service(port=1, version="theirs"), service(port=2), service(port=3, version="theirs"),
         remove=(key_of(service(port=9)),),
@@ -208,7 +209,6 @@ def forgetful() -> tuple[Author, Made]:
 def test_a_merge_takes_the_clusters_state_and_what_was_signed_since_the_start() -> None:
     author, made = forgetful()
     authoring, branch = made
-    authoring.took(branch.head) if branch.head else None
     stage(authoring, service(port=3, version="ours"), service(port=4))
     authoring.stage({key_of(service(port=2)): None}, None)
     ours = land(made, Instant(0.0, 1)).commit
@@ -263,6 +263,68 @@ def test_a_commit_of_a_forgotten_life_is_told_from_an_old_and_from_our_own() -> 
     merge = land(made).commit.head
     for head in (theirs, ours, merge):
         assert not authoring.forgot(head.dot, head.hash)
+
+
+def restarted(author: Author, branch: Branch) -> Authoring:
+    """A new life with the same disk."""
+    again = Authoring(branch, author.key(0), TRUST, last=branch.dot, clock=HybridClock())
+    again.open = True
+    return again
+
+
+def test_what_was_forgotten_is_told_from_our_own_also_after_another_restart() -> None:
+    author, made = forgetful()
+    theirs = author.manifest().head
+    stage(made[0], service(port=4))
+    later = Instant(0.0, theirs.version + 1_000)
+    ours = land(made, later).commit.head
+
+    again = restarted(author, made[1])
+
+    assert again.forgot(theirs.dot, theirs.hash)
+    assert not again.forgot(ours.dot, ours.hash)
+    again.merge_with(author.manifest())
+    merge = land((again, made[1]), later)
+    assert {key.key for key in made[1].bodies} == {
+        "web/web-1",
+        "web/web-2",
+        "web/web-3",
+        "web/web-4",
+    }
+    after = restarted(author, made[1])
+    for head in (theirs, ours, merge.commit.head):
+        assert not after.forgot(head.dot, head.hash)
+
+
+def test_a_fork_whose_other_side_nobody_shows_is_settled_by_the_next_commit() -> None:
+    author, made = forgetful()
+    theirs = author.manifest().head
+    stage(made[0], service(port=4))
+    ours = land(made).commit.head
+    assert made[0].next(NOW) is None
+
+    made[0].settle(theirs)
+    settled = land(made).commit.head
+
+    assert settled.parents == (ours.hash, theirs.hash)
+    assert made[0].next(NOW) is None, "once"
+    assert made[0].forgot(theirs.dot, theirs.hash), "whoever shows it later is heard"
+
+
+def test_what_was_signed_since_the_start_is_remembered_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocol.authoring._SINCE_START_MAX", 3)
+    _, made = forgetful()
+    for port in (4, 5, 6, 4, 7):
+        stage(made[0], service(port=port, version=str(port)))
+        land(made, Instant(0.0, 1))
+
+    assert [key.key for key in made[0]._signed_since_start] == [
+        "web/web-6",
+        "web/web-4",
+        "web/web-7",
+    ]
 
 
 def test_an_empty_proposal_is_answered_too() -> None:

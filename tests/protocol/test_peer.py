@@ -205,6 +205,28 @@ def test_a_fork_of_many_commits_loses_nothing_either(commits: int, *, talks: boo
     assert not disputed_anywhere(world)
 
 
+@pytest.mark.parametrize("commits", [1, 5, 25])
+def test_a_fork_that_outlived_a_restart_loses_nothing_of_either_life(commits: int) -> None:
+    world, node = forked_world()
+    for port in range(100, 100 + commits):
+        node.propose(service(port=port))
+        world.run(0.01)
+    node.crash()
+    world.run(0.5)
+    node.start()
+    world.run(3.5)
+    node.propose(service(port=5))
+    world.run(0.5)
+    heal(world)
+
+    mine = {f"web-{port}" for port in range(100, 100 + commits)}
+    expect_everywhere(world, {"web-2", "web-3", "web-4", "web-5"} | mine, within=5)
+    found = instance_of(world.nodes[0], node, "web", 2)
+    assert found is not None
+    assert found.service.version == "mine", "what the life before signed in isolation wins too"
+    world.run_until(lambda: not disputed_anywhere(world), within=1)
+
+
 def test_a_fork_that_peers_see_is_disputed_until_its_owner_merges_it() -> None:
     world = joined(5)
     node = world.nodes[2]
@@ -259,6 +281,39 @@ def test_a_dispute_ends_also_for_those_who_missed_the_merge() -> None:
     heal(world)
     world.run_until(lambda: names(late) == names(node), within=5)
     node.propose(service(port=5))
+    world.run_until(lambda: not disputed_anywhere(world), within=2)
+
+
+@pytest.mark.parametrize("commits", [0, 40])
+def test_a_dispute_ends_also_when_its_owner_has_restarted_since_it_merged(commits: int) -> None:
+    world = joined(5)
+    node, late = world.nodes[2], world.nodes[4]
+    disk = node.disk.copy()
+    node.propose(service(port=2))
+    expect_everywhere(world, {"web-2"})
+    node.crash()
+    world.run(0.2)
+    world.cut = lambda _a, b: b is node
+    node.disk = disk
+    node.start()
+    node.propose(service(port=3))
+    world.run(3.2)
+    assert (branch := late.peer.registry.branch(node.id)) is not None
+    assert branch.disputed
+    world.cut = lambda a, b: late in (a, b)
+    node.propose(service(port=4))
+    world.run(2)
+    for port in range(100, 100 + commits):
+        node.propose(service(port=port))
+        world.run(0.02)
+    node.crash()
+    world.run(0.5)
+    node.start()
+    world.run(3.5)
+    assert branch.disputed
+
+    heal(world)
+    world.run_until(lambda: names(late) == names(node), within=5)
     world.run_until(lambda: not disputed_anywhere(world), within=2)
 
 
