@@ -20,7 +20,7 @@ from chaos.checkers import Limits
 from protocol.authoring import Authoring, InFlight
 from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
 from protocol.clocks import Instant
-from protocol.commits import Commit, Head, Manifest, Record, RecordKey
+from protocol.commits import Commit, Dot, Head, Manifest, Record, RecordKey
 from protocol.detector.detection import Pair, Status
 from protocol.detector.roster import Member, Roster
 from protocol.detector.verdicts import Judge
@@ -147,6 +147,10 @@ def _merge_to_theirs(self: Authoring, theirs: Manifest, base: Branch, now: Insta
     return merged
 
 
+def _nothing_since(self: Authoring, theirs: Dot) -> dict[RecordKey, bytes | None]:
+    return {}
+
+
 def _begin_by_the_wall(self: Disk, at_least: int, now: float) -> int:
     self._incarnations.append((now, at_least))
     return at_least
@@ -249,6 +253,15 @@ _FORGETS = _plan(
 )
 """A node comes back with an old disk, hears nobody, signs on, and then meets the others again."""
 
+_FORGETS_TWICE = _plan(
+    Fault(FaultKind.OLD_DISK, 5.0, 5.5, (1,), amount=3.0),
+    Fault(FaultKind.ISOLATE, 5.0, 16.0, (1,)),
+    Fault(FaultKind.CRASH, 11.0, 11.5, (1,)),
+    safety_s=17.0,
+    operations_per_s=6.0,
+)
+"""The same, and it restarts once more before it meets the others."""
+
 _CUT_OFF_TO_THE_END = _plan(
     Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,)), nodes=3, safety_s=10.0, operations_per_s=40.0
 )
@@ -273,7 +286,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "who merges a forgotten branch drops what it signed since its start",
         "set_full",
         _FORGETS,
-        (Patch(Authoring, "_merge", _merge_to_theirs),),
+        (
+            Patch(Authoring, "_merge", _merge_to_theirs),
+            Patch(Authoring, "_since", _nothing_since),
+        ),
+    ),
+    Mutant(
+        "merge-one-life",
+        "who merges a forgotten branch drops what it signed in isolation before its last restart",
+        "set_full",
+        _FORGETS_TWICE,
+        (Patch(Authoring, "_since", _nothing_since),),
     ),
     Mutant(
         "fork-for-gap",
