@@ -10,12 +10,13 @@ Rules this module keeps:
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -38,6 +39,8 @@ PATIENCE_S = 20.0
 NODES = ("a", "b", "c")
 LARGE = os.environ.get("KITH_TEST_LOAD", "small") == "large"
 
+NO_HEADERS: Mapping[str, str] = {}
+
 Shape = dict[str, Json]
 
 
@@ -51,6 +54,8 @@ class Answer:
 
     status: int
     value: Shape
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By name in lower case."""
 
     @property
     def code(self) -> str:
@@ -65,11 +70,43 @@ class Answer:
         return str(error.get("field") or "") if isinstance(error, dict) else ""
 
 
+Dial = Callable[[], socket.socket]
+"""Opens a TCP socket that is not connected yet, perhaps in another network than ours."""
+
+
+class _Dialled(http.client.HTTPConnection):
+    """A connection whose socket is opened by somebody else."""
+
+    def __init__(self, host: str, port: int, *, timeout_s: float, dial: Dial) -> None:
+        super().__init__(host, port, timeout=timeout_s)
+        self._dial = dial
+        self._timeout_s = timeout_s
+
+    def connect(self) -> None:
+        opened = self._dial()
+        opened.settimeout(self._timeout_s)
+        self.sock = opened
+        opened.connect((self.host, self.port))
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _plain() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+
 class Caller:
     """One kept HTTP connection to a node; opened anew after a break."""
 
-    def __init__(self, port: int, *, token: str = "", timeout_s: float = 10.0) -> None:
-        self._connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    def __init__(
+        self,
+        port: int,
+        *,
+        host: str = HOST,
+        token: str = "",
+        timeout_s: float = 10.0,
+        dial: Dial = _plain,
+    ) -> None:
+        self._connection = _Dialled(host, port, timeout_s=timeout_s, dial=dial)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __enter__(self) -> "Caller":
@@ -84,21 +121,36 @@ class Caller:
         Raises:
             NoAnswer: no whole answer.
         """
-        headers = {**self._headers, "Content-Type": "application/json"}
+        status, _, raw = self._ask(method, path, body, {})
+        return status, raw
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Shape | None = None,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Answer:
+        """One request in JSON. Raises NoAnswer."""
+        encoded = None if body is None else orjson.dumps(body)
+        status, said, raw = self._ask(method, path, encoded, headers)
+        value = orjson.loads(raw) if raw else {}
+        assert isinstance(value, dict)
+        return Answer(status, value, said)
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        sent = {**self._headers, "Content-Type": "application/json", **headers}
         try:
-            self._connection.request(method, path, body, headers)
+            self._connection.request(method, path, body, sent)
             response = self._connection.getresponse()
-            return response.status, response.read()
+            said = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, said, response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise NoAnswer(f"{method} {path}: {error!r}") from None
-
-    def call(self, method: str, path: str, body: Shape | None = None) -> Answer:
-        """One request in JSON. Raises NoAnswer."""
-        status, raw = self.send(method, path, None if body is None else orjson.dumps(body))
-        value = orjson.loads(raw) if raw else {}
-        assert isinstance(value, dict)
-        return Answer(status, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +161,24 @@ class Node:
     port: int
     log: Path
     token: str = ""
+    host: str = HOST
+    dial: Dial = _plain
 
-    def call(self, method: str, path: str, body: Shape | None = None) -> Answer:
+    def caller(self) -> Caller:
+        """A connection to keep."""
+        return Caller(self.port, host=self.host, token=self.token, dial=self.dial)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Shape | None = None,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Answer:
         """One request on a connection of its own. Raises NoAnswer."""
-        with Caller(self.port, token=self.token) as caller:
-            return caller.call(method, path, body)
+        with self.caller() as caller:
+            return caller.call(method, path, body, headers=headers)
 
     def get(self, path: str) -> Shape:
         """What is there; it has to be."""
@@ -178,7 +243,7 @@ class Node:
 
     def metrics(self) -> dict[str, float]:
         """All of /telemetry: name with labels to value."""
-        with Caller(self.port, token=self.token) as caller:
+        with self.caller() as caller:
             _, raw = caller.send("GET", "/telemetry")
         lines = (line.rpartition(" ") for line in raw.decode().splitlines() if line[:1] != "#")
         return {name: float(value) for name, _, value in lines}

@@ -1,0 +1,137 @@
+"""A real network is cut in two, both sides live on, and become one again."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from .ledger import SERVICE, Ledger, shown
+from .network import Country, open_country
+from .situations import LARGE, PATIENCE_S, Node, expect_within, say
+
+SPLIT_S = 30.0 if LARGE else 5.0
+EVEN_SIZES = (2, 4, 8) if LARGE else (2, 4)
+NOTICED_S = 10.0
+HEALED_S = 10.0
+"""More than the promised 3 s, so that a busy machine fails no test; the figures are printed."""
+QUIET_S = 2.0
+"""After healing, how long is looked for what may come back."""
+
+Sides = Sequence[Sequence[int]]
+
+pytestmark = pytest.mark.slow
+
+
+def expect_sides(country: Country, *named: str) -> float:
+    """Wait until each node names its side so."""
+    return expect_within(NOTICED_S, lambda: country.sides() == list(named), f"sides {named}")
+
+
+def expect_apart(country: Country, sides: Sides) -> float:
+    """Wait until each node reaches its own side and no other."""
+
+    def apart() -> bool:
+        return all(
+            {name for name, status in country.nodes[index].statuses().items() if status == "alive"}
+            == set(names_of(country, side))
+            for side in sides
+            for index in side
+        )
+
+    return expect_within(NOTICED_S, apart, "each side takes the other for away")
+
+
+def shows(node: Node, owners: Sequence[str], held: dict[str, int]) -> bool:
+    """Whether a node shows exactly this of these owners' instances."""
+    return held == {n: port for n, port in shown(node).items() if n.partition("-")[0] in owners}
+
+
+def names_of(country: Country, side: Sequence[int]) -> list[str]:
+    """The names of the nodes of a side."""
+    return [country.nodes[index].name for index in side]
+
+
+def expect_answers(country: Country, sides: Sides, seconds: float) -> None:
+    """For so long each node answers that its own side's instances pass, and no others."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for side in sides:
+            for index in side:
+                healths = country.nodes[index].healths(SERVICE)
+                passing = {name.partition("-")[0] for name, h in healths.items() if h == "passing"}
+                others = {name.partition("-")[0] for name, h in healths.items() if h == "critical"}
+                assert passing <= set(names_of(country, side)), healths
+                assert others.isdisjoint(names_of(country, side)), healths
+
+
+def expect_news_within_sides(country: Country, ledger: Ledger, sides: Sides) -> None:
+    """What was written on a side since is known to all of it, and to nobody else."""
+    for side in sides:
+        held = {n: p for index in side for n, p in ledger.clients[index].held.items()}
+        owners = names_of(country, side)
+        for index, node in enumerate(country.nodes):
+            if index in side:
+                expect_within(PATIENCE_S, partial(shows, node, owners, held), node.name)
+            else:
+                assert not shows(node, owners, held)
+
+
+def expect_nothing_else(country: Country, held: dict[str, int]) -> None:
+    """Every node shows exactly this, now and for a while."""
+    end = time.perf_counter() + QUIET_S
+    while time.perf_counter() < end:
+        for node in country.nodes:
+            assert shown(node) == held, node.name
+
+
+def test_both_sides_of_a_split_live_on_and_become_one_again(tmp_path: Path) -> None:
+    sides = ours, theirs = (0, 1, 2), (3, 4)
+    with open_country(5, tmp_path) as country:
+        ledger = Ledger(country.nodes, seed=1)
+        ledger.each(lambda client: client.prepare())
+        country.settle()
+
+        country.cut(*sides)
+        with ledger.writing():
+            noticed = expect_apart(country, sides)
+            expect_sides(country, *["majority"] * 3, *["minority"] * 2)
+            expect_answers(country, sides, SPLIT_S - noticed)
+        expect_news_within_sides(country, ledger, sides)
+        country.heal()
+        equal = expect_within(HEALED_S, country.is_of_one_mind, "equal roots")
+        country.settle()
+
+        expect_sides(country, *["none"] * 5)
+        contacts = country.contacts_s(ours, theirs)
+        expect_nothing_else(country, ledger.held())
+
+    say(f"split 3/2 for {SPLIT_S:.0f} s, {ledger.writes()} writes; seen by all in {noticed:.2f} s")
+    say(f"contact after the link's return: {min(contacts):.2f} s, all pairs {max(contacts):.2f} s")
+    say(f"all roots equal {equal:.2f} s after it")
+
+
+@pytest.mark.parametrize("count", EVEN_SIZES)
+def test_an_even_split_leaves_no_majority_and_both_sides_go_on(tmp_path: Path, count: int) -> None:
+    half = count // 2
+    sides = tuple(range(half)), tuple(range(half, count))
+    with open_country(count, tmp_path) as country:
+        ledger = Ledger(country.nodes, seed=2)
+        ledger.each(lambda client: client.prepare())
+        country.settle()
+
+        country.cut(*sides)
+        with ledger.writing():
+            noticed = expect_apart(country, sides)
+            expect_sides(country, *["even"] * count)
+            expect_answers(country, sides, 1.0)
+        expect_news_within_sides(country, ledger, sides)
+        country.heal()
+        equal = expect_within(HEALED_S, country.is_of_one_mind, "equal roots")
+        country.settle()
+
+        expect_nothing_else(country, ledger.held())
+
+    say(f"split {half}/{half}: seen by all in {noticed:.2f} s, even on each")
+    say(f"all roots equal {equal:.2f} s after the link's return")
