@@ -1,0 +1,32 @@
+"""Critical changes: those that two halves of a cluster must not make apart.
+
+Who owns a document, or which key speaks for a node: such a change, made on both sides of a
+partition, could only be settled by undoing one. So it is made on the side that reaches the
+majority; on exactly half of the members, or fewer, it is refused.
+"""
+
+from protocol.detector.partition import Partition
+from protocol.peer import Peer
+
+from .http import ApiError
+
+_CUT_OFF = {Partition.MINORITY: "fewer than half", Partition.EVEN: "only half"}
+
+
+def require_majority(peer: Peer, what: str) -> None:
+    """Refuse a critical change where this node may not make it.
+
+    Args:
+        peer: the machine, whose membership knows on which side of a partition we are.
+        what: the change, as the subject of a sentence: `rotating this node's key`.
+
+    Raises:
+        ApiError: 503 `minority`; nothing was changed.
+    """
+    reach = _CUT_OFF.get(peer.membership.partition())
+    if reach is not None:
+        raise ApiError(
+            503, "minority", f"{what} needs the majority, and this node reaches {reach} of the "
+            "members that it knew; ask a node on the other side, wait until the network is whole, "
+            "or forget members that are gone for good",
+        )  # fmt: skip
