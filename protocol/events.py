@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .agreement.docket import Case
 from .agreement.evidence import Evidence
 from .commits import Dot
 from .detector.detection import Status
@@ -41,6 +42,15 @@ class ForkFound:
     """An owner signed two commits on one parent; it is in dispute until it merges them."""
 
     evidence: Evidence
+    found_at: int
+    """Unix microseconds, by this node's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSettled:
+    """A fork is no longer in dispute."""
+
+    case: Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +68,4 @@ class Ready:
     """The node has read itself back and committed its own record; it may serve."""
 
 
-Event: TypeAlias = Committed | Applied | MemberChanged | ForkFound | Joined | Ready
+Event: TypeAlias = Committed | Applied | MemberChanged | ForkFound | ForkSettled | Joined | Ready

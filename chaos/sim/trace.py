@@ -15,6 +15,7 @@ from protocol.effects import (
     Keep,
     KeepChain,
     KeepCommit,
+    KeepEvidence,
     KeepManifest,
     Notify,
     Persist,
@@ -22,7 +23,16 @@ from protocol.effects import (
     Send,
     Store,
 )
-from protocol.events import Applied, Committed, Event, ForkFound, Joined, MemberChanged, Ready
+from protocol.events import (
+    Applied,
+    Committed,
+    Event,
+    ForkFound,
+    ForkSettled,
+    Joined,
+    MemberChanged,
+    Ready,
+)
 from protocol.identity import Address, NodeId
 from protocol.wire.messages import DatagramKind
 
@@ -118,10 +128,13 @@ class Trace:
                 return f"keys {of(chain.node)} epoch={chain.epoch}"
             case DropRecords(head):
                 return f"reaped {of(head.owner)} {head.hash.hex()[:8]}"
+            case KeepEvidence(case):
+                state = "open" if case.open else "settled"
+                return f"evidence {of(case.owner)} {case.id.hex()[:8]} {state}"
             case _:
                 assert_never(keep)
 
-    def _event(self, event: Event) -> str:
+    def _event(self, event: Event) -> str:  # noqa: PLR0911 (a return a case)
         of = self._names.of
         match event:
             case Committed(tickets, dot):
@@ -134,6 +147,8 @@ class Trace:
                 return f"member {of(node)} {before} -> {new.value}{mark}"
             case ForkFound(evidence):
                 return f"fork of {of(evidence.owner)}"
+            case ForkSettled(case):
+                return f"fork of {of(case.owner)} settled"
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return f"joined {who}" if ok else f"join of {who} failed"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from protocol.agreement.docket import Docket
 from protocol.authoring import Authoring
 from protocol.clocks import Instant
 from protocol.detector.detection import MembershipEffect
@@ -57,6 +58,7 @@ class Surroundings:
     authoring: Authoring
     repair: Repair
     intake: Intake
+    docket: Docket
     translate: Translate
 
 
@@ -199,6 +201,10 @@ class Outreach:
         news = False
         for bundle in answer.bundles:
             taken = self._around.intake.bundle(bundle, source, now)
+            effects += self.take(taken, source)
+            news = news or taken.news
+        for report in answer.evidence:
+            taken = self._around.intake.reported(report, source, now)
             effects += self.take(taken, source)
             news = news or taken.news
         if source.node is not None and self._around.registry.node(source.node) is not None:

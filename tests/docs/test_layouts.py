@@ -6,6 +6,7 @@ Every sample is written by the code and read back through a reader that notes ea
 import pytest
 
 from protocol import bodies, limits, rules
+from protocol.agreement.docket import Reported
 from protocol.agreement.evidence import Evidence, fork_of
 from protocol.commits import (
     Change,
@@ -203,7 +204,9 @@ def notes_of_frames(kind: str) -> None:
     frames: dict[str, tuple[exchange.StreamRequest, exchange.StreamAnswer]] = {
         "SYNC": (
             exchange.SyncRequest(vector, bundle),
-            exchange.SyncAnswer((bundle,), more=False, gossip=Gossip()),
+            exchange.SyncAnswer(
+                (bundle,), more=False, gossip=Gossip(), evidence=(Reported(fork(), None),)
+            ),
         ),
         "FETCH": (
             exchange.FetchRequest(ME, DOT, b"", b"", 0),
@@ -251,6 +254,7 @@ PATHS = {
     "advertised": "advert.item",
     "wanted": "want.item",
     "held": "request.vector.held",
+    "reported": "answer.evidence.reported",
     "bundle": "answer.found.bundle",
     "record": "answer.found.bundle.content.records.record",
 }

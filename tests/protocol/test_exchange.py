@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import limits
+from protocol.agreement.docket import Reported
+from protocol.agreement.evidence import fork_of
 from protocol.commits import Dot
 from protocol.detector.detection import Gossip
 from protocol.errors import MalformedError
@@ -52,9 +54,15 @@ REQUESTS: list[StreamRequest] = [
     FetchRequest(AUTHOR.id, Dot(0, 0), b"", b"", 0),
     FetchRequest(AUTHOR.id, HEAD.dot, HEAD.hash, HEAD.hash, 10_000), CheckRequest(),
 ]  # fmt: skip
+TWIN = AUTHOR.signed((), parents=COMMITS[-1].head.parents, version=7).head
+MERGE = AUTHOR.signed((), parents=(TWIN.hash, HEAD.hash), version=9).head
+FORK = fork_of(HEAD, TWIN)
+assert FORK is not None
+REPORTS = (Reported(FORK, None), Reported(FORK, MERGE))
 ANSWERS: list[StreamAnswer] = [
     SyncAnswer((), more=False, gossip=Gossip()),
     SyncAnswer(tuple(BUNDLES), more=True, gossip=Gossip()),
+    SyncAnswer((), more=False, gossip=Gossip(), evidence=REPORTS),
     FetchAnswer(None), *(FetchAnswer(bundle) for bundle in BUNDLES), CheckAnswer(),
 ]  # fmt: skip
 
