@@ -15,6 +15,8 @@ from .identity import NODE_ID_BYTES, NodeId, id_text
 from .records import (
     CheckRecord,
     CheckType,
+    DocumentRecord,
+    Entry,
     ForgetRecord,
     GuestRecord,
     Health,
@@ -26,7 +28,7 @@ from .records import (
 )
 from .wire import codec
 
-Body: TypeAlias = NodeRecord | ServiceRecord | GuestRecord | ForgetRecord
+Body: TypeAlias = NodeRecord | ServiceRecord | GuestRecord | DocumentRecord | ForgetRecord
 
 _FORMAT = 1
 _CHECK_TYPES = tuple(CheckType)
@@ -46,6 +48,8 @@ def key_of(body: Body) -> RecordKey:
             return RecordKey(Kind.SERVICE, service_key(body.name, body.id))
         case GuestRecord():
             return RecordKey(Kind.GUEST, body.id)
+        case DocumentRecord():
+            return RecordKey(Kind.DOCUMENT, body.key)
         case ForgetRecord():
             return RecordKey(Kind.FORGET, id_text(body.node))
         case _:
@@ -66,6 +70,8 @@ def encode(body: Body) -> bytes:
             fields = _service_fields(body)
         case GuestRecord():
             fields = _guest_fields(body)
+        case DocumentRecord():
+            fields = _document_fields(body)
         case ForgetRecord():
             fields = [body.node, body.incarnation, body.asked_at]
         case _:
@@ -110,6 +116,8 @@ def _check(body: Body) -> None:
             rules.check_service(body)
         case GuestRecord():
             rules.check_guest(body)
+        case DocumentRecord():
+            rules.check_document(body)
         case ForgetRecord():
             pass  # its reader has checked all there is
         case _:
@@ -247,6 +255,57 @@ def _read_guest(reader: codec.Reader) -> GuestRecord:
     )
 
 
+def _document_fields(document: DocumentRecord) -> list[object]:
+    places = {writer: place for place, (writer, _) in enumerate(document.context)}
+    return [
+        document.key, [[writer, counter] for writer, counter in document.context],
+        [
+            [entry.field, places[entry.writer], entry.counter, entry.written_at, entry.value]
+            for entry in document.entries
+        ],
+        document.update_id, document.updated_at,
+    ]  # fmt: skip
+
+
+def _read_document(reader: codec.Reader) -> DocumentRecord:
+    key = reader.text("key", most=limits.NAME_MAX)
+    seen = reader.array("context", most=limits.DOCUMENT_WRITERS_MAX)
+    context = tuple(_read_seen(seen.array("seen", most=2)) for _ in range(len(seen)))
+    entries = reader.array("entries", most=limits.DOCUMENT_ENTRIES_MAX)
+    writers = tuple(writer for writer, _ in context)
+    return DocumentRecord(
+        key=key,
+        context=context,
+        entries=tuple(
+            _read_entry(entries.array("entry", most=5), writers) for _ in range(len(entries))
+        ),
+        update_id=reader.text("update_id", most=limits.NAME_MAX),
+        updated_at=reader.integer("updated_at"),
+    )
+
+
+def _read_seen(reader: codec.Reader) -> tuple[NodeId, int]:
+    seen = NodeId(reader.fixed("writer", NODE_ID_BYTES)), reader.integer("counter", low=1)
+    reader.end()
+    return seen
+
+
+def _read_entry(reader: codec.Reader, writers: tuple[NodeId, ...]) -> Entry:
+    field = reader.text("field", most=limits.NAME_MAX)
+    place = reader.integer("writer", high=limits.DOCUMENT_WRITERS_MAX - 1)
+    if place >= len(writers):
+        raise MalformedError("document.entries.entry.writer", "not a place in the context")
+    entry = Entry(
+        field,
+        writers[place],
+        reader.integer("counter", low=1),
+        reader.integer("written_at"),
+        reader.raw("value", most=limits.RECORD_BYTES_MAX),
+    )
+    reader.end()
+    return entry
+
+
 def _read_forget(reader: codec.Reader) -> ForgetRecord:
     return ForgetRecord(
         node=NodeId(reader.fixed("node", NODE_ID_BYTES)),
@@ -259,5 +318,6 @@ _READERS: dict[int, Callable[[codec.Reader], Body]] = {
     Kind.NODE: _read_node,
     Kind.SERVICE: _read_service,
     Kind.GUEST: _read_guest,
+    Kind.DOCUMENT: _read_document,
     Kind.FORGET: _read_forget,
 }

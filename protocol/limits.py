@@ -17,6 +17,14 @@ REASON_MAX = 256
 URL_MAX = 1_024
 HOST_MAX = 253
 """RFC 1035, section 2.3.4, in text form."""
+DOCUMENT_FIELDS_MAX = 64
+DOCUMENT_WRITERS_MAX = 64
+"""Writers that a document's context names: all who ever wrote it."""
+DOCUMENT_OWNERS_MAX = 64
+DOCUMENT_ENTRIES_MAX = 256
+"""Fields with all their siblings, where writers disagree."""
+JSON_DEPTH_MAX = 16
+"""Arrays and objects inside one another; a fixed bound, so that no node's stack decides."""
 RECORD_BYTES_MAX = 8 * 1024
 RECORDS_PER_OWNER_MAX = 10_000
 CHANGES_PER_COMMIT_MAX = 10_000

@@ -155,6 +155,37 @@ class GuestRecord:
     update_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One field of a document as one write left it."""
+
+    field: str
+    """Its name; nothing for the list of the document's owners."""
+    writer: NodeId
+    counter: int
+    """Of the writer's writes to this document; with the writer it names the write: a dot."""
+    written_at: int
+    """Hybrid logical time of the write."""
+    value: bytes
+    """Canonical JSON; of the list of owners their ids, one after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRecord:
+    """One writer's word on a document: all that it had seen, and what of that stands.
+
+    The document is the join of all its writers' words; see `agreement.documents`.
+    """
+
+    key: str
+    context: tuple[tuple[NodeId, int], ...] = ()
+    """Each writer's newest counter that this one had seen, sorted by writer."""
+    entries: tuple[Entry, ...] = ()
+    """Sorted by field and writer; of several for one field, nobody has settled which stands."""
+    update_id: str = ""
+    updated_at: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetRecord:
     """An operator's word, given through this owner, that a member is gone for good.

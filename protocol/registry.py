@@ -20,10 +20,11 @@ from .bodies import NODE_KEY
 from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
 from .clocks import VersionVector
 from .commits import Commit, Head, Manifest, RecordKey
+from .document_index import DocumentIndex
 from .errors import RefusedError
 from .identity import KeyChain, NodeId, unpack_event, verify_chain
 from .merkle import Tree
-from .records import GuestRecord, Kind, NodeRecord, ServiceRecord
+from .records import DocumentRecord, GuestRecord, Kind, NodeRecord, ServiceRecord
 from .restored import RestoredBranch
 from .shared.layered import Layered
 from .signing import Trust
@@ -47,7 +48,7 @@ class Instance:
 class Holding:
     """Branches, and the tree over their heads: where many registries may begin.
 
-    Shared by them and never changed; no branch of it has services or guests.
+    Shared by them and never changed; no branch of it has services, guests or documents.
     """
 
     branches: Mapping[NodeId, Branch]
@@ -73,6 +74,7 @@ class Registry:
         self._changed_at: dict[NodeId, float] = {}
         self._services: dict[str, dict[tuple[NodeId, str], Instance]] = {}
         self._guests: dict[str, dict[NodeId, GuestRecord]] = {}
+        self._documents = DocumentIndex()
         self._index = 1
         self._service_index: dict[str, int] = {}
         self._vanished: dict[str, None] = {}
@@ -131,6 +133,23 @@ class Registry:
     def guest(self, guest: str) -> dict[NodeId, GuestRecord]:
         """Each host's word on one guest."""
         return self._guests.get(guest, {})
+
+    def documents(self) -> Iterator[str]:
+        """The keys of all documents on which anybody has a word, deleted ones included."""
+        return iter(self._documents)
+
+    def document(self, key: str) -> Mapping[NodeId, DocumentRecord]:
+        """Each author's word on one document; `agreement.documents.joined` makes one of them."""
+        return self._documents.words(key)
+
+    @property
+    def documents_index(self) -> int:
+        """Rises with every change of any document, and only then."""
+        return self._documents.index
+
+    def index_of_document(self, key: str) -> int:
+        """Rises with every change of that document."""
+        return self._documents.index_of(key)
 
     def vector(self) -> VersionVector:
         """The vector clock: the newest commit of every owner that we hold completely."""
@@ -291,6 +310,9 @@ class Registry:
                 self._index_service(owner, delta)
             elif isinstance(delta.old, GuestRecord) or isinstance(delta.new, GuestRecord):
                 self._index_guest(owner, delta)
+            elif delta.key.kind == Kind.DOCUMENT:
+                word = delta.new if isinstance(delta.new, DocumentRecord) else None
+                self._documents.put(owner, delta.key.key, word)
             elif delta.key == _NODE:
                 self.touch(owner)
 

@@ -11,8 +11,18 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from . import limits
-from .errors import ProposalError
-from .records import CheckRecord, CheckType, GuestRecord, NodeRecord, ServiceRecord
+from .errors import MalformedError, ProposalError
+from .identity import NODE_ID_BYTES
+from .records import (
+    CheckRecord,
+    CheckType,
+    DocumentRecord,
+    Entry,
+    GuestRecord,
+    NodeRecord,
+    ServiceRecord,
+)
+from .wire import json_text
 
 INTERVAL_MS_MIN, INTERVAL_MS_MAX = 100, 24 * 3_600_000
 TIMEOUT_MS_MIN = 50
@@ -188,6 +198,57 @@ def check_guest(guest: GuestRecord) -> None:
     check_text("update_id", guest.update_id, most=limits.NAME_MAX)
     if len(guest.public_key) not in (0, 32):
         _fail("public_key", "is not a base64 Ed25519 key of 32 bytes")
+
+
+def check_document(document: DocumentRecord) -> None:
+    """Every rule of a writer's word on a document."""
+    check_name("key", document.key)
+    check_text("update_id", document.update_id, most=limits.NAME_MAX)
+    context = dict(document.context)
+    if len(context) > limits.DOCUMENT_WRITERS_MAX:
+        _fail(
+            "writers", f"{len(context)} nodes have written this document; at most "
+            f"{limits.DOCUMENT_WRITERS_MAX} may: write it through one of those, or take a new key",
+        )  # fmt: skip
+    if list(document.context) != sorted(context.items()) or min(context.values(), default=1) < 1:
+        _fail("context", "must be sorted by writer, each once, with counters above 0")
+    names = dict.fromkeys(entry.field for entry in document.entries if entry.field)
+    if len(names) > limits.DOCUMENT_FIELDS_MAX:
+        _fail("value", f"has {len(names)} fields; at most {limits.DOCUMENT_FIELDS_MAX} are allowed")
+    if len(document.entries) > limits.DOCUMENT_ENTRIES_MAX:
+        _fail(
+            "value", f"has {len(document.entries)} fields and siblings; at most "
+            f"{limits.DOCUMENT_ENTRIES_MAX} are allowed: settle conflicts first",
+        )  # fmt: skip
+    places = [(entry.field, entry.writer) for entry in document.entries]
+    if places != sorted(dict.fromkeys(places)):
+        _fail("value", "must be sorted by field and writer, each once")
+    for entry in document.entries:
+        if not 1 <= entry.counter <= context.get(entry.writer, 0):
+            _fail("context", "does not cover a field that it comes with")
+        check_entry(entry)
+
+
+def check_entry(entry: Entry) -> None:
+    """A field's name and value, or the list of owners."""
+    if not entry.field:
+        check_owners(entry.value)
+        return
+    check_text(f"value.{_shown(entry.field)}", entry.field, most=limits.NAME_MAX)
+    try:
+        json_text.read(entry.value)
+    except MalformedError as error:
+        _fail(f"value.{entry.field}", error.reason)
+
+
+def check_owners(ids: bytes) -> None:
+    """Node ids one after the other: sorted, each once, at most 64."""
+    owners = [ids[at : at + NODE_ID_BYTES] for at in range(0, len(ids), NODE_ID_BYTES)]
+    if len(owners) > limits.DOCUMENT_OWNERS_MAX:
+        most = limits.DOCUMENT_OWNERS_MAX
+        _fail("owners", f"has {len(owners)} entries; at most {most} are allowed")
+    if len(ids) % NODE_ID_BYTES or owners != sorted(dict.fromkeys(owners)):
+        _fail("owners", "must be whole node ids, sorted and without repetition")
 
 
 def _is_label(label: str) -> bool:

@@ -47,6 +47,8 @@ from protocol.identity import (
 from protocol.records import (
     CheckRecord,
     CheckType,
+    DocumentRecord,
+    Entry,
     ForgetRecord,
     GuestRecord,
     Health,
@@ -180,7 +182,10 @@ def read_everything() -> None:
     unpack_event(event)
     unpack_commit(step.pack()).changes()
     unpack_head(step.head.pack())
-    for body in (NODE, SERVICE, GUEST, ForgetRecord(node=ME, incarnation=1, asked_at=NOW_US)):
+    forget = ForgetRecord(node=ME, incarnation=1, asked_at=NOW_US)
+    entry = Entry("color", ME, 1, NOW_US, b'"red"')
+    document = DocumentRecord(key="d", context=((ME, 1),), entries=(entry,))
+    for body in (NODE, SERVICE, GUEST, document, forget):
         bodies.decode(bodies.record_of(body))
     told: list[messages.Message] = [
         *LARGEST.values(),
@@ -247,6 +252,8 @@ def fields() -> dict[str, list[str]]:
 
 PATHS = {
     "check": "service.checks.check",
+    "seen": "document.context.seen",
+    "entry": "document.entries.entry",
     "change": "changes.change",
     "signed ack": "gossip.acks.ack",
     "signed votes": "gossip.votes.votes",

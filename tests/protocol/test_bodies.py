@@ -15,6 +15,8 @@ from protocol.identity import NodeId
 from protocol.records import (
     CheckRecord,
     CheckType,
+    DocumentRecord,
+    Entry,
     ForgetRecord,
     GuestRecord,
     Health,
@@ -67,7 +69,27 @@ FORGETS = st.builds(
     ForgetRecord, node=st.binary(min_size=32, max_size=32).map(NodeId), incarnation=TIMES,
     asked_at=TIMES,
 )  # fmt: skip
-BODIES = st.one_of(SERVICES, NODES, GUESTS, FORGETS)
+WRITERS = st.binary(min_size=32, max_size=32).map(NodeId)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> DocumentRecord:
+    """A writer's word on a document, of few writers and fields."""
+    context = draw(st.dictionaries(WRITERS, st.integers(1, codec.INT_MAX), max_size=4))
+    entries = []
+    if context:
+        place = st.tuples(st.sampled_from(["x", "long name", ""]), st.sampled_from(sorted(context)))
+        for name, writer in sorted(draw(st.sets(place, max_size=5))):
+            counter = draw(st.integers(1, context[writer]))
+            value = draw(st.sampled_from([b"1", b'{"a":[1.5,null]}', b'"text"']))
+            entries.append(Entry(name, writer, counter, draw(TIMES), value if name else writer))
+    return DocumentRecord(
+        key=draw(NAMES), context=tuple(sorted(context.items())), entries=tuple(entries),
+        update_id=draw(TEXTS), updated_at=draw(TIMES),
+    )  # fmt: skip
+
+
+BODIES = st.one_of(SERVICES, NODES, GUESTS, FORGETS, documents())
 
 SERVICE = ServiceRecord(name="web", id="1", address="10.0.0.1", port=80)
 
@@ -95,11 +117,24 @@ def test_a_body_with_a_bit_flipped_is_another_or_refused(body: Body, data: st.Da
     assert encode(read) == damaged.body, "one spelling of each value"
 
 
-@pytest.mark.parametrize("kind", [Kind.DOCUMENT, 5, 99, -1])
+@pytest.mark.parametrize("kind", [5, 6, 99, -1])
 def test_an_unknown_kind_is_refused(kind: int) -> None:
     with pytest.raises(RefusedError) as refused:
         decode(Record(kind, "k", encode(SERVICE)))
     assert refused.value.code == "limit"
+
+
+def test_an_entry_whose_writer_is_not_in_the_context_is_refused() -> None:
+    for place, code in ((0, None), (1, MalformedError), (64, MalformedError)):
+        fields = [1, "k", [[b"w" * 32, 1]], [["x", place, 1, 0, b"1"]], "", 0]
+        record = Record(Kind.DOCUMENT, "k", codec.pack(fields))
+        if code is None:
+            body = decode(record)
+            assert isinstance(body, DocumentRecord)
+            assert body.entries[0].writer == b"w" * 32
+        else:
+            with pytest.raises(code):
+                decode(record)
 
 
 @pytest.mark.parametrize("key", ["web/2", "web", "other/1", "", "web/1/"])

@@ -10,7 +10,7 @@ from protocol.bodies import key_of
 from protocol.errors import BadKeyEventError, RefusedError
 from protocol.identity import ROTATION, make_event
 from protocol.merkle import EMPTY_ROOT
-from protocol.records import GuestRecord, NodeRecord, NodeType
+from protocol.records import DocumentRecord, GuestRecord, NodeRecord, NodeType
 from protocol.registry import SETTLE_S, Instance, Registry
 from protocol.restored import RestoredBranch
 
@@ -23,6 +23,9 @@ GUEST = GuestRecord(
     id="g", address="10.0.0.1:80", metrics_port=0, node_type=NodeType.PROXY,
     is_load_balancer=False, capabilities=("service",), last_updated=0, ttl_ms=1_000,
 )  # fmt: skip
+
+
+PAGES = (("page", 1), ("page", 2), ("other", 3))
 
 
 def knowing(*authors: Author) -> Registry:
@@ -49,6 +52,44 @@ def test_instances_are_found_by_service_whoever_owns_them() -> None:
     registry.offer(alice.id, [alice.commit(remove=(key_of(WEB), key_of(DB)))], now=0.0)
     assert list(registry.services()) == ["web"]
     assert registry.vector() == {alice.id: alice.branch.dot, bob.id: bob.branch.dot}
+
+
+def test_documents_are_found_by_key_with_each_authors_word() -> None:
+    alice, bob = Author(1), Author(2)
+    registry = knowing(alice, bob)
+    ours, theirs, other = (DocumentRecord(key=key, updated_at=at) for key, at in PAGES)
+    registry.offer(alice.id, [alice.commit(ours, other)], now=0.0)
+    registry.offer(bob.id, [bob.commit(theirs)], now=0.0)
+
+    assert sorted(registry.documents()) == ["other", "page"]
+    assert registry.document("page") == {alice.id: ours, bob.id: theirs}
+    assert registry.document("nothing") == {}
+    registry.offer(alice.id, [alice.commit(remove=(key_of(ours), key_of(other)))], now=0.0)
+    assert list(registry.documents()) == ["page"]
+    assert registry.document("page") == {bob.id: theirs}
+    registry.reap(bob.id)
+    assert list(registry.documents()) == []
+
+
+def test_a_change_of_one_document_never_moves_the_index_of_another_or_of_services() -> None:
+    alice = Author()
+    registry = knowing(alice)
+    ours, theirs, other = (DocumentRecord(key=key, updated_at=at) for key, at in PAGES)
+    registry.offer(alice.id, [alice.commit(ours, other, WEB)], now=0.0)
+    page, beside, services = (
+        registry.index_of_document("page"), registry.index_of_document("other"), registry.index,
+    )  # fmt: skip
+
+    registry.offer(alice.id, [alice.commit(theirs)], now=0.0)
+
+    assert registry.index_of_document("page") > page
+    assert registry.index_of_document("other") == beside
+    assert registry.index == services
+    newest = registry.documents_index
+    registry.offer(alice.id, [alice.commit(remove=(key_of(theirs),))], now=0.0)
+    assert registry.index_of_document("page") > newest, "also when it goes"
+    registry.offer(alice.id, [alice.commit(WEB2)], now=0.0)
+    assert registry.documents_index == newest + 1
 
 
 def test_a_change_of_one_service_never_moves_the_index_of_another() -> None:

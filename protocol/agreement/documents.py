@@ -1,0 +1,330 @@
+"""Documents: JSON objects that several nodes write, merged field by field.
+
+Each writer keeps one record of a document in its own branch: its *word*. A word carries the fields
+that stand as far as its writer knows, each with the *dot* (writer, counter) of the write that set
+it, and a *context*: the newest counter of each writer that it had seen. The document is the join of
+all words, an observed-remove map under dotted version vectors (Almeida, Shoker, Baquero, "Delta
+state replicated data types", 2018, section 7; Preguiça et al. 2012 for the dots):
+
+    a field stands ── if every word holds it, or had not seen its dot
+    a field is gone ─ if some word had seen its dot and holds it no more: replaced, or deleted
+
+Rules this module keeps:
+
+1. The join is commutative, associative and idempotent: who holds the same words sees the same.
+2. Edits of different fields merge by themselves. Different values of one field, neither of which
+   had seen the other, both stand: a conflict, shown with its siblings until a later write covers
+   them. What is shown meanwhile `resolve` chooses.
+3. A write is lost only to one whose writer had seen it.
+4. Where a document names its owners, the words of others are left out, and shown as left out.
+   Who is not in a list cannot replace it by a word that had seen it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from protocol import limits
+from protocol.errors import ProposalError
+from protocol.identity import NODE_ID_BYTES, NodeId
+from protocol.records import DocumentRecord, Entry
+from protocol.wire import codec
+
+from .resolve import Resolution, Statement, covers, reports, resolve
+
+OWNERS = ""
+"""The field that holds the list of owners; it stands wherever the document exists."""
+
+Place = tuple[str, NodeId]
+"""Field and writer: at most one entry of a state has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a word, or the join of several, holds."""
+
+    context: Mapping[NodeId, int] = field(default_factory=dict)
+    entries: Mapping[Place, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it stands where these words are held."""
+
+    key: str
+    state: State
+    fields: Mapping[str, tuple[Entry, ...]]
+    """By name, sorted: what stands, the one that is shown first."""
+    conflicts: Mapping[str, Resolution[bytes]]
+    """Fields with several values, and how the shown one was chosen."""
+    owners: tuple[NodeId, ...]
+    """Who may write it; nobody: any member."""
+    settled: Resolution[bytes]
+    """How the list of owners was decided."""
+    words: tuple[NodeId, ...]
+    """Whose words are joined in it."""
+    ignored: tuple[NodeId, ...]
+    """Who wrote it without being an owner."""
+    updated_at: int
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was written and not deleted since."""
+        return any(place[0] == OWNERS for place in self.state.entries)
+
+    @property
+    def version(self) -> bytes:
+        """16 bytes that are equal where the same writes are held, and only there."""
+        return _version_of(self.state, self.owners)
+
+    def values(self) -> dict[str, bytes]:
+        """The shown value of each field, canonical JSON."""
+        return {name: entries[0].value for name, entries in self.fields.items()}
+
+    def may_write(self, node: NodeId) -> bool:
+        """Whether a node's word would count."""
+        return not self.owners or node in self.owners
+
+
+def join(ours: State, theirs: State) -> State:
+    """All that either knows. An entry stands if both hold it, or the other had not seen it."""
+    entries: dict[Place, Entry] = {}
+    for place, entry in ours.entries.items():
+        other = theirs.entries.get(place)
+        if other is not None and other.counter == entry.counter:
+            entries[place] = max(entry, other, key=_of_one_write)
+        elif theirs.context.get(entry.writer, 0) < entry.counter:
+            entries[place] = entry
+    for place, entry in theirs.entries.items():
+        if place not in entries and ours.context.get(entry.writer, 0) < entry.counter:
+            entries[place] = entry
+    context = dict(ours.context)
+    for writer, counter in theirs.context.items():
+        context[writer] = max(counter, context.get(writer, 0))
+    return State(context, entries)
+
+
+def state_of(word: DocumentRecord) -> State:
+    """What one word says."""
+    entries = {(entry.field, entry.writer): entry for entry in word.entries}
+    return State(dict(word.context), entries)
+
+
+def joined(key: str, words: Mapping[NodeId, DocumentRecord]) -> Document:
+    """The document that these words make, whatever their order.
+
+    Args:
+        key: of the document.
+        words: each author's record of it.
+    """
+    settled = _owners(words)
+    owners = owners_of(settled.value or b"")
+    entitled = [author for author in sorted(words) if not owners or author in owners]
+    entitled = entitled[: limits.DOCUMENT_WRITERS_MAX]
+    state = State()
+    for author in entitled:
+        state = join(state, state_of(words[author]))
+    fields: dict[str, list[Entry]] = {}
+    for name, writer in sorted(state.entries):
+        if name != OWNERS:
+            fields.setdefault(name, []).append(state.entries[name, writer])
+    shown: dict[str, tuple[Entry, ...]] = {}
+    conflicts: dict[str, Resolution[bytes]] = {}
+    for name, entries in fields.items():
+        if len(entries) == 1:
+            shown[name] = tuple(entries)
+            continue
+        decided = resolve(reports(map(_statement, entries)))
+        shown[name] = tuple(sorted(entries, key=lambda one: _shown_first(one, decided)))
+        if decided.is_contested:
+            conflicts[name] = decided
+    return Document(
+        key, state, shown, conflicts, owners, settled, tuple(entitled),
+        tuple(author for author in sorted(words) if author not in entitled),
+        max((word.updated_at for word in words.values()), default=0),
+    )  # fmt: skip
+
+
+def changes(before: Document, wanted: Mapping[str, bytes]) -> dict[str, bytes | None]:
+    """What a write has to say so that the document is `wanted`: fields to set, or (None) remove.
+
+    A field that has that value already is left alone, so that another's edit of it still merges;
+    one in conflict is written, which settles it.
+    """
+    values = before.values()
+    removed = dict.fromkeys(name for name in values if name not in wanted)
+    written = {
+        name: value
+        for name, value in wanted.items()
+        if values.get(name) != value or name in before.conflicts
+    }
+    return {**removed, **written}
+
+
+def write(
+    before: Document,
+    fields: Mapping[str, bytes | None],
+    writer: NodeId,
+    now_us: int,
+    *,
+    owners: Sequence[NodeId] | None = None,
+    update_id: str = "",
+) -> DocumentRecord:
+    """The writer's word after it set (canonical JSON) or removed (None) fields of a document.
+
+    It descends from all of `before`, and so settles what is in conflict in these fields.
+
+    Args:
+        before: what the writer sees: the join that includes its own last word.
+        fields: what is written; other fields stay as they are.
+        writer: who writes.
+        now_us: its wall clock, above the versions of all its commits.
+        owners: the list of who may write from now on; None: as it was.
+        update_id: of the request.
+
+    Raises:
+        ProposalError: names the field; the writer is no owner, or would take away its own right.
+    """
+    _check_may_write(before, writer, owners)
+    listed = _listed(before, owners)
+    counter, at = _next(before, writer, now_us)
+    entries = {place: one for place, one in before.state.entries.items() if place[0] not in fields}
+    if listed is not None:
+        entries = {place: one for place, one in entries.items() if place[0] != OWNERS}
+        entries[OWNERS, writer] = Entry(OWNERS, writer, counter, at, listed)
+    for name, value in fields.items():
+        if name == OWNERS:
+            raise ProposalError("value", "has a field without a name; give each a name")
+        if value is not None:
+            entries[name, writer] = Entry(name, writer, counter, at, value)
+    return _word(before.key, {**before.state.context, writer: counter}, entries, at, update_id)
+
+
+def delete(before: Document, writer: NodeId, now_us: int, *, update_id: str = "") -> DocumentRecord:
+    """The writer's word after it deleted all that it sees; what it did not see survives.
+
+    Raises:
+        ProposalError: the writer is no owner.
+    """
+    _check_may_write(before, writer, None)
+    counter, at = _next(before, writer, now_us)
+    return _word(before.key, {**before.state.context, writer: counter}, {}, at, update_id)
+
+
+def adopt(document: Document) -> DocumentRecord:
+    """A word that says what is known already: for whoever takes a document over."""
+    state = document.state
+    return _word(document.key, state.context, state.entries, document.updated_at, "")
+
+
+def is_needless(author: NodeId, words: Mapping[NodeId, DocumentRecord], document: Document) -> bool:
+    """Whether another word that counts says all that the author's does, so that it may go.
+
+    Of words that say the same the one of the smallest id stays.
+    """
+    own = state_of(words[author])
+    for other in document.words:
+        theirs = state_of(words[other])
+        if other != author and join(theirs, own) == theirs and (theirs != own or other < author):
+            return True
+    return author in document.ignored and not own.entries
+
+
+def owners_of(ids: bytes) -> tuple[NodeId, ...]:
+    """The list behind the field of owners."""
+    return tuple(NodeId(ids[at : at + NODE_ID_BYTES]) for at in range(0, len(ids), NODE_ID_BYTES))
+
+
+def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
+    """The list of owners: the newest by causality, else what most authors say, else the latest."""
+    claims: dict[NodeId, Entry] = {}
+    for author in sorted(words):
+        listed = [entry for entry in words[author].entries if entry.field == OWNERS]
+        if listed:
+            claims[author] = max(listed, key=_of_one_write)
+    statements = [
+        Statement(author, claim.value, claim.value, claim.written_at, words[author].context)
+        for author, claim in claims.items()
+        if not any(
+            _forbids(other, claims[other], author, words[author], claim.value)
+            for other in claims
+            if other != author
+        )
+    ]
+    return resolve(reports(statements), claims)
+
+
+def _forbids(
+    guard: NodeId, list_: Entry, author: NodeId, word: DocumentRecord, claimed: bytes
+) -> bool:
+    """Whether a list of owners, known to that author, rules out that it makes another one."""
+    owners = owners_of(list_.value)
+    return (
+        guard in owners
+        and author not in owners
+        and claimed != list_.value
+        and covers(dict(word.context), ((list_.writer, list_.counter),))
+    )
+
+
+def _check_may_write(before: Document, writer: NodeId, owners: Sequence[NodeId] | None) -> None:
+    if not before.may_write(writer):
+        raise ProposalError("owners", "does not name this node; write through one that it names")
+    if owners and writer not in owners:
+        raise ProposalError("owners", "must name the node that writes; add this one")
+    if writer not in before.words and len(before.words) >= limits.DOCUMENT_WRITERS_MAX:
+        most = limits.DOCUMENT_WRITERS_MAX
+        raise ProposalError("writers", f"{most} nodes hold a word on this document; no more may")
+
+
+def _listed(before: Document, owners: Sequence[NodeId] | None) -> bytes | None:
+    """The list to be written, if it is to be."""
+    held = b"".join(before.owners)
+    wanted = held if owners is None else b"".join(sorted(dict.fromkeys(owners)))
+    is_same = before.exists and wanted == held
+    return None if is_same and (owners is None or not before.settled.is_contested) else wanted
+
+
+def _next(before: Document, writer: NodeId, now_us: int) -> tuple[int, int]:
+    """Counter and time of the next write.
+
+    The counter follows the clock, as the versions of commits do, so that it is not used again where
+    a document was deleted and forgotten meanwhile.
+    """
+    counter = max(before.state.context.get(writer, 0) + 1, now_us)
+    latest = max((entry.written_at for entry in before.state.entries.values()), default=0)
+    return counter, max(now_us, min(latest + 1, now_us + limits.WALL_CLOCK_AHEAD_MAX_US))
+
+
+def _word(
+    key: str, context: Mapping[NodeId, int], entries: Mapping[Place, Entry], at: int, update_id: str
+) -> DocumentRecord:
+    return DocumentRecord(
+        key=key, context=tuple(sorted(context.items())),
+        entries=tuple(entries[place] for place in sorted(entries)),
+        update_id=update_id, updated_at=at,
+    )  # fmt: skip
+
+
+def _statement(entry: Entry) -> Statement[bytes]:
+    digest = hashlib.blake2b(entry.value, digest_size=32).digest()
+    return Statement(entry.writer, entry.value, digest, entry.written_at)
+
+
+def _shown_first(entry: Entry, decided: Resolution[bytes]) -> tuple[bool, int, NodeId]:
+    return entry.value != decided.value, -entry.written_at, entry.writer
+
+
+def _of_one_write(entry: Entry) -> tuple[int, bytes]:
+    """Of what claims to be one write, which stands: only a liar makes two."""
+    return entry.written_at, entry.value
+
+
+def _version_of(state: State, owners: Sequence[NodeId]) -> bytes:
+    entries = [state.entries[place] for place in sorted(state.entries)]
+    told = [
+        [[writer, counter] for writer, counter in sorted(state.context.items())],
+        [[one.field, one.writer, one.counter, one.written_at, one.value] for one in entries],
+        list(owners),
+    ]
+    return hashlib.blake2b(codec.pack(told), digest_size=16).digest()
