@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from chaos.sim.mutants import UnknownMutantError, mutant_named
+from chaos.mutants import UnknownMutantError, mutant_named
 
 from .durations import parse_s
 from .errors import CommandError

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from chaos.sim.mutants import mutated
+from chaos.mutants import mutated
 from chaos.sim.plan import Plan
 from chaos.sim.result import Result, Spread
 from chaos.sim.run import run as simulate

@@ -13,6 +13,7 @@ from chaos.checkers import Limits, check_all
 from chaos.history import TableSize
 
 from .byzantine import Villain
+from .clients.services import Workload
 from .faults import Injector
 from .latencies import latencies_of
 from .node import SimNode
@@ -20,7 +21,6 @@ from .plan import Plan
 from .result import Result
 from .tables import most, sizes
 from .trace import TraceSink
-from .workload import Workload
 from .world import World
 
 WARM_S = 6.0

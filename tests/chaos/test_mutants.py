@@ -3,7 +3,7 @@
 import pytest
 
 from chaos.checkers import CHECKERS
-from chaos.sim.mutants import MUTANTS, Mutant, UnknownMutantError, mutant_named, mutated
+from chaos.mutants import MUTANTS, Mutant, UnknownMutantError, mutant_named, mutated
 from chaos.sim.plan import Plan
 from chaos.sim.result import Result
 from chaos.sim.run import run

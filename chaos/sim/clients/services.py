@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from random import Random
 
 from chaos.history import Action, Key, Operation, Outcome
+from chaos.sim.node import SimNode
+from chaos.sim.recorder import instances
+from chaos.sim.world import World
 from protocol.bodies import Body, key_of
 from protocol.commits import RecordKey
 from protocol.records import ServiceRecord
-
-from .node import SimNode
-from .recorder import instances
-from .world import World
 
 SERVICES = ("web", "api", "db", "cache", "mail", "search")
 TIMEOUT_S = 3.0

@@ -1,22 +1,11 @@
-"""Cores that are broken on purpose, one rule each: what the checkers must catch.
+"""Mutants of what every cluster rests on: our own branch, the branches of others, who is here."""
 
-A mutant replaces a few functions for the time of a run and puts them back, whatever happens. It
-names the checker that is meant to catch it, and a small plan in which that one does and which the
-healthy core passes. A checker that lets its mutants through is worth nothing.
-
-Rules this module keeps:
-
-1. A mutant breaks a rule that somebody could have forgotten; it never touches a checker.
-2. After `mutated` everything is as it was, also if the run raised.
-3. A mutant holds for the whole process: one at a time, and no other run beside it.
-"""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from types import ModuleType
+from collections.abc import Sequence
+from dataclasses import replace
 
 from chaos.checkers import Limits
+from chaos.sim.disk import Disk
+from chaos.sim.plan import Fault, FaultKind, Role
 from protocol.authoring import Authoring, InFlight
 from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
 from protocol.clocks import Instant
@@ -34,81 +23,7 @@ from protocol.registry import Registry
 from protocol.signing import Trust
 from protocol.sync.repair import Repair
 
-from .disk import Disk
-from .plan import Fault, FaultKind, Plan, Role
-
-SEEDS_TRIED = 4
-USUAL = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One function of a class or module, and what stands in its place."""
-
-    of: type | ModuleType
-    name: str
-    instead: object
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One way to break the core."""
-
-    name: str
-    what: str
-    """The rule that is broken, in a line."""
-    checker: str
-    """The checker that is meant to catch it, by its module's name."""
-    plan: Plan
-    """A run that is meant to bring the harm about; the healthy core passes it."""
-    patches: tuple[Patch, ...]
-    limits: Limits = USUAL
-    """Tighter where the harm is short and the healthy core does none of it in that plan."""
-
-    def plans(self) -> Iterator[Plan]:
-        """The plan with the seeds to try, one after the other: chance may spare a mutant once."""
-        for seed in range(self.plan.seed, self.plan.seed + SEEDS_TRIED):
-            yield replace(self.plan, seed=seed)
-
-
-class UnknownMutantError(ValueError):
-    """There is no mutant of that name; nothing was broken."""
-
-    def __init__(self, name: str) -> None:
-        names = ", ".join(one.name for one in MUTANTS)
-        super().__init__(f"there is no mutant {name}: choose one of {names}")
-        self.name = name
-
-
-def mutant_named(name: str) -> Mutant:
-    """The mutant of that name.
-
-    Raises:
-        UnknownMutantError: there is none.
-    """
-    for mutant in MUTANTS:
-        if mutant.name == name:
-            return mutant
-    raise UnknownMutantError(name)
-
-
-@contextmanager
-def mutated(name: str) -> Iterator[Mutant]:
-    """Break the core of this process so, until the end of the block.
-
-    Raises:
-        UnknownMutantError: there is no such mutant; nothing was broken.
-    """
-    mutant = mutant_named(name)
-    kept = [(patch, vars(patch.of)[patch.name]) for patch in mutant.patches]
-    try:
-        for patch, _ in kept:
-            setattr(patch.of, patch.name, patch.instead)
-        yield mutant
-    finally:
-        for patch, healthy in kept:
-            setattr(patch.of, patch.name, healthy)
-
+from .mutant import Mutant, Patch, small_plan
 
 _MERGE = vars(Authoring)["_merge"]
 _INDEX_SERVICE = vars(Registry)["_index_service"]
@@ -228,32 +143,14 @@ def _set_unreachable_if_certified(self: Judge, member: Member, *, certified: boo
         _SET_UNREACHABLE(self, member, certified=True)
 
 
-def _plan(
-    *faults: Fault,
-    seed: int = 1,
-    nodes: int = 4,
-    safety_s: float = 14.0,
-    operations_per_s: float = 8.0,
-) -> Plan:
-    return Plan(
-        seed=seed,
-        profile="mutant",
-        nodes=nodes,
-        safety_s=safety_s,
-        liveness_s=20.0,
-        operations_per_s=operations_per_s,
-        faults=faults,
-    )
-
-
-_FORGETS = _plan(
+_FORGETS = small_plan(
     Fault(FaultKind.OLD_DISK, 5.0, 5.5, (1,), amount=3.0),
     Fault(FaultKind.ISOLATE, 5.0, 12.0, (1,)),
     operations_per_s=24.0,
 )
 """A node comes back with an old disk, hears nobody, signs on, and then meets the others again."""
 
-_FORGETS_TWICE = _plan(
+_FORGETS_TWICE = small_plan(
     Fault(FaultKind.OLD_DISK, 5.0, 5.5, (1,), amount=3.0),
     Fault(FaultKind.ISOLATE, 5.0, 16.0, (1,)),
     Fault(FaultKind.CRASH, 11.0, 11.5, (1,)),
@@ -262,17 +159,17 @@ _FORGETS_TWICE = _plan(
 )
 """The same, and it restarts once more before it meets the others."""
 
-_CUT_OFF_TO_THE_END = _plan(
+_CUT_OFF_TO_THE_END = small_plan(
     Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,)), nodes=3, safety_s=10.0, operations_per_s=40.0
 )
 """Others commit so often meanwhile that only manifests bring them level, and then no more."""
 
-MUTANTS: tuple[Mutant, ...] = (
+CORE: tuple[Mutant, ...] = (
     Mutant(
         "acknowledge-early",
         "a registration is acknowledged before it is on disk",
         "set_full",
-        _plan(
+        small_plan(
             Fault(FaultKind.DISK_SLOW, 2.0, 10.0, (1,), amount=0.6),
             Fault(FaultKind.CRASH, 5.0, 6.0, (1,)),
             nodes=3,
@@ -309,7 +206,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "keep-lacking",
         "a manifest adds and replaces, but what it lacks is kept",
         "resurrection",
-        _plan(
+        small_plan(
             Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,)),
             nodes=3,
             safety_s=12.0,
@@ -321,7 +218,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "index-for-ever",
         "the index that answers lookups never drops an instance",
         "resurrection",
-        _plan(safety_s=6.0),
+        small_plan(safety_s=6.0),
         (Patch(Registry, "_index_service", _index_what_is_there),),
     ),
     Mutant(
@@ -335,21 +232,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "never-repair",
         "differing roots and returning members lead to no sync",
         "roots",
-        _plan(Fault(FaultKind.ISOLATE, 3.0, 8.0, (1,)), nodes=3, safety_s=8.0),
+        small_plan(Fault(FaultKind.ISOLATE, 3.0, 8.0, (1,)), nodes=3, safety_s=8.0),
         (Patch(Repair, "_plan", _nothing),),
     ),
     Mutant(
         "back-by-incarnation",
         "as in SWIM only a new incarnation brings a member back, and none is raised",
         "false_death",
-        _plan(Fault(FaultKind.ISOLATE, 3.0, 7.0, (1,)), safety_s=8.0),
+        small_plan(Fault(FaultKind.ISOLATE, 3.0, 7.0, (1,)), safety_s=8.0),
         (Patch(Judge, "settle", _settle_new_lives),),
     ),
     Mutant(
         "forget-incarnation",
         "a node that starts takes its incarnation from the wall clock, not from its disk",
         "false_death",
-        _plan(
+        small_plan(
             Fault(FaultKind.CLOCK_JUMP, 2.0, 16.0, (1,), amount=-3600.0),
             Fault(FaultKind.CRASH, 4.0, 5.0, (1,)),
             safety_s=16.0,
@@ -360,7 +257,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "count-twice",
         "each voter is counted twice, so half a majority certifies",
         "false_death",
-        replace(_plan(safety_s=12.0), loss=0.1, villains=((3, Role.SLANDERER),)),
+        replace(small_plan(safety_s=12.0), loss=0.1, villains=((3, Role.SLANDERER),)),
         (Patch(Ballot, "count", _count_twice),),
         Limits(wrongly_unreachable_s=0.02, wrongly_unreachable_lossy_s=0.02),
     ),
@@ -368,7 +265,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "bury-without-majority",
         "the dead are declared by whoever cannot reach them, not by a majority",
         "burial",
-        _plan(
+        small_plan(
             Fault(FaultKind.SPLIT, 2.0, 26.5, groups=((0, 1), (2, 3))),
             seed=2,
             safety_s=27.0,
@@ -380,35 +277,37 @@ MUTANTS: tuple[Mutant, ...] = (
         "never-vote",
         "a failed check is no finding",
         "detection",
-        _plan(Fault(FaultKind.CRASH, 3.0, 12.0, (1,)), safety_s=12.0),
+        small_plan(Fault(FaultKind.CRASH, 3.0, 12.0, (1,)), safety_s=12.0),
         (Patch(Judge, "find", _nothing),),
     ),
     Mutant(
         "certificates-only",
         "nobody is unreachable without a majority of its observers, so small sides see nothing",
         "detection",
-        _plan(Fault(FaultKind.SPLIT, 2.0, 13.0, groups=((0, 1), (2, 3, 4))), nodes=5),
+        small_plan(Fault(FaultKind.SPLIT, 2.0, 13.0, groups=((0, 1), (2, 3, 4))), nodes=5),
         (Patch(Judge, "_set_unreachable", _set_unreachable_if_certified),),
     ),
     Mutant(
         "any-signature",
         "a commit is taken whoever signed it",
         "authenticity",
-        replace(_plan(safety_s=6.0), villains=((3, Role.FORGER),)),
+        replace(small_plan(safety_s=6.0), villains=((3, Role.FORGER),)),
         (Patch(Head, "signed_by", _believe_any_key),),
     ),
     Mutant(
         "accept-older",
         "a commit that comes again, older than the head, is applied again",
         "authenticity",
-        _plan(Fault(FaultKind.REPLAY, 1.0, 7.0, amount=0.3), safety_s=8.0, operations_per_s=12.0),
+        small_plan(
+            Fault(FaultKind.REPLAY, 1.0, 7.0, amount=0.3), safety_s=8.0, operations_per_s=12.0
+        ),
         (Patch(Branch, "offer", _offer_again), Patch(Echoes, "hears", _never)),
     ),
     Mutant(
         "remember-all",
         "the steps of a branch that are kept for those who lag are never dropped",
         "bounded",
-        _plan(nodes=3, safety_s=8.0, operations_per_s=40.0),
+        small_plan(nodes=3, safety_s=8.0, operations_per_s=40.0),
         (Patch(Branch, "_remember", _remember_all),),
     ),
 )

@@ -4,9 +4,9 @@ import itertools
 from random import Random
 
 from chaos.history import Action, Operation, Outcome
+from chaos.sim.clients.services import TIMEOUT_S, Workload
 from chaos.sim.node import SimNode
 from chaos.sim.plan import Plan
-from chaos.sim.workload import TIMEOUT_S, Workload
 from chaos.sim.world import World
 
 READY_S = 6.0
