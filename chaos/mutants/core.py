@@ -200,7 +200,7 @@ CORE: tuple[Mutant, ...] = (
         "a fork is taken for a gap, by its owner too: the newer side replaces the other",
         "set_full",
         _FORGETS,
-        (Patch(Branch, "_fork_with", _nothing), Patch(Authoring, "forgot", _never)),
+        (Patch(Branch, "fork_with", _nothing), Patch(Authoring, "forgot", _never)),
     ),
     Mutant(
         "keep-lacking",
