@@ -1,9 +1,9 @@
 """What those who watch a node's machine may learn. Plain values; see `effects.Notify`."""
 
+import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .agreement.docket import Case
 from .agreement.evidence import Evidence
 from .commits import Dot
 from .detector.detection import Status
@@ -42,15 +42,6 @@ class ForkFound:
     """An owner signed two commits on one parent; it is in dispute until it merges them."""
 
     evidence: Evidence
-    found_at: int
-    """Unix microseconds, by this node's clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class ForkSettled:
-    """A fork is no longer in dispute."""
-
-    case: Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +59,22 @@ class Ready:
     """The node has read itself back and committed its own record; it may serve."""
 
 
-Event: TypeAlias = Committed | Applied | MemberChanged | ForkFound | ForkSettled | Joined | Ready
+class Stage(enum.Enum):
+    """How far a partition has come, as seen from here."""
+
+    BEGAN = "began"
+    CONTACT = "contact"
+    """The first word from the other side."""
+    RECONCILED = "reconciled"
+    """We hold all that the others held at the contact, and nobody is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A partition began, or went on; `agreement.partitions` holds the report of that number."""
+
+    number: int
+    stage: Stage
+
+
+Event: TypeAlias = Committed | Applied | MemberChanged | ForkFound | Joined | Ready | Parted

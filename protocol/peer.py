@@ -24,8 +24,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import assert_never
 
-from .agreement.docket import Case, Docket
 from .agreement.evidence import Evidence
+from .agreement.partitions import Episodes
 from .authoring import Authoring
 from .bodies import NODE_KEY, Body
 from .clocks import HybridClock, Instant
@@ -92,8 +92,6 @@ class PeerSetup:
     record: NodeRecord
     """What this node says of itself, with the incarnation of this life."""
     restored: Sequence[RestoredBranch] = ()
-    evidence: Sequence[Case] = ()
-    """The forks that were found in earlier lives, from disk."""
     last_dot: Dot = NOTHING
     """The newest version ever signed, from disk."""
     membership: MembershipConfig
@@ -125,7 +123,6 @@ class Peer:
         joined = setup.joined
         self._read = setup.reading.message
         self.registry = Registry(trust, joined.holding if joined else None, setup.reading.body)
-        self.docket = Docket()
         self.unrestored: list[tuple[NodeId, str]] = []
         """Owners whose stored branch did not come out, and why; peers are asked for them."""
         self._keyring = Keyring(
@@ -140,6 +137,7 @@ class Peer:
             setup.membership, self._me, incarnation=setup.record.incarnation, voice=voice,
             rng=rng, now=now.mono_s, assembly=joined.assembly if joined else None,
         )  # fmt: skip
+        self.episodes = Episodes(self._me, self.registry, self.membership)
         self._dissemination = Dissemination()
         self._repair = Repair(self.registry, rng=rng)
         clock = HybridClock()
@@ -147,15 +145,14 @@ class Peer:
         parts = Parts(
             me=self._me, trust=trust, registry=self.registry,
             membership=self.membership, dissemination=self._dissemination,
-            keyring=self._keyring, clock=clock, authoring=self._authoring, docket=self.docket,
+            keyring=self._keyring, clock=clock, authoring=self._authoring, episodes=self.episodes,
             translate=self._translate, tell=self._tell,
         )  # fmt: skip
         self._intake = Intake(parts)
-        self._intake.restore(setup.evidence)
         around = Surroundings(
             me=self._me, registry=self.registry, membership=self.membership,
             authoring=self._authoring, repair=self._repair, intake=self._intake,
-            docket=self.docket, translate=self._translate,
+            episodes=self.episodes, translate=self._translate,
         )  # fmt: skip
         self._outreach = Outreach(around)
         self._answers = Answers(around, self._outreach)
@@ -305,6 +302,7 @@ class Peer:
             case Beat(heartbeat, root):
                 ours = self.registry.settled_root(now.mono_s)
                 self._repair.heard_root(node, root, ours, now=now.mono_s)
+                self.episodes.heard_root(node, equal=ours.startswith(root), now=now)
                 return self._translate(
                     self.membership.receive(heartbeat, node, now=now.mono_s), now
                 )
@@ -390,8 +388,7 @@ class Peer:
                 key = self._keyring.key_for(branch.chain) if branch and record else None
                 if record is not None and key is not None:
                     datagram = seal(self._me, key, kind, body)
-                    urgent = kind is DatagramKind.EVIDENCE
-                    effects.append(Send(Address(record.host, record.port), datagram, urgent))
+                    effects.append(Send(Address(record.host, record.port), datagram))
         return effects
 
     def _translate(self, told: list[MembershipEffect], now: Instant) -> list[Effect]:
@@ -407,6 +404,7 @@ class Peer:
                     effects += self._status_changed(one, now)
                 case Reaped(node):
                     self._repair.forget(node)
+                    self.episodes.reaped(node, now)
                     head = self.registry.reap(node)
                     effects += [Store(DropRecords(head))] if head else []
                 case RecordWanted(node):
@@ -426,6 +424,7 @@ class Peer:
         self.registry.touch(change.node)
         if change.new is Status.ALIVE and change.old in (Status.UNREACHABLE, Status.DEAD):
             self._repair.returned(change.node, now=now.mono_s)
+        self.episodes.changed(change, now)
         return [Notify(MemberChanged(change.node, change.old, change.new, change.certified))]
 
     def _address(self, node: NodeId) -> Address:
@@ -438,6 +437,10 @@ class Peer:
         self._now = now
 
     def _done(self, effects: list[Effect]) -> list[Effect]:
+        news, questions = self.episodes.drain()
+        effects += [Notify(one) for one in news]
+        for node, question in questions:
+            effects += self._outreach.compare(node, question, self._now)
         self._deadline_s = self._asked_s = self._find_deadline()
         return effects
 

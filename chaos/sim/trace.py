@@ -15,7 +15,6 @@ from protocol.effects import (
     Keep,
     KeepChain,
     KeepCommit,
-    KeepEvidence,
     KeepManifest,
     Notify,
     Persist,
@@ -28,9 +27,9 @@ from protocol.events import (
     Committed,
     Event,
     ForkFound,
-    ForkSettled,
     Joined,
     MemberChanged,
+    Parted,
     Ready,
 )
 from protocol.identity import Address, NodeId
@@ -128,9 +127,6 @@ class Trace:
                 return f"keys {of(chain.node)} epoch={chain.epoch}"
             case DropRecords(head):
                 return f"reaped {of(head.owner)} {head.hash.hex()[:8]}"
-            case KeepEvidence(case):
-                state = "open" if case.open else "settled"
-                return f"evidence {of(case.owner)} {case.id.hex()[:8]} {state}"
             case _:
                 assert_never(keep)
 
@@ -147,12 +143,12 @@ class Trace:
                 return f"member {of(node)} {before} -> {new.value}{mark}"
             case ForkFound(evidence):
                 return f"fork of {of(evidence.owner)}"
-            case ForkSettled(case):
-                return f"fork of {of(case.owner)} settled"
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return f"joined {who}" if ok else f"join of {who} failed"
             case Ready():
                 return "ready"
+            case Parted(number, stage):
+                return f"partition {number} {stage.value}"
             case _:
                 assert_never(event)

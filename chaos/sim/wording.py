@@ -19,6 +19,7 @@ from typing import assert_never
 
 from protocol import signing
 from protocol.agreement.evidence import Evidence
+from protocol.agreement.split import SplitRequest
 from protocol.commits import Change, Dot, Head
 from protocol.detector.detection import Ack, Ask, Gossip, Ping
 from protocol.effects import (
@@ -28,7 +29,6 @@ from protocol.effects import (
     Keep,
     KeepChain,
     KeepCommit,
-    KeepEvidence,
     KeepManifest,
     Notify,
     Persist,
@@ -42,9 +42,9 @@ from protocol.events import (
     Committed,
     Event,
     ForkFound,
-    ForkSettled,
     Joined,
     MemberChanged,
+    Parted,
     Ready,
 )
 from protocol.identity import NodeId
@@ -182,6 +182,8 @@ class Wording:
                 return f"all of {self._names.of(owner)}{since}"
             case CheckRequest():
                 return "check"
+            case SplitRequest():
+                return "how it stood after the split"
             case _:
                 assert_never(request)
 
@@ -205,15 +207,8 @@ class Wording:
                 return f"keys of {self._names.of(chain.node)}"
             case DropRecords(head):
                 return f"no more than the head {self.commit(head)}"
-            case KeepEvidence(case):
-                state = "open" if case.open else "settled"
-                return f"evidence of {self._fork(case.evidence)}, {state}"
             case _:
                 assert_never(keep)
-
-    def _fork(self, evidence: Evidence) -> str:
-        names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
-        return " against ".join(names)
 
     def _event(self, by: str, event: Event) -> Line:  # noqa: PLR0911 (a return a case)
         of = self._names.of
@@ -227,14 +222,15 @@ class Wording:
                 mark = ", certified" if certified else ""
                 return Line("member", f"member {of(node)} {before} -> {new.value}{mark}")
             case ForkFound(evidence):
-                return Line("fork", f"fork {self._fork(evidence)}")
-            case ForkSettled(case):
-                return Line("fork", f"settled {self._fork(case.evidence)}")
+                names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
+                return Line("fork", f"fork {' against '.join(names)}")
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return Line("joined", f"joined {who}" if ok else f"could not join {who}")
             case Ready():
                 return Line("ready", "ready")
+            case Parted(number, stage):
+                return Line("partition", f"partition {number} {stage.value}")
             case _:
                 assert_never(event)
 

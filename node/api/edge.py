@@ -24,6 +24,7 @@ from .lookup import Lookups
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
 from .operations import OperationRoutes
+from .partitions import PartitionRoutes
 from .registration import RegistrationRoutes
 from .services import ServiceRoutes
 from .table import Endpoint
@@ -68,6 +69,7 @@ class Edge:
             NodeRoutes(context, self._guests),
             RegistrationRoutes(context, self._guests),
             OperationRoutes(context, self._metrics),
+            PartitionRoutes(context),
         )
         gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())
         self.endpoints: tuple[Endpoint, ...] = (*gathered, openapi.endpoint(gathered))

@@ -200,7 +200,8 @@ class NodeRoutes:
         peer, context = self._peer, self._context
         counts = {status.value: count for status, count in peer.membership.counts().items()}
         counts[Status.ALIVE.value] += 1
-        partition = peer.membership.partition().value
+        partition, since = peer.membership.partition().value, peer.episodes.side_since
+        reached, known = peer.membership.reach()
         shape: dict[str, Json] = {
             **node_shape(self._me, peer.record, peer.membership.view(self._me)),
             "cluster": context.config.cluster,
@@ -212,6 +213,9 @@ class NodeRoutes:
             "members": counts,
             "guests": sum(1 for _ in peer.registry.guests()),
             "partition": partition,
+            "partition_since": format_us(since.wall_us) if since else None,
+            "reached": reached,
+            "known": known,
         }
         return json_response(200, shape, (("X-Kith-Partition", partition),))
 

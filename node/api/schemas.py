@@ -21,6 +21,7 @@ FLAG: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
 WHOLE: Schema = {"type": "integer"}
 TIME: Schema = {"type": "string", "format": "date-time"}
+MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 DURATION: Schema = {"type": "string", "examples": ["5s", "250ms", "1m30s"]}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65_535}
 NAMES: Schema = {"type": "array", "items": NAME, "maxItems": limits.TAGS_MAX}
@@ -36,6 +37,7 @@ VERSION: Schema = {"type": "integer", "description": "Of the owner's commit; it 
 WEIGHT: Schema = {"type": "integer", "minimum": 0, "maximum": rules.WEIGHT_MAX}
 SETTABLE: Schema = {"enum": ["passing", "warning", "critical"]}
 HEALTH: Schema = {"enum": ["passing", "warning", "critical", "maintenance"]}
+SIDE: Schema = {"enum": ["none", "majority", "even", "minority"]}
 _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": rules.THRESHOLD_MAX}
 
 
@@ -148,6 +150,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Node": _object(
         **_PEER, cluster=TEXT, stage=TEXT, ready=FLAG, started_at=TIME, root=TEXT, head=VERSION,
         members={"type": "object", "additionalProperties": WHOLE}, guests=WHOLE, partition=TEXT,
+        partition_since=MAYBE_TIME, reached=WHOLE, known=WHOLE,
     ),
     "Peer": _object(**_PEER, hosts=WHOLE, has_key=FLAG),
     "Peers": _object(peers=_list(_reference("Peer"))),
@@ -175,6 +178,25 @@ SCHEMAS: Mapping[str, Schema] = {
         now=TIME,
     ),
     "Root": _object(root=TEXT, owners=WHOLE),
+    "Partitions": _object(
+        partitions=_list(
+            _object(
+                id=WHOLE, state=SIDE, states=_list(_object(state=SIDE, at=TIME)), began_at=TIME,
+                contact_at=MAYBE_TIME, reconciled_at=MAYBE_TIME, open=FLAG, exact=FLAG,
+                cut_off=_list(
+                    _object(id=NODE_ID, name=TEXT, since=TIME, certified=FLAG, back_at=MAYBE_TIME,
+                            outcome={"enum": ["back", "dead", "left", "away"]})
+                ),
+                diverged=_list(
+                    _object(owner=NODE_ID, node=TEXT, kind=TEXT, key=TEXT,
+                            side={"enum": ["here", "there"]},
+                            change={"enum": ["added", "changed", "removed"]}, version=VERSION)
+                ),
+                diverged_total=WHOLE, truncated=FLAG,
+                conflicts=_list(_object(what=TEXT, key=TEXT, rule=TEXT, decided=TEXT)),
+            )
+        )
+    ),
     "Leaving": _object(status=TEXT, id=NODE_ID),
     "Error": _object(
         error=_object(

@@ -44,6 +44,7 @@ VERBS = {
     "lookup": Verb("services", "where a service is, and how healthy"),
     "register": Verb("register", "register an instance of a service with the node"),
     "deregister": Verb("register", "remove an instance that was registered with the node"),
+    "partitions": Verb("partitions", "what partitions of the cluster did"),
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),
     "leave": Verb("peers", "make the node leave the cluster for good"),

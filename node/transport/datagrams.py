@@ -73,10 +73,8 @@ class DatagramTransport(Protocol):
         """
         ...
 
-    def send_nowait(self, datagram: bytes, to: Address, *, urgent: bool = False) -> None:
+    def send_nowait(self, datagram: bytes, to: Address) -> None:
         """Hand over one datagram, best effort; `to` is numeric. Loss on the way raises nothing.
-
-        `urgent`: ahead of all that waits and is not.
 
         Raises:
             trio.ClosedResourceError: the transport was closed.
@@ -113,7 +111,6 @@ class UdpTransport:
         # not be cut to a length that might parse.
         self._read_bytes = datagram_max + 1
         self._batch_max = batch_max
-        self._urgent: deque[tuple[bytes, Address]] = deque()
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._queue_max = send_queue_max
         self._queued = trio.Event()
@@ -130,12 +127,11 @@ class UdpTransport:
             if packets := self._drain():
                 return packets
 
-    def send_nowait(self, datagram: bytes, to: Address, *, urgent: bool = False) -> None:
+    def send_nowait(self, datagram: bytes, to: Address) -> None:
         """Hand over one datagram, best effort; in order while the socket's buffer is full."""
         self._check_open()
-        waits = bool(self._urgent or self._queue) and not self._flush(urgent_only=urgent)
-        if waits or not self._send(datagram, to):
-            self._enqueue(self._urgent if urgent else self._queue, datagram, to)
+        if (self._queue and not self._flush()) or not self._send(datagram, to):
+            self._enqueue(datagram, to)
 
     async def send_queued(self) -> NoReturn:
         """Send what the socket would not take at once, for ever."""
@@ -150,7 +146,6 @@ class UdpTransport:
         """Let go of the address and of whatever is still queued; a second time does nothing."""
         if not self._closed:
             self._closed = True
-            self._urgent.clear()
             self._queue.clear()
             self._queued.set()
             trio.lowlevel.notify_closing(self._socket)
@@ -186,24 +181,20 @@ class UdpTransport:
         self.counters.bytes_out += len(datagram)
         return True
 
-    def _enqueue(self, queue: deque[tuple[bytes, Address]], datagram: bytes, to: Address) -> None:
-        if len(queue) >= self._queue_max:
-            queue.popleft()
+    def _enqueue(self, datagram: bytes, to: Address) -> None:
+        if len(self._queue) >= self._queue_max:
+            self._queue.popleft()
             self.counters.dropped_overflow += 1
-        queue.append((datagram, to))
+        self._queue.append((datagram, to))
         self._queued.set()
 
-    def _flush(self, *, urgent_only: bool = False) -> bool:
-        """Send from the queues while the system takes it; True if nothing is left.
-
-        `urgent_only`: nothing that is urgent is left; the rest waits on.
-        """
-        for queue in (self._urgent,) if urgent_only else (self._urgent, self._queue):
-            while queue:
-                if not self._send(*queue[0]):
-                    return False
-                queue.popleft()
-        if not urgent_only and self._queued.is_set():
+    def _flush(self) -> bool:
+        """Send from the queue while the system takes it; True if nothing is left."""
+        while self._queue:
+            if not self._send(*self._queue[0]):
+                return False
+            self._queue.popleft()
+        if self._queued.is_set():
             self._queued = trio.Event()
         return True
 

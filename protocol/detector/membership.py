@@ -317,6 +317,10 @@ class Membership:
         """Which side of the cluster we are on. Costs nothing."""
         return self._roster.partition()
 
+    def reach(self) -> tuple[int, int]:
+        """How many members we reach, and how many we last knew, ourselves included."""
+        return self._roster.reached_count, self._roster.known_count
+
     def counts(self) -> dict[Status, int]:
         """How many other members have each status."""
         return {status: len(self._roster.having(status)) for status in Status}

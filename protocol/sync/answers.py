@@ -1,8 +1,9 @@
 """What a node answers to the requests of others over streams.
 
-    SYNC    bundles of what the asker lacks, the standing votes, the newest evidence
+    SYNC    bundles of what the asker lacks, and the standing votes
     FETCH   one owner's branch, or the next part of it
     CHECK   yes
+    SPLIT   how we stood when we met the asker again
 
 Rules this module keeps:
 
@@ -11,9 +12,9 @@ Rules this module keeps:
 2. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
+from protocol.agreement.split import SplitRequest
 from protocol.clocks import Instant
 from protocol.commits import Dot
 from protocol.detector.detection import Gossip, SignedAck, SignedVotes, gossip_bytes
@@ -54,6 +55,8 @@ class Answers:
                 return self._fetch(request, caller)
             case CheckRequest():
                 return CheckAnswer(), []
+            case SplitRequest():
+                return self._around.episodes.answer(request, caller, now), []
             case _:
                 assert_never(request)
 
@@ -70,7 +73,6 @@ class Answers:
         answer, lacks = around.repair.answer_sync(
             request, self._standing(), without=None if recall is None else around.me
         )
-        answer = replace(answer, evidence=around.docket.reported())
         effects += recall or []
         if lacks and around.registry.node(caller) is not None:
             around.repair.hurry(caller, now=now.mono_s)

@@ -43,7 +43,14 @@ class Checking:
     node: NodeId
 
 
-Errand: TypeAlias = Joining | Syncing | FetchFrom | Checking
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """A member that was cut off from us was asked how it stood when we met again."""
+
+    node: NodeId
+
+
+Errand: TypeAlias = Joining | Syncing | FetchFrom | Checking | Comparing
 
 ERRANDS_MAX = 1_024
 _STRANGERS_MAX = 1_024

@@ -1,7 +1,8 @@
 """What we ask others over streams, and what is done with their answers.
 
-Four errands: *join* an address (a seed, a last-known peer, a stranger) of whom we know nothing yet;
-*sync* with a member; *fetch* one owner's branch; *check* a member that answers no datagram.
+Five errands: *join* an address (a seed, a last-known peer, a stranger) of whom we know nothing yet;
+*sync* with a member; *fetch* one owner's branch; *check* a member that answers no datagram;
+*compare* with one that was cut off.
 
 Rules this module keeps:
 
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from protocol.agreement.docket import Docket
+from protocol.agreement.partitions import Episodes
+from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.authoring import Authoring
 from protocol.clocks import Instant
 from protocol.detector.detection import MembershipEffect
@@ -35,10 +37,11 @@ from protocol.wire.exchange import (
     SyncAnswer,
 )
 
-from .errands import Checking, Errands, FetchFrom, Joining, StrangerLimit, Syncing
+from .errands import Checking, Comparing, Errands, FetchFrom, Joining, StrangerLimit, Syncing
 from .repair import FETCH_TIMEOUT_S, SYNC_TIMEOUT_S, Repair
 
 CHECK_TIMEOUT_S = 0.6
+COMPARE_TIMEOUT_S = 5.0
 JOIN_TIMEOUT_S = 5.0
 """How long a seed may take to answer."""
 ROUNDS_MAX = 64
@@ -58,7 +61,7 @@ class Surroundings:
     authoring: Authoring
     repair: Repair
     intake: Intake
-    docket: Docket
+    episodes: Episodes
     translate: Translate
 
 
@@ -131,6 +134,16 @@ class Outreach:
         body = exchange.encode_request(CheckRequest())
         return [Request(address, node, body, ticket, CHECK_TIMEOUT_S, always=True)]
 
+    def compare(self, node: NodeId, question: SplitRequest, now: Instant) -> list[Effect]:
+        """Ask a member that was cut off from us how it stood when we met again."""
+        address = self._address(node)
+        if address is None or self._errands.full():
+            self._around.episodes.answered(node, None, now)
+            return []
+        ticket = self._errands.issue(Comparing(node))
+        body = exchange.encode_request(question)
+        return [Request(address, node, body, ticket, COMPARE_TIMEOUT_S, always=True)]
+
     def take(self, taken: Taken, source: Source) -> list[Effect]:
         """The effects of a fact, and a fetch of what it showed to be missing."""
         effects = list(taken.effects)
@@ -160,6 +173,10 @@ class Outreach:
                 return refused + self._fetched(errand, answer, now)
             case Checking(node):
                 return refused + self._checked(node, answer, now)
+            case Comparing(node):
+                told = answer if isinstance(answer, SplitAnswer) else None
+                self._around.episodes.answered(node, told, now)
+                return refused
             case _:
                 assert_never(errand)
 
@@ -201,10 +218,6 @@ class Outreach:
         news = False
         for bundle in answer.bundles:
             taken = self._around.intake.bundle(bundle, source, now)
-            effects += self.take(taken, source)
-            news = news or taken.news
-        for report in answer.evidence:
-            taken = self._around.intake.reported(report, source, now)
             effects += self.take(taken, source)
             news = news or taken.news
         if source.node is not None and self._around.registry.node(source.node) is not None:

@@ -1,12 +1,13 @@
 """What two nodes say on a stream: one request frame, one answer frame.
 
     SYNC    my version vector, and my own branch if you may lack it
-            → bundles of every owner of whom you hold something else or newer; whether there is
-              more; standing votes; the newest evidence
+            → bundles of every owner of whom you hold something else or newer; whether there is more
     FETCH   one owner, what I hold of it, and from which record on
             → the steps between, the whole state, or the next part of it
     CHECK   are you there? (the last try of a failed check)
             → yes
+    SPLIT   how did you stand when we met again after a split? (`agreement.split`)
+            → what was held, and what changed apart
 
 Rule: a peer's bytes can make these functions raise `MalformedError` and nothing else.
 """
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from protocol import limits
-from protocol.agreement.docket import REPORTED_MAX, Reported
-from protocol.agreement.evidence import unpack_evidence
+from protocol.agreement import split
+from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.commits import (
     HASH_BYTES,
     Commit,
@@ -36,13 +37,10 @@ from protocol.records import Kind
 from . import codec
 from .messages import decode_gossip, encode_gossip
 
-_SYNC, _FETCH, _CHECK = 1, 2, 3
+_SYNC, _FETCH, _CHECK, _SPLIT = 1, 2, 3, 5
 _STEPS, _WHOLE, _HEAD, _PART, _NOTHING = 0, 1, 2, 3, 4
 _FRAME = limits.FRAME_MAX
 _HEAD_PACKED_MAX = 600
-_FORK = 0
-"""Kind of evidence: two heads."""
-_PROOF_MAX = 2 * _HEAD_PACKED_MAX
 OWN_BYTES_MAX = 256 * 1024
 """How much of our own branch a join brings along; a larger one is fetched from us."""
 _HELD_BYTES = 80
@@ -121,8 +119,6 @@ class SyncAnswer:
     more: bool
     gossip: Gossip
     """Standing votes and the acks that void them."""
-    evidence: tuple[Reported, ...] = ()
-    """The newest forks, open ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +133,8 @@ class CheckAnswer:
     """A sign of life; the stream has proved whose."""
 
 
-StreamRequest: TypeAlias = SyncRequest | FetchRequest | CheckRequest
-StreamAnswer: TypeAlias = SyncAnswer | FetchAnswer | CheckAnswer
+StreamRequest: TypeAlias = SyncRequest | FetchRequest | CheckRequest | SplitRequest
+StreamAnswer: TypeAlias = SyncAnswer | FetchAnswer | CheckAnswer | SplitAnswer
 
 
 def encode_request(request: StreamRequest) -> bytes:
@@ -156,6 +152,8 @@ def encode_request(request: StreamRequest) -> bytes:
             return codec.pack([_FETCH, *fields])
         case CheckRequest():
             return codec.pack([_CHECK])
+        case SplitRequest():
+            return codec.pack([_SPLIT, *split.request_fields(request)])
         case _:
             assert_never(request)
 
@@ -163,7 +161,7 @@ def encode_request(request: StreamRequest) -> bytes:
 def decode_request(frame: bytes) -> StreamRequest:
     """Read a request frame. Raises MalformedError."""
     reader = codec.read(frame, "request")
-    kind = reader.integer("kind", low=_SYNC, high=_CHECK)
+    kind = reader.integer("kind", low=_SYNC, high=_SPLIT)
     request: StreamRequest
     if kind == _SYNC:
         vector = reader.array("vector", most=limits.MEMBERS_MAX)
@@ -178,8 +176,12 @@ def decode_request(frame: bytes) -> StreamRequest:
         at = reader.raw("at", most=HASH_BYTES)
         offset = reader.integer("offset", high=limits.RECORDS_PER_OWNER_MAX)
         request = FetchRequest(owner, dot, known, at, offset)
-    else:
+    elif kind == _CHECK:
         request = CheckRequest()
+    elif kind == _SPLIT:
+        request = split.read_request(reader)
+    else:
+        raise MalformedError("request.kind", f"{kind} is not in use")
     reader.end()
     return request
 
@@ -189,14 +191,14 @@ def encode_answer(answer: StreamAnswer) -> bytes:
     match answer:
         case SyncAnswer():
             bundles = [_bundle_fields(bundle) for bundle in answer.bundles]
-            reports = [_report_fields(report) for report in answer.evidence]
-            gossip = encode_gossip(answer.gossip)
-            return codec.pack([_SYNC, bundles, answer.more, gossip, reports])
+            return codec.pack([_SYNC, bundles, answer.more, encode_gossip(answer.gossip)])
         case FetchAnswer():
             found = [_bundle_fields(answer.bundle)] if answer.bundle else []
             return codec.pack([_FETCH, found])
         case CheckAnswer():
             return codec.pack([_CHECK])
+        case SplitAnswer():
+            return codec.pack([_SPLIT, *split.answer_fields(answer)])
         case _:
             assert_never(answer)
 
@@ -204,22 +206,23 @@ def encode_answer(answer: StreamAnswer) -> bytes:
 def decode_answer(frame: bytes) -> StreamAnswer:
     """Read an answer frame. Raises MalformedError."""
     reader = codec.read(frame, "answer")
-    kind = reader.integer("kind", low=_SYNC, high=_CHECK)
+    kind = reader.integer("kind", low=_SYNC, high=_SPLIT)
     answer: StreamAnswer
     if kind == _SYNC:
         inner = reader.array("bundles", most=limits.MEMBERS_MAX)
         bundles = tuple(_read_bundle(inner.array("bundle", most=3)) for _ in range(len(inner)))
         more = reader.flag("more")
-        gossip = decode_gossip(reader.raw("gossip", most=_FRAME))
-        told = reader.array("evidence", most=REPORTED_MAX)
-        reports = tuple(_read_report(told.array("reported", most=3)) for _ in range(len(told)))
-        answer = SyncAnswer(bundles, more, gossip, reports)
+        answer = SyncAnswer(bundles, more, decode_gossip(reader.raw("gossip", most=_FRAME)))
     elif kind == _FETCH:
         found = reader.array("found", most=1)
         bundle = _read_bundle(found.array("bundle", most=3)) if len(found) else None
         answer = FetchAnswer(bundle)
-    else:
+    elif kind == _CHECK:
         answer = CheckAnswer()
+    elif kind == _SPLIT:
+        answer = split.read_answer(reader)
+    else:
+        raise MalformedError("answer.kind", f"{kind} is not in use")
     reader.end()
     return answer
 
@@ -297,19 +300,6 @@ def _read_bundle(reader: codec.Reader) -> Bundle:
     inner.end()
     reader.end()
     return Bundle(events, content)
-
-
-def _report_fields(report: Reported) -> list[object]:
-    merge = report.merge.pack() if report.merge else b""
-    return [_FORK, report.evidence.pack(), merge]
-
-
-def _read_report(reader: codec.Reader) -> Reported:
-    reader.integer("kind", low=_FORK, high=_FORK)
-    evidence = unpack_evidence(reader.raw("proof", most=_PROOF_MAX))
-    merge = reader.raw("merge", most=_HEAD_PACKED_MAX)
-    reader.end()
-    return Reported(evidence, unpack_head(merge) if merge else None)
 
 
 def _read_head(reader: codec.Reader) -> Head:

@@ -6,8 +6,9 @@ Every sample is written by the code and read back through a reader that notes ea
 import pytest
 
 from protocol import bodies, limits, rules
-from protocol.agreement.docket import Reported
+from protocol.agreement.changelog import Became, Difference
 from protocol.agreement.evidence import Evidence, fork_of
+from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.commits import (
     Change,
     Commit,
@@ -15,6 +16,7 @@ from protocol.commits import (
     Draft,
     Manifest,
     Record,
+    RecordKey,
     make_commit,
     unpack_commit,
     unpack_head,
@@ -209,15 +211,24 @@ def notes_of_frames(kind: str) -> None:
     frames: dict[str, tuple[exchange.StreamRequest, exchange.StreamAnswer]] = {
         "SYNC": (
             exchange.SyncRequest(vector, bundle),
-            exchange.SyncAnswer(
-                (bundle,), more=False, gossip=Gossip(), evidence=(Reported(fork(), None),)
-            ),
+            exchange.SyncAnswer((bundle,), more=False, gossip=Gossip()),
         ),
         "FETCH": (
             exchange.FetchRequest(ME, DOT, b"", b"", 0),
             exchange.FetchAnswer(bundle),
         ),
         "CHECK": (exchange.CheckRequest(), exchange.CheckAnswer()),
+        "SPLIT": (
+            SplitRequest(1, ((ME, DOT),)),
+            SplitAnswer(
+                known=True,
+                complete=True,
+                away=((ME, DOT),),
+                here=((ME, DOT),),
+                changed=(Difference(ME, RecordKey(1, "web/a"), Became.ADDED, 1),),
+                left=0,
+            ),
+        ),
     }
     request, answer = frames[kind]
     exchange.decode_request(exchange.encode_request(request))
@@ -231,7 +242,7 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     Noting.notes.clear()
     read_everything()
     found.update(fields())
-    for kind in ("SYNC", "FETCH", "CHECK"):
+    for kind in ("SYNC", "FETCH", "CHECK", "SPLIT"):
         notes_of_frames(kind)
         for path, names in fields().items():
             found[f"{path} {kind}" if path in ("request", "answer") else path] = names
@@ -261,7 +272,8 @@ PATHS = {
     "advertised": "advert.item",
     "wanted": "want.item",
     "held": "request.vector.held",
-    "reported": "answer.evidence.reported",
+    "dot": "request.held.dot",
+    "difference": "answer.changed.change",
     "bundle": "answer.found.bundle",
     "record": "answer.found.bundle.content.records.record",
 }

@@ -8,7 +8,7 @@ from protocol import limits
 from protocol.agreement.evidence import check_evidence, unpack_evidence
 from protocol.bodies import key_of, record_of
 from protocol.branch import AppliedStep, Branch, Delta, Forked, Gap, Known, Old
-from protocol.commits import Change, Commit, Manifest
+from protocol.commits import Change, Commit, Dot, Manifest
 from protocol.errors import RefusedError, RemoteProtocolError
 from protocol.signing import Trust, cluster_id
 
@@ -280,7 +280,11 @@ def test_a_manifest_says_all_present_is_present_absent_is_gone() -> None:
     outcome = branch.adopt(author.manifest())
 
     assert outcome == AppliedStep(
-        author.id, (Delta(key_of(ONE), ONE, None), Delta(key_of(THREE), None, THREE)), (), ()
+        author.id,
+        (Delta(key_of(ONE), ONE, None), Delta(key_of(THREE), None, THREE)),
+        (),
+        (),
+        before=Dot(0, 1),
     )
     assert branch.manifest() == author.manifest()
     assert branch.adopt(author.manifest()) == Known()

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import limits
-from protocol.agreement.docket import Reported
-from protocol.agreement.evidence import fork_of
-from protocol.commits import Dot
+from protocol.agreement.changelog import Became, Difference
+from protocol.agreement.split import NO_ANSWER, SplitAnswer, SplitRequest
+from protocol.commits import Dot, RecordKey
 from protocol.detector.detection import Gossip
 from protocol.errors import MalformedError
 from protocol.wire import codec
@@ -53,17 +53,17 @@ REQUESTS: list[StreamRequest] = [
     *(SyncRequest((HELD, HELD), bundle) for bundle in BUNDLES),
     FetchRequest(AUTHOR.id, Dot(0, 0), b"", b"", 0),
     FetchRequest(AUTHOR.id, HEAD.dot, HEAD.hash, HEAD.hash, 10_000), CheckRequest(),
+    SplitRequest(0, ()), SplitRequest(7, ((AUTHOR.id, HEAD.dot),)),
 ]  # fmt: skip
-TWIN = AUTHOR.signed((), parents=COMMITS[-1].head.parents, version=7).head
-MERGE = AUTHOR.signed((), parents=(TWIN.hash, HEAD.hash), version=9).head
-FORK = fork_of(HEAD, TWIN)
-assert FORK is not None
-REPORTS = (Reported(FORK, None), Reported(FORK, MERGE))
 ANSWERS: list[StreamAnswer] = [
     SyncAnswer((), more=False, gossip=Gossip()),
     SyncAnswer(tuple(BUNDLES), more=True, gossip=Gossip()),
-    SyncAnswer((), more=False, gossip=Gossip(), evidence=REPORTS),
     FetchAnswer(None), *(FetchAnswer(bundle) for bundle in BUNDLES), CheckAnswer(),
+    NO_ANSWER,
+    SplitAnswer(
+        known=True, complete=True, away=((AUTHOR.id, HEAD.dot),), here=((AUTHOR.id, HEAD.dot),),
+        changed=(Difference(AUTHOR.id, RecordKey(1, "web/web-1"), Became.REMOVED, 9),), left=3,
+    ),
 ]  # fmt: skip
 
 

@@ -1,0 +1,422 @@
+"""What partitions did: an episode for each, from the first member cut off to equal knowledge.
+
+    began ──▶ members away ──▶ contact ──▶ who was away is asked (SPLIT) ──▶ reconciled
+
+An episode begins when a member becomes unreachable against its own word, be it cut off or down,
+and holds all that become so until it ends. *Contact* is the first word from the other side, by
+whatever way. What *diverged* is the net change of each record between the cut and the contact: of
+our side from our own log above the dots that the others say they held, of theirs from their logs
+above the dots that we held. It is *reconciled* when we hold all that they held at the contact.
+
+Rules this module keeps:
+
+1. It only looks on: nothing that others tell it changes anything but the report.
+2. One returned member answers for all who were not away from it; at most `ASKED_MAX` are asked, one
+   after the other. Where none could answer, what the log shows of the time is taken, and the
+   report says that it is not exact.
+3. The last `EPISODES_MAX` episodes are kept, in memory, with so many records as `DIVERGED_MAX`.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from protocol.branch import AppliedStep
+from protocol.clocks import Instant
+from protocol.commits import NOTHING, Dot
+from protocol.detector.detection import Status, StatusChanged
+from protocol.detector.membership import Membership
+from protocol.detector.partition import Partition
+from protocol.events import Parted, Stage
+from protocol.identity import NodeId
+from protocol.registry import Registry
+
+from .changelog import WINDOW_S, ChangeLog, Difference
+from .evidence import Evidence
+from .report import Cut, Diverged, Episode, Outcome
+from .split import NO_ANSWER, SplitAnswer, SplitRequest, Vector, bounded
+
+EPISODES_MAX = 32
+DIVERGED_MAX = 4_096
+"""Records that one report names; more are counted."""
+DIVERGED_ALL_MAX = 16_384
+"""Records that all reports name together; beyond it the oldest reports go."""
+SIDES_MAX = 64
+FORKS_MAX = 64
+ASKED_MAX = 8
+"""Returned members that are asked in one episode."""
+NOTICED_WITHIN_S = 3.0
+"""How long a cut may have lasted before it was noticed, where nothing better is known."""
+HINTED_WITHIN_S = 1.0
+"""How much earlier than a member its side's commits may come, by way of a third."""
+DOUBTED_S = 2.0
+"""After a contact: how long a member must be away before that counts.
+
+Who met the other side hears its votes against our own, which were true there, and believes them
+until those members are heard again: a tenth of a second.
+"""
+GIVE_UP_S = 60.0
+"""After a return, until what a peer claimed to hold is no longer waited for."""
+ANSWERED_WITHIN_S = 15.0
+"""How long after we met a member again we tell it how we stood then."""
+_AWAY = (Status.UNREACHABLE, Status.DEAD)
+
+
+class Episodes:
+    """All episodes of this life. `Peer` tells it what happens, and does what `drain` says."""
+
+    def __init__(self, me: NodeId, registry: Registry, membership: Membership) -> None:
+        self._me = me
+        self._registry = registry
+        self._membership = membership
+        self._log = ChangeLog()
+        self._episodes: deque[Episode] = deque()
+        self._cuts: dict[NodeId, tuple[Episode, Cut]] = {}
+        """Of each member the newest."""
+        self._doubtful: dict[NodeId, Cut] = {}
+        """Members that became unreachable right after a contact."""
+        self._met_s = float("-inf")
+        """When somebody was met again last."""
+        self._last_number = 0
+        self._dead = 0
+        """How many are dead that were cut off, and may return all the same."""
+        self._news: list[Parted] = []
+        self._questions: list[tuple[NodeId, SplitRequest]] = []
+        self.side = Partition.NONE
+        self.side_since: Instant | None = None
+        """When `side` last changed; None: never in this life."""
+
+    def newest(self) -> Iterable[Episode]:
+        """All episodes, the newest first. To be read only."""
+        return reversed(self._episodes)
+
+    @property
+    def open(self) -> bool:
+        """Whether an episode goes on."""
+        return any(episode.open for episode in self._episodes)
+
+    def drain(self) -> tuple[list[Parted], list[tuple[NodeId, SplitRequest]]]:
+        """What is to be told and whom to ask, since the last call."""
+        news, self._news = self._news, []
+        questions, self._questions = self._questions, []
+        return news, questions
+
+    # What happens
+
+    def changed(self, change: StatusChanged, now: Instant) -> None:
+        """We believe something else of a member."""
+        node = change.node
+        known = self._cuts.get(node)
+        doubtful = self._doubtful.pop(node, None)
+        if change.new is Status.UNREACHABLE and change.old in (Status.ALIVE, Status.SUSPECT):
+            self._missed(node, certified=change.certified, now=now)
+        elif doubtful is not None and change.new in _AWAY:
+            doubtful.certified = change.certified
+            self._doubtful[node] = doubtful
+            if change.new is Status.DEAD:
+                self._died(*self._cut_off(doubtful, now))
+        elif doubtful is not None or known is None:
+            pass
+        elif change.new is Status.UNREACHABLE:
+            known[1].certified = known[1].certified or change.certified
+        elif change.new is Status.DEAD:
+            self._died(*known)
+        elif change.old in _AWAY and change.new not in _AWAY:
+            self._returned(*known, left=change.new in (Status.STOPPING, Status.LEFT), now=now)
+        self._look(now)
+
+    def reaped(self, node: NodeId, now: Instant) -> None:
+        """The member is no longer known."""
+        self._doubtful.pop(node, None)
+        known = self._cuts.pop(node, None)
+        if known is not None and known[1].outcome is Outcome.AWAY:
+            self._died(*known)  # an operator says so
+        if known is not None and known[1].outcome is Outcome.DEAD:
+            self._dead -= 1
+        self._look(now)
+
+    def applied(self, step: AppliedStep, after: Dot, now: Instant) -> None:
+        """A branch moved to `after`."""
+        known = self._cuts.get(step.owner)
+        if known is not None and known[1].met is None:
+            self._hint(known[0], now)
+        self._log.note(step, after, now=now.mono_s)
+        waiting = False
+        for episode in self._episodes:
+            due = episode.pending.get(step.owner)
+            if due is not None and after >= due:
+                del episode.pending[step.owner]
+                waiting = True
+        if waiting:
+            self._look(now)
+
+    def forked(self, evidence: Evidence) -> None:
+        """Two commits of one owner came to light that cannot both stand."""
+        for episode in self._episodes:
+            if episode.open and len(episode.forks) < FORKS_MAX:
+                episode.forks[evidence.owner] = None
+
+    def heard_root(self, node: NodeId, *, equal: bool, now: Instant) -> None:
+        """A heartbeat carried a member's settled root."""
+        known = self._cuts.get(node)
+        self._believe(now)
+        if known is None or known[0].reconciled is not None:
+            return
+        episode, cut = known
+        if cut.back_at is None or episode.asking is not None or node in episode.to_ask:
+            return
+        if equal or now.mono_s - cut.back_at.mono_s > GIVE_UP_S:
+            episode.exact = episode.exact and equal
+            self._conclude(episode, now, certain=True)
+
+    # What is asked
+
+    def answer(self, request: SplitRequest, caller: NodeId, now: Instant) -> SplitAnswer:
+        """How we stood when we met the caller again."""
+        vector = self._registry.vector()
+        known = self._cuts.get(caller)
+        if known is not None and known[1].met is None:
+            self._met(*known, now)
+        met = known[1].met if known is not None else None
+        if known and met and now.mono_s - met.mono_s <= ANSWERED_WITHIN_S:
+            mark, away = known[1].mark, self._held(known[0])
+        elif self._membership.incarnation > request.incarnation and self._log.reaches(0):
+            # We began another life since: what we held is what we began it with.
+            mark, away = 0, self._log.vector_at(0, vector)
+        else:
+            return NO_ANSWER
+        until = self._log.vector_at(mark, vector)
+        found, exact = self._log.net(dict(request.held), until, mark)
+        changed, left = bounded(found)
+        here = {one.owner: until[one.owner] for one in found}
+        return SplitAnswer(
+            known=True, complete=exact and self._log.reaches(mark), away=_vector(away),
+            here=_vector(here), changed=changed, left=left,
+        )  # fmt: skip
+
+    def answered(self, node: NodeId, answer: SplitAnswer | None, now: Instant) -> None:
+        """The member that was asked told how it stood, or did not."""
+        known = self._cuts.get(node)
+        if known is None:
+            return
+        episode, cut = known
+        if episode.asking == node:
+            episode.asking = None
+        if answer is not None and answer.known and episode.reconciled is None:
+            if answer.complete:
+                away = dict(answer.away)
+                group = [one for one in episode.unspoken if one == node or one not in away]
+                for one in group:
+                    episode.unspoken.pop(one)
+                    episode.to_ask.pop(one, None)
+                self._take(episode, cut, answer, now)
+            elif node in episode.unspoken:
+                episode.unspoken[node] = answer
+        self._ask_next(episode)
+        self._look(now)
+
+    # How it goes on
+
+    def _missed(self, node: NodeId, *, certified: bool, now: Instant) -> None:
+        """A member became unreachable."""
+        view, record = self._membership.view(node), self._registry.node(node)
+        cut = Cut(
+            node, record.name if record else "", now, view.incarnation if view else 0, certified,
+            start=self._log.position,
+        )  # fmt: skip
+        if now.mono_s - self._met_s <= DOUBTED_S:
+            self._doubtful[node] = cut
+        else:
+            self._cut_off(cut, now)
+
+    def _believe(self, now: Instant) -> None:
+        """Count those that have been away for long enough after all."""
+        due = [cut for cut in self._doubtful.values() if now.mono_s - cut.since.mono_s > DOUBTED_S]
+        for cut in due:
+            self._cut_off(cut, now)
+        if due:
+            self._look(now)
+
+    def _cut_off(self, cut: Cut, now: Instant) -> tuple[Episode, Cut]:
+        """A member is away: in the episode that goes on, or in a new one."""
+        self._doubtful.pop(cut.node, None)
+        episode = self._episodes[-1] if self._episodes else None
+        if episode is None or not episode.open:
+            self._last_number += 1
+            episode = Episode(self._last_number, now)
+            self._episodes.append(episode)
+            self._forget_old()
+            self._tell(episode, Stage.BEGAN)
+        known = self._cuts.get(cut.node)
+        if known is not None and known[1].outcome in (Outcome.AWAY, Outcome.DEAD):
+            self._turn(*known, Outcome.BACK)
+        before = episode.cuts.get(cut.node)
+        if before is not None:
+            cut.since = before.since
+        cut.outcome = Outcome.BACK
+        self._turn(episode, cut, Outcome.AWAY)
+        episode.cuts[cut.node] = cut
+        self._cuts[cut.node] = episode, cut
+        episode.to_ask.pop(cut.node, None)
+        self._log.seal()
+        return episode, cut
+
+    def _died(self, episode: Episode, cut: Cut) -> None:
+        """It was declared dead, or an operator forgot it; what it knew is no longer waited for."""
+        if cut.node in episode.unspoken:
+            episode.exact = False
+            del episode.unspoken[cut.node]
+        if not any(one.outcome is Outcome.BACK for one in episode.cuts.values()):
+            episode.pending.clear()
+        self._turn(episode, cut, Outcome.DEAD)
+
+    def _returned(self, episode: Episode, cut: Cut, *, left: bool, now: Instant) -> None:
+        if cut.outcome not in (Outcome.AWAY, Outcome.DEAD):
+            return
+        self._turn(episode, cut, Outcome.LEFT if left else Outcome.BACK)
+        if left:
+            return
+        cut.back_at, episode.reconciled = now, None
+        if cut.met is None:
+            self._met(episode, cut, now)
+        episode.unspoken[cut.node] = None
+        episode.to_ask[cut.node] = None
+        self._ask_next(episode)
+
+    def _turn(self, episode: Episode, cut: Cut, outcome: Outcome) -> None:
+        """Every change of an outcome is made here, so that the counts are right."""
+        episode.away += (outcome is Outcome.AWAY) - (cut.outcome is Outcome.AWAY)
+        self._dead += (outcome is Outcome.DEAD) - (cut.outcome is Outcome.DEAD)
+        cut.outcome = outcome
+
+    def _hint(self, episode: Episode, now: Instant) -> None:
+        """A commit of one that is away came by way of a third.
+
+        Either that one has met the other side, and we shall hear so at once; or it is what our own
+        side still had to even out, since a cut leaves the nodes of one side with different steps.
+        """
+        if episode.hint is None or now.mono_s - episode.hint[0] > HINTED_WITHIN_S:
+            episode.hint = now.mono_s, self._log.position
+
+    def _met(self, episode: Episode, cut: Cut, now: Instant) -> None:
+        """Word of a member came: what we held until now is what we held apart from it."""
+        cut.met, cut.mark, self._met_s = now, self._log.position, now.mono_s
+        if episode.hint is not None and now.mono_s - episode.hint[0] <= HINTED_WITHIN_S:
+            cut.mark = max(cut.start, min(cut.mark, episode.hint[1]))
+        self._log.seal()
+        if episode.contact is None:
+            episode.contact = now
+            self._tell(episode, Stage.CONTACT)
+
+    def _held(self, episode: Episode) -> dict[NodeId, Dot]:
+        """What we held of each that was away, when we met it again or now."""
+        met = sorted(cut.mark for cut in episode.cuts.values() if cut.met)
+        marks: dict[NodeId, int] = {}
+        for node, cut in episode.cuts.items():
+            # The first of a group that we meet brings the branches of the others.
+            place = bisect_left(met, cut.start)
+            marks[node] = met[place] if place < len(met) else self._log.position
+        return self._log.held_at(marks, self._registry.vector())
+
+    def _ask_next(self, episode: Episode) -> None:
+        if episode.asking is not None:
+            return
+        if episode.asked >= ASKED_MAX:
+            episode.to_ask.clear()
+        for node in list(episode.to_ask):
+            del episode.to_ask[node]
+            cut = episode.cuts[node]
+            if cut.outcome is Outcome.BACK and node in episode.unspoken:
+                episode.asking = node
+                episode.asked += 1
+                request = SplitRequest(cut.incarnation, _vector(self._held(episode)))
+                self._questions.append((node, request))
+                return
+
+    def _take(self, episode: Episode, cut: Cut, answer: SplitAnswer, now: Instant) -> None:
+        """What diverged between us and the group of one that answered."""
+        mark, vector = cut.mark, self._registry.vector()
+        until = self._log.vector_at(mark, vector)
+        ours, exact = self._log.net(dict(answer.away), until, mark)
+        episode.exact = episode.exact and exact and answer.complete and self._log.reaches(mark)
+        self._add(episode, [*ours, *answer.changed], left=answer.left)
+        for owner, dot in answer.here:
+            if owner != self._me and vector.get(owner, NOTHING) < dot:
+                episode.pending[owner] = max(dot, episode.pending.get(owner, NOTHING))
+
+    def _guess(self, episode: Episode) -> None:
+        """Nobody could say how those still unspoken for stood: take what the log shows."""
+        for node, answer in list(episode.unspoken.items()):
+            cut = episode.cuts[node]
+            episode.exact = False
+            del episode.unspoken[node]
+            if answer is not None:
+                self._add(episode, answer.changed, left=answer.left)
+            vector = self._registry.vector()
+            since = self._log.mark_before(cut.since.mono_s - NOTICED_WITHIN_S)
+            held = self._log.vector_at(since, vector)
+            until = self._log.vector_at(cut.mark, vector)
+            ours, _ = self._log.net(held, until, cut.mark)
+            self._add(episode, ours, left=0)
+
+    def _add(self, episode: Episode, found: Iterable[Difference], *, left: int) -> None:
+        episode.left += left
+        for one in found:
+            place = one.owner, one.key
+            if place not in episode.diverged and len(episode.diverged) >= DIVERGED_MAX:
+                episode.left += 1
+                continue
+            before = episode.diverged.get(place)
+            if before is None or one.version > before.version:
+                here = one.owner not in episode.cuts
+                episode.diverged[place] = Diverged(
+                    one.owner, one.key, here, one.became, one.version
+                )
+
+    def _look(self, now: Instant) -> None:
+        """Something moved: note our side, end what has ended, keep as much log as is needed."""
+        side = self._membership.partition()
+        if side is not self.side:
+            self.side, self.side_since = side, now
+        for episode in self._episodes:
+            if not episode.open:
+                continue
+            if not episode.sides or episode.sides[-1][0] is not side:
+                episode.sides = [*episode.sides[: SIDES_MAX - 1], (side, now)]
+            if episode.asking is None and not episode.to_ask and not episode.pending:
+                self._conclude(episode, now, certain=False)
+        since = min(
+            (one.began.mono_s - WINDOW_S for one in self._episodes if one.open),
+            default=float("inf"),
+        )
+        self._log.keep(since, lasting=self._dead > 0, now=now.mono_s)
+
+    def _conclude(self, episode: Episode, now: Instant, *, certain: bool) -> None:
+        """End an episode if nobody is away; `certain`: roots are equal, or waiting was in vain."""
+        if episode.contact is None or episode.away or episode.reconciled is not None:
+            return
+        if episode.unspoken and not certain:
+            return
+        self._guess(episode)
+        episode.pending.clear()
+        episode.reconciled = now
+        self._forget_old()
+        self._tell(episode, Stage.RECONCILED)
+
+    def _forget_old(self) -> None:
+        named = sum(len(episode.diverged) for episode in self._episodes)
+        while len(self._episodes) > 1 and (
+            len(self._episodes) > EPISODES_MAX or named > DIVERGED_ALL_MAX
+        ):
+            oldest = self._episodes.popleft()
+            named -= len(oldest.diverged)
+            for node in oldest.cuts:
+                if node in self._cuts and self._cuts[node][0] is oldest:
+                    del self._cuts[node]
+
+    def _tell(self, episode: Episode, stage: Stage) -> None:
+        self._news.append(Parted(episode.number, stage))
+
+
+def _vector(held: Mapping[NodeId, Dot]) -> Vector:
+    return tuple((owner, dot) for owner, dot in held.items() if dot > NOTHING)
