@@ -194,8 +194,8 @@ class Driver:
 
     def _perform_one(self, effect: Effect) -> None:
         match effect:
-            case Send(to, datagram):
-                self._transport.send_nowait(datagram, to)
+            case Send(to, datagram, urgent):
+                self._transport.send_nowait(datagram, to, urgent=urgent)
             case Request():
                 self._tasks.start_soon(self._ask, effect)
             case Persist(keeps):

@@ -8,7 +8,7 @@ from random import SystemRandom
 import structlog
 import trio
 
-from protocol.events import Event, ForkFound, MemberChanged, Parted
+from protocol.events import Event, ForkFound, ForkSettled, MemberChanged, Parted
 from protocol.identity import Address, id_text, short_id
 from protocol.peer import Peer
 from protocol.wire.handshake import Credentials, Session
@@ -121,10 +121,16 @@ def _log_event(event: Event) -> None:
                 "member_changed", member=short_id(node), old=old.value if old else None,
                 new=new.value, certified=certified,
             )  # fmt: skip
-        case ForkFound(evidence):
+        case ForkFound(evidence, found_at):
             log.warning(
                 "fork_found", owner=short_id(evidence.owner), first=evidence.first.version,
-                second=evidence.second.version,
+                second=evidence.second.version, first_hash=evidence.first.hash.hex(),
+                second_hash=evidence.second.hash.hex(), found_at_us=found_at,
+            )  # fmt: skip
+        case ForkSettled(case):
+            log.info(
+                "fork_settled", owner=short_id(case.owner), evidence=case.id.hex(),
+                settled_at_us=case.settlement.at if case.settlement else 0,
             )  # fmt: skip
         case Parted(number, stage):
             log.warning("partition", number=number, stage=stage.value)

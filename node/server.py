@@ -158,6 +158,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
             signer=ground.identity.keys,
             record=_record(ground.config, sockets, incarnation),
             restored=loaded.branches,
+            evidence=loaded.evidence,
             last_dot=loaded.last_dot,
             membership=_membership(ground.config),
             reads_back=_reads_back(ground, len(loaded.branches)),

@@ -11,7 +11,7 @@ the values that they build and read.
 from .clocks import Instant
 from .effects import Drop, Effect, Keep, Notify, Persist, Request, Send, Store
 from .errors import LocalProtocolError, ProposalError, ProtocolError, RemoteProtocolError
-from .events import Applied, Committed, Event, ForkFound, Joined, MemberChanged, Ready
+from .events import Applied, Committed, Event, ForkFound, ForkSettled, Joined, MemberChanged, Ready
 from .identity import Address, KeyChain, NodeId
 from .peer import Peer, PeerSetup
 from .registry import Registry
@@ -25,6 +25,7 @@ __all__ = (
     "Effect",
     "Event",
     "ForkFound",
+    "ForkSettled",
     "Instant",
     "Joined",
     "Keep",

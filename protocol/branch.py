@@ -100,7 +100,7 @@ class Branch:
 
     __slots__ = (
         "_kept_bytes", "_read_body", "_recent", "_tree", "_trust", "bodies", "chain", "evidence",
-        "head", "reaped", "records", "settled",
+        "head", "merge", "reaped", "records",
     )  # fmt: skip
 
     def __init__(self, chain: KeyChain, trust: Trust, read_body: ReadBody = bodies.decode) -> None:
@@ -110,7 +110,7 @@ class Branch:
         self.bodies: dict[RecordKey, bodies.Body] = {}
         self.evidence: Evidence | None = None
         self.reaped = False
-        self.settled = NOTHING
+        self.merge: Head | None = None
         """The newest merge that we saw: what forked before it is settled."""
         self._trust = trust
         self._read_body = read_body
@@ -143,13 +143,35 @@ class Branch:
         """Whether the commit with that hash is our head or among the steps that we keep."""
         return commit in self._recent or (self.head is not None and self.head.hash == commit)
 
-    def forks_from(self, theirs: Head) -> bool:
-        """Whether `theirs` and a step that we hold cannot both stand."""
-        return self._fork_with(theirs) is not None
+    def fork_with(self, theirs: Head) -> Evidence | None:
+        """The proof that `theirs` and a step that we hold cannot both stand; not yet judged."""
+        if self.head is None:
+            return None
+        for step in self._recent.values():
+            evidence = fork_of(step.head, theirs)
+            if evidence is not None:
+                return evidence
+        return fork_of(self.head, theirs)
 
     def merged(self, evidence: Evidence) -> bool:
         """Whether a merge that we saw has settled this fork."""
-        return max(evidence.first.dot, evidence.second.dot) < self.settled
+        settled = self.merge.dot if self.merge else NOTHING
+        return max(evidence.first.dot, evidence.second.dot) < settled
+
+    def learn_merge(self, merge: Head) -> None:
+        """Take note of a merge that others show, perhaps of long ago.
+
+        Raises:
+            RefusedError: `malformed`, `foreign` or `bad_signature`; it settles nothing.
+        """
+        if len(merge.parents) <= 1:
+            raise RefusedError("malformed", "a commit that merges nothing")
+        if merge.owner != self.owner:
+            raise RefusedError("foreign", "a merge of another owner")
+        key = self.chain.key_of(merge.epoch)
+        if key is None or not merge.signed_by(key, self._trust):
+            raise RefusedError("bad_signature", "a merge that its owner did not sign")
+        self._settle(merge)
 
     def offer(self, steps: Sequence[Commit], *, signed_here: bool = False) -> Outcome:
         """Take in steps that follow each other, oldest first; usually one.
@@ -167,7 +189,7 @@ class Branch:
         if self.holds(newest.hash):
             return Known()
         fresh = self._after_known(steps)
-        fork = self._fork_with(fresh[0].head)
+        fork = self.fork_with(fresh[0].head)
         if fork is None and newest.dot <= self.dot:
             return Old()
         if newest.epoch > self.chain.epoch:
@@ -190,7 +212,7 @@ class Branch:
         head = manifest.head
         if self.head is not None and not self.reaped and head.hash == self.head.hash:
             return Known()
-        fork = None if even_older else self._fork_with(head)
+        fork = None if even_older else self.fork_with(head)
         older = head.dot < self.dot or (head.dot == self.dot and not self.reaped)
         if older and fork is None and not even_older:
             return Old()
@@ -221,7 +243,7 @@ class Branch:
         """The same state, to go another way from here. Costs about 2 µs: bodies are shared."""
         other = Branch(self.chain, trust, read_body)
         other.head, other.evidence = self.head, self.evidence
-        other.reaped, other.settled = self.reaped, self.settled
+        other.reaped, other.merge = self.reaped, self.merge
         other.records, other.bodies = dict(self.records), dict(self.bodies)
         other._tree, other._recent = self._tree, dict(self._recent)
         other._kept_bytes = self._kept_bytes
@@ -305,15 +327,6 @@ class Branch:
                 return steps[place:]
         return steps[-1:]
 
-    def _fork_with(self, theirs: Head) -> Evidence | None:
-        if self.head is None:
-            return None
-        for step in self._recent.values():
-            evidence = fork_of(step.head, theirs)
-            if evidence is not None:
-                return evidence
-        return fork_of(self.head, theirs)
-
     def _authenticate(self, steps: Sequence[Commit], *, signed_here: bool) -> None:
         for before, after in itertools.pairwise(steps):
             if after.head.parents[:1] != (before.head.hash,) or after.head.dot <= before.head.dot:
@@ -375,8 +388,8 @@ class Branch:
 
     def _settle(self, head: Head) -> None:
         """A merge ends every dispute over what was signed before it."""
-        if len(head.parents) > 1:
-            self.settled = max(self.settled, head.dot)
+        if len(head.parents) > 1 and (self.merge is None or self.merge.dot < head.dot):
+            self.merge = head
         if self.evidence is not None and self.merged(self.evidence):
             self.evidence = None
 

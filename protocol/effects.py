@@ -9,6 +9,7 @@ that it could forget.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .agreement.docket import Case
 from .commits import Change, Commit, Head, Manifest
 from .errors import RefusalCode
 from .events import Event
@@ -21,6 +22,8 @@ class Send:
 
     to: Address
     datagram: bytes
+    urgent: bool = False
+    """Ahead of all that waits to be sent: evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,16 @@ class DropRecords:
     head: Head
 
 
-Keep: TypeAlias = KeepCommit | KeepManifest | KeepChain | DropRecords
+@dataclass(frozen=True, slots=True)
+class KeepEvidence:
+    """A fork was found, or settled: store what is known of it, and drop what made room for it."""
+
+    case: Case
+    dropped: tuple[bytes, ...] = ()
+    """Ids of cases."""
+
+
+Keep: TypeAlias = KeepCommit | KeepManifest | KeepChain | DropRecords | KeepEvidence
 """What storage is told, in order. Losing the newest of these in a crash costs a sync, no more."""
 
 

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .agreement.docket import Case
 from .agreement.evidence import Evidence
 from .commits import Dot
 from .detector.detection import Status
@@ -42,6 +43,15 @@ class ForkFound:
     """An owner signed two commits on one parent; it is in dispute until it merges them."""
 
     evidence: Evidence
+    found_at: int
+    """Unix microseconds, by this node's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSettled:
+    """A fork is no longer in dispute."""
+
+    case: Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +87,6 @@ class Parted:
     stage: Stage
 
 
-Event: TypeAlias = Committed | Applied | MemberChanged | ForkFound | Joined | Ready | Parted
+Event: TypeAlias = (
+    Committed | Applied | MemberChanged | ForkFound | ForkSettled | Joined | Ready | Parted
+)

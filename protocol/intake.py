@@ -11,10 +11,11 @@ Rules this module keeps:
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from . import limits
+from .agreement.docket import Case, Docket, Reported, Settlement
 from .agreement.evidence import Evidence, check_evidence
 from .agreement.partitions import Episodes
 from .authoring import Authoring
@@ -31,12 +32,13 @@ from .effects import (
     Keep,
     KeepChain,
     KeepCommit,
+    KeepEvidence,
     KeepManifest,
     Notify,
     Store,
 )
 from .errors import RefusedError, RemoteProtocolError
-from .events import Applied, ForkFound
+from .events import Applied, ForkFound, ForkSettled
 from .identity import Address, NodeId, unpack_event
 from .keyring import Keyring
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
@@ -105,6 +107,7 @@ class Parts:
     keyring: Keyring
     clock: HybridClock
     authoring: Authoring
+    docket: Docket
     episodes: Episodes
     translate: Callable[[list[MembershipEffect], Instant], list[Effect]]
     tell: Callable[[list[Told]], list[Effect]]
@@ -129,7 +132,7 @@ class Intake:
                 taken.gap = owner
                 return taken
             if owner == self._parts.me and self._parts.authoring.open:
-                return self._about_us(branch.head, steps[-1].head, None, taken)
+                return self._about_us(steps[-1].head, None, taken, now)
             outcome = self._parts.registry.offer(owner, steps, now=now.mono_s)
         except RemoteProtocolError as error:
             return taken.refuse(error)
@@ -165,13 +168,13 @@ class Intake:
         if branch is None:
             return taken
         try:
-            check_evidence(evidence, branch.chain, parts.trust)
+            if not parts.docket.holds(evidence):
+                check_evidence(evidence, branch.chain, parts.trust)
         except RefusedError as error:
             return taken.refuse(error)
+        self._forked(taken, evidence, now)
         if evidence.owner == parts.me:
             return self._confronted(evidence, branch, taken) if parts.authoring.open else taken
-        if parts.registry.dispute(evidence):
-            self._forked(taken, evidence)
         return taken
 
     def _confronted(self, evidence: Evidence, branch: Branch, taken: Taken) -> Taken:
@@ -187,6 +190,47 @@ class Intake:
         elif teller is not None:
             taken.effects += parts.tell([Told((teller,), Push((merge,), ()))])
         return taken
+
+    def reported(self, report: Reported, source: Source, now: Instant) -> Taken:
+        """Take in what a sync told of a fork, be it open or settled long ago."""
+        parts, evidence, merge = self._parts, report.evidence, report.merge
+        if parts.registry.branch(evidence.owner) is None:
+            return Taken(source)
+        branch = parts.registry.claim(evidence.owner)
+        known, merged = parts.docket.holds(evidence), branch.merged(evidence)
+        if known and (merged or merge is None):
+            return Taken(source)
+        taken = Taken(source)
+        try:
+            if merge is not None and not merged:
+                parts.registry.learn_merge(merge, now=now.mono_s)
+            if merge is None or not branch.merged(evidence):
+                return self.evidence(evidence, source, now)
+            if not known:
+                check_evidence(evidence, branch.chain, parts.trust)
+                self._forked(taken, evidence, now)
+        except RemoteProtocolError as error:
+            return taken.refuse(error)
+        taken.effects += self._ended(evidence.owner, now)
+        return taken
+
+    def restore(self, cases: Iterable[Case]) -> None:
+        """Take back the evidence of earlier lives: what was in dispute still is."""
+        parts = self._parts
+        for case in cases:
+            branch = parts.registry.branch(case.owner)
+            merge = case.settlement.merge if case.settlement else None
+            try:
+                if branch is None:
+                    continue
+                check_evidence(case.evidence, branch.chain, parts.trust)
+                if merge is not None:
+                    parts.registry.claim(case.owner).learn_merge(merge)
+            except RefusedError:
+                continue  # a page gone bad, or a chain that was not read back: peers know better
+            parts.docket.add(case)
+            if case.open and case.owner != parts.me:
+                parts.registry.dispute(case.evidence)
 
     def applied_here(self, keeps: tuple[Keep, ...], now: Instant) -> list[Effect]:
         """Our own commit is durable: apply it, tell the world."""
@@ -204,7 +248,7 @@ class Intake:
             if isinstance(outcome, AppliedStep):
                 effects += self._after(outcome, now)
                 effects += self._pass_on(outcome, None, now)
-        return effects
+        return effects + self._ended(parts.me, now)
 
     def _branch_of(
         self, owner: NodeId | None, events: tuple[bytes, ...], taken: Taken, now: Instant
@@ -231,7 +275,7 @@ class Intake:
         if branch is None:
             raise RefusedError("unknown_sender", "a state without the key events of its owner")
         if owner == self._parts.me and self._parts.authoring.open:
-            return self._about_us(branch.head, manifest.head, manifest, taken)
+            return self._about_us(manifest.head, manifest, taken, now)
         outcome = self._parts.registry.adopt(manifest, now=now.mono_s)
         if isinstance(outcome, AppliedStep):
             taken.effects.append(Store(KeepManifest(manifest)))
@@ -245,7 +289,7 @@ class Intake:
         return taken
 
     def _about_us(
-        self, ours: Head | None, theirs: Head, manifest: Manifest | None, taken: Taken
+        self, theirs: Head, manifest: Manifest | None, taken: Taken, now: Instant
     ) -> Taken:
         """The cluster shows us our own branch while we may sign: do we know this head?"""
         parts = self._parts
@@ -257,10 +301,14 @@ class Intake:
             if manifest is not None and proved is not None:
                 parts.authoring.settle(proved)  # who proved the fork does not hold its other side
             return taken
+        fork = branch.fork_with(theirs)
+        if fork is not None and not parts.docket.holds(fork):
+            check_evidence(fork, branch.chain, parts.trust)
+            self._forked(taken, fork, now)
         forgotten = (
-            ours is None
-            or theirs.dot > ours.dot
-            or branch.forks_from(theirs)
+            branch.head is None
+            or theirs.dot > branch.dot
+            or fork is not None
             or parts.authoring.forgot(theirs.dot, theirs.hash)
             or (proved is not None and theirs.dot >= proved.dot)
         )
@@ -290,14 +338,14 @@ class Intake:
                     # Its owner knows whether it was merged since.
                     taken.effects += parts.tell([Told((owner,), branch.evidence)])
             case Forked(evidence):
-                if parts.registry.dispute(evidence):
-                    self._forked(taken, evidence)
+                self._forked(taken, evidence, now)
             case Gap():
                 taken.gap = owner
             case Old():
                 taken.effects.append(Drop(source.address, "stale"))
             case Known():
                 taken.effects.append(Drop(source.address, "duplicate"))
+        taken.effects += self._ended(owner, now)
         return taken
 
     def _after(self, step: AppliedStep, now: Instant) -> list[Effect]:
@@ -348,12 +396,37 @@ class Intake:
         inception = branch.chain.events[0].pack() if not commit.head.parents else b""
         return parts.tell(parts.dissemination.fresh(commit, inception, targets, now=now.mono_s))
 
-    def _forked(self, taken: Taken, evidence: Evidence) -> None:
+    def _forked(self, taken: Taken, evidence: Evidence, now: Instant) -> None:
         """Evidence goes first of all to its owner, who may mend it, and along the rings."""
         parts = self._parts
-        targets = [n for n in parts.membership.push_targets(PUSH_RINGS) if n != taken.source.node]
-        to = tuple(dict.fromkeys([evidence.owner, *targets]))
+        branch = parts.registry.branch(evidence.owner)
+        disputed = evidence.owner != parts.me and parts.registry.dispute(evidence)
+        added = parts.docket.add(Case(evidence, now.wall_us, taken.source.node))
+        if added is None and not disputed:
+            return
         taken.news = True
-        taken.effects.append(Notify(ForkFound(evidence)))
-        parts.episodes.forked(evidence)
-        taken.effects += parts.tell([Told(to, evidence)])
+        if branch is not None and not branch.merged(evidence):
+            targets = [
+                n for n in parts.membership.push_targets(PUSH_RINGS) if n != taken.source.node
+            ]
+            to = tuple(dict.fromkeys([evidence.owner, *targets]))
+            taken.effects = [*parts.tell([Told(to, evidence)]), *taken.effects]
+            taken.effects.append(Notify(ForkFound(evidence, now.wall_us)))
+            parts.episodes.forked(evidence)
+        if added is not None:
+            taken.effects.append(Store(KeepEvidence(added.case, added.dropped)))
+
+    def _ended(self, owner: NodeId, now: Instant) -> list[Effect]:
+        """What a merge settled is settled in the docket too; what it did not stays a dispute."""
+        parts = self._parts
+        branch = parts.registry.branch(owner)
+        if branch is None or branch.merge is None:
+            return []
+        effects: list[Effect] = []
+        settlement = Settlement(now.wall_us, branch.merge.epoch, branch.merge)
+        for case in parts.docket.settle(owner, branch.merge.dot, settlement):
+            effects += [Notify(ForkSettled(case)), Store(KeepEvidence(case))]
+        if not branch.disputed and owner != parts.me:
+            for case in parts.docket.open_cases(owner):
+                parts.registry.dispute(case.evidence)
+        return effects

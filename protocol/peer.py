@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import assert_never
 
+from .agreement.docket import Case, Docket
 from .agreement.evidence import Evidence
 from .agreement.partitions import Episodes
 from .authoring import Authoring
@@ -92,6 +93,8 @@ class PeerSetup:
     record: NodeRecord
     """What this node says of itself, with the incarnation of this life."""
     restored: Sequence[RestoredBranch] = ()
+    evidence: Sequence[Case] = ()
+    """The forks that were found in earlier lives, from disk."""
     last_dot: Dot = NOTHING
     """The newest version ever signed, from disk."""
     membership: MembershipConfig
@@ -123,6 +126,7 @@ class Peer:
         joined = setup.joined
         self._read = setup.reading.message
         self.registry = Registry(trust, joined.holding if joined else None, setup.reading.body)
+        self.docket = Docket()
         self.unrestored: list[tuple[NodeId, str]] = []
         """Owners whose stored branch did not come out, and why; peers are asked for them."""
         self._keyring = Keyring(
@@ -145,14 +149,16 @@ class Peer:
         parts = Parts(
             me=self._me, trust=trust, registry=self.registry,
             membership=self.membership, dissemination=self._dissemination,
-            keyring=self._keyring, clock=clock, authoring=self._authoring, episodes=self.episodes,
+            keyring=self._keyring, clock=clock, authoring=self._authoring, docket=self.docket,
+            episodes=self.episodes,
             translate=self._translate, tell=self._tell,
         )  # fmt: skip
         self._intake = Intake(parts)
+        self._intake.restore(setup.evidence)
         around = Surroundings(
             me=self._me, registry=self.registry, membership=self.membership,
             authoring=self._authoring, repair=self._repair, intake=self._intake,
-            episodes=self.episodes, translate=self._translate,
+            docket=self.docket, episodes=self.episodes, translate=self._translate,
         )  # fmt: skip
         self._outreach = Outreach(around)
         self._answers = Answers(around, self._outreach)
@@ -388,7 +394,8 @@ class Peer:
                 key = self._keyring.key_for(branch.chain) if branch and record else None
                 if record is not None and key is not None:
                     datagram = seal(self._me, key, kind, body)
-                    effects.append(Send(Address(record.host, record.port), datagram))
+                    urgent = kind is DatagramKind.EVIDENCE
+                    effects.append(Send(Address(record.host, record.port), datagram, urgent))
         return effects
 
     def _translate(self, told: list[MembershipEffect], now: Instant) -> list[Effect]:

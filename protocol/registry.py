@@ -235,6 +235,15 @@ class Registry:
         self.touch(evidence.owner)
         return True
 
+    def learn_merge(self, merge: Head, *, now: float) -> None:
+        """Take note of a merge that settled forks of a known owner. Raises RefusedError."""
+        branch = self.claim(merge.owner)
+        disputed = branch.disputed
+        branch.learn_merge(merge)
+        if disputed and not branch.disputed:
+            self.touch(merge.owner)
+            self._unsettle(merge.owner, now)
+
     def touch(self, owner: NodeId) -> None:
         """Something outside its records changed how an owner's instances are seen."""
         branch = self._branches.get(owner)

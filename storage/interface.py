@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from protocol.agreement.docket import Case
 from protocol.commits import Dot
 from protocol.effects import Keep
 from protocol.identity import NodeId
@@ -42,6 +43,8 @@ class Loaded:
     """The highest that it signed or took as its own; NOTHING before the first."""
     branches: tuple[RestoredBranch, ...]
     """Sorted by owner."""
+    evidence: tuple[Case, ...] = ()
+    """The forks that were found and what became of them, sorted by id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class Statistics:
     records: int
     commits: int
     results: int
+    evidence: int
 
 
 class Store(Protocol):

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from protocol.agreement.docket import Case
 from protocol.commits import NOTHING, Commit, Dot, Head, Record, RecordKey
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepManifest
+from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
 from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT
 from protocol.restored import RestoredBranch
@@ -53,6 +54,7 @@ class MemoryStore:
         self._incarnation = 0
         self._last_dot = NOTHING
         self._branches: dict[NodeId, _Branch] = {}
+        self._evidence: dict[bytes, Case] = {}
         self._results: dict[str, Result] = {}
         self._is_open = True
 
@@ -72,6 +74,7 @@ class MemoryStore:
             self._incarnation,
             self._last_dot,
             tuple(self._branches[owner].restored(owner) for owner in sorted(self._branches)),
+            tuple(self._evidence[id_] for id_ in sorted(self._evidence)),
         )
 
     def begin_life(self, *, at_least: int = 0) -> int:
@@ -84,7 +87,8 @@ class MemoryStore:
         """Do all of it in order."""
         self._check_open()
         for owner in [self._apply(keep) for keep in keeps]:
-            self._branches[owner].prune()
+            if owner is not None:
+                self._branches[owner].prune()
         for result in results:
             self._results.setdefault(result.update_id, result)
         if results:
@@ -110,13 +114,15 @@ class MemoryStore:
             records=sum(len(branch.records) for branch in branches),
             commits=sum(len(branch.commits) for branch in branches),
             results=len(self._results),
+            evidence=len(self._evidence),
         )
 
     def close(self) -> None:
         """Refuse everything until `open`. May be repeated."""
         self._is_open = False
 
-    def _apply(self, keep: Keep) -> NodeId:
+    def _apply(self, keep: Keep) -> NodeId | None:
+        """Do it; whose branch it changed, if anybody's."""
         match keep:
             case KeepCommit(commit, changes):
                 branch = self._branches.setdefault(commit.head.owner, _Branch())
@@ -141,6 +147,11 @@ class MemoryStore:
                 branch.advance(head)
                 branch.records, branch.commits, branch.reaped = {}, {}, True
                 return self._advanced(head)
+            case KeepEvidence(case, dropped):
+                self._evidence[case.id] = case
+                for old in dropped:
+                    self._evidence.pop(old, None)
+                return None
             case _:
                 assert_never(keep)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocol.commits import NOTHING, Commit, Dot, Head, RecordKey
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepManifest
+from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
 from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT
 from protocol.wire import codec
@@ -51,6 +51,11 @@ class OwnerPlan:
         if self.drop_commits_from is None or head.dot < self.drop_commits_from:
             self.drop_commits_from = head.dot
         for dot in [dot for dot in self.commits if dot >= head.dot]:
+            del self.commits[dot]
+
+    def prune(self) -> None:
+        """Keep the newest commits only."""
+        for dot in sorted(self.commits)[:-HEADERS_KEPT]:
             del self.commits[dot]
 
     def forget_records(self) -> None:
@@ -86,9 +91,10 @@ def plan(keeps: Sequence[Keep]) -> dict[NodeId, OwnerPlan]:
                 owner.commits.clear()
                 owner.drop_commits_from = NOTHING
                 owner.reaped = True
+            case KeepEvidence():
+                pass  # of no branch: written in turn, there is little of it
             case _:
                 assert_never(keep)
     for owner in owners.values():
-        for dot in sorted(owner.commits)[:-HEADERS_KEPT]:
-            del owner.commits[dot]
+        owner.prune()
     return owners

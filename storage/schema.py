@@ -81,6 +81,22 @@ commits = Table(
 )
 """The newest 32 of each owner. With rowids: a commit may be large, and its key is walked often."""
 
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", LargeBinary, primary_key=True, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("proof", LargeBinary, nullable=False),
+    Column("found_at_us", Integer, nullable=False),
+    Column("reported_by", LargeBinary),
+    Column("settled_at_us", Integer),
+    Column("settled_epoch", Integer),
+    Column("merge", LargeBinary),
+    sqlite_with_rowid=False,
+)
+"""Forks; `kind` says what the proof is (0: two heads). What settled one is null while it is open;
+`merge` is null also where a rotation settled it. `protocol` bounds how many there are."""
+
 results = Table(
     "results",
     metadata,

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 
 from protocol.limits import HEADERS_KEPT
 
-from .schema import branches, commits, own, records, results
+from .schema import branches, commits, evidence, own, records, results
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -112,6 +112,14 @@ RAISE_INCARNATION = _compiled(
     )
 )
 
+_EVIDENCE = (
+    "id", "kind", "proof", "found_at_us", "reported_by", "settled_at_us", "settled_epoch", "merge",
+)  # fmt: skip
+SET_EVIDENCE = _upsert(sqlite.insert(evidence), _EVIDENCE, key=("id",), sets=_EVIDENCE[1:])
+
+REMOVE_EVIDENCE = _compiled(delete(evidence).where(evidence.c.id == bindparam("i")))
+"""Id."""
+
 _RESULT = ("update_id", "owner", "name", "id", "version", "body_hash", "created_at_us")
 
 ADD_RESULT = _compiled(
@@ -158,8 +166,9 @@ LOAD_RECORDS = _compiled(
         records.c.owner, records.c.kind, records.c.key
     )
 )
+LOAD_EVIDENCE = _compiled(select(*(evidence.c[name] for name in _EVIDENCE)).order_by(evidence.c.id))
 COUNTS = tuple(
     _compiled(select(func.count()).select_from(table))
-    for table in (branches, records, commits, results)
+    for table in (branches, records, commits, results, evidence)
 )
-"""Of branches, records, commits, results."""
+"""Of branches, records, commits, results, evidence."""

@@ -19,6 +19,8 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from protocol import limits
+from protocol.agreement.docket import Case, Settlement
+from protocol.agreement.evidence import unpack_evidence
 from protocol.commits import (
     NOTHING,
     Commit,
@@ -28,7 +30,7 @@ from protocol.commits import (
     unpack_commit,
     unpack_head,
 )
-from protocol.effects import Keep
+from protocol.effects import Keep, KeepEvidence
 from protocol.errors import MalformedError
 from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId
 from protocol.restored import RestoredBranch
@@ -43,6 +45,8 @@ from .plan import OwnerPlan, plan
 
 _KEY_EVENT_BYTES_MAX = 512
 _NO_KEY_EVENTS = codec.pack([])
+_TWO_HEADS = 0
+"""Kind of evidence: two commits that cannot both stand."""
 
 _Row: TypeAlias = tuple[object, ...]
 
@@ -84,6 +88,7 @@ class SqliteStore:
             _write_records(connection, owners)
             _write_commits(connection, owners)
             _write_branches(connection, owners)
+            _write_evidence(connection, keeps)
             ours = owners.get(self._node)
             if ours is not None and ours.highest > NOTHING:
                 dot = ours.highest
@@ -114,7 +119,7 @@ class SqliteStore:
     def statistics(self) -> Statistics:
         """Sizes and counts. Counting reads whole indexes: ask once a minute, not once a second."""
         with self._database.transaction() as connection:
-            branches, records, commits, results = (
+            branches, records, commits, results, evidence = (
                 int(connection.exec_driver_sql(count).scalar_one()) for count in statements.COUNTS
             )
         return Statistics(
@@ -124,6 +129,7 @@ class SqliteStore:
             records=records,
             commits=commits,
             results=results,
+            evidence=evidence,
         )
 
     def close(self) -> None:
@@ -194,6 +200,18 @@ def _write_branches(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> 
     _many(connection, statements.SET_KEY_EVENTS, chains)
 
 
+def _write_evidence(connection: Connection, keeps: Sequence[Keep]) -> None:
+    for keep in keeps:
+        if not isinstance(keep, KeepEvidence):
+            continue
+        case, settled = keep.case, keep.case.settlement
+        row = (case.id, _TWO_HEADS, case.evidence.pack(), case.found_at, case.reported_by)
+        merge = settled.merge.pack() if settled and settled.merge else None
+        end = (settled.at, settled.epoch, merge) if settled else (None, None, None)
+        connection.exec_driver_sql(statements.SET_EVIDENCE, (*row, *end))
+        _many(connection, statements.REMOVE_EVIDENCE, [(dropped,) for dropped in keep.dropped])
+
+
 def _write_results(connection: Connection, results: Sequence[Result]) -> None:
     rows: list[_Row] = [
         (
@@ -245,7 +263,31 @@ def _load(connection: Connection, node: NodeId) -> Loaded:
             raise ValueError("our own last version is older than our own head")
     if commits or records:
         raise ValueError("commits or records of an owner who is not there")
-    return Loaded(_integer(incarnation), last_dot, tuple(branches))
+    evidence = map(_read_case, connection.exec_driver_sql(statements.LOAD_EVIDENCE))
+    return Loaded(_integer(incarnation), last_dot, tuple(branches), tuple(evidence))
+
+
+def _read_case(row: Sequence[object]) -> Case:
+    id_, kind, proof, found_at, reported_by, *end = row
+    if kind != _TWO_HEADS or not isinstance(proof, bytes):
+        raise TypeError("evidence of another type")
+    case = Case(
+        unpack_evidence(proof),
+        _integer(found_at),
+        None if reported_by is None else NodeId(_id(reported_by)),
+        _read_settlement(*end),
+    )
+    if case.id != id_:
+        raise ValueError("evidence under another id")
+    return case
+
+
+def _read_settlement(at: object, epoch: object, merge: object) -> Settlement | None:
+    if at is None:
+        return None
+    if merge is not None and not isinstance(merge, bytes):
+        raise TypeError("a merge of another type")
+    return Settlement(_integer(at), _integer(epoch), unpack_head(merge) if merge else None)
 
 
 def _read_key_events(packed: bytes) -> tuple[bytes, ...]:

@@ -29,7 +29,7 @@ from typing import Self, TypeVar, assert_never
 
 import trio
 
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepManifest
+from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
 
 from .errors import (
     DiskFullError,
@@ -405,5 +405,7 @@ def _size_of(keep: Keep) -> int:
             return sum(len(event.encoded) for event in key_chain.events)
         case DropRecords():
             return 0
+        case KeepEvidence(case):
+            return len(case.evidence.first.encoded) + len(case.evidence.second.encoded)
         case _:
             assert_never(keep)

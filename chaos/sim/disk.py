@@ -14,8 +14,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from protocol.agreement.docket import Case
 from protocol.commits import Commit, Record
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepManifest
+from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
 from protocol.identity import NodeId
 from protocol.restored import RestoredBranch
 
@@ -90,6 +91,16 @@ class Disk:
             _fold(branches, entry.keep)
         return tuple(branches.values())
 
+    def evidence(self) -> tuple[Case, ...]:
+        """The forks that a starting node knows of."""
+        cases: dict[bytes, Case] = {}
+        for entry in self._log:
+            if isinstance(entry.keep, KeepEvidence):
+                cases[entry.keep.case.id] = entry.keep.case
+                for dropped in entry.keep.dropped:
+                    cases.pop(dropped, None)
+        return tuple(cases.values())
+
 
 def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
     match keep:
@@ -123,3 +134,5 @@ def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
             branches[head.owner] = replace(
                 branches[head.owner], head=head, commits=(), records=(), reaped=True
             )
+        case KeepEvidence():
+            pass  # of no branch; see `evidence`

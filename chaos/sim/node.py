@@ -179,6 +179,7 @@ class SimNode:
             signer=self.signer,
             record=self.record(incarnation),
             restored=() if joined else restored,
+            evidence=self.disk.evidence(),
             last_dot=own.head.dot if own and own.head else NOTHING,
             membership=world.config,
             reads_back=self.life > 1 and bool(len(restored) > 1 or self._seeds),

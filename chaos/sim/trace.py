@@ -15,6 +15,7 @@ from protocol.effects import (
     Keep,
     KeepChain,
     KeepCommit,
+    KeepEvidence,
     KeepManifest,
     Notify,
     Persist,
@@ -27,6 +28,7 @@ from protocol.events import (
     Committed,
     Event,
     ForkFound,
+    ForkSettled,
     Joined,
     MemberChanged,
     Parted,
@@ -127,6 +129,9 @@ class Trace:
                 return f"keys {of(chain.node)} epoch={chain.epoch}"
             case DropRecords(head):
                 return f"reaped {of(head.owner)} {head.hash.hex()[:8]}"
+            case KeepEvidence(case):
+                state = "open" if case.open else "settled"
+                return f"evidence {of(case.owner)} {case.id.hex()[:8]} {state}"
             case _:
                 assert_never(keep)
 
@@ -143,6 +148,8 @@ class Trace:
                 return f"member {of(node)} {before} -> {new.value}{mark}"
             case ForkFound(evidence):
                 return f"fork of {of(evidence.owner)}"
+            case ForkSettled(case):
+                return f"fork of {of(case.owner)} settled"
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return f"joined {who}" if ok else f"join of {who} failed"

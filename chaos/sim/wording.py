@@ -29,6 +29,7 @@ from protocol.effects import (
     Keep,
     KeepChain,
     KeepCommit,
+    KeepEvidence,
     KeepManifest,
     Notify,
     Persist,
@@ -42,6 +43,7 @@ from protocol.events import (
     Committed,
     Event,
     ForkFound,
+    ForkSettled,
     Joined,
     MemberChanged,
     Parted,
@@ -207,8 +209,15 @@ class Wording:
                 return f"keys of {self._names.of(chain.node)}"
             case DropRecords(head):
                 return f"no more than the head {self.commit(head)}"
+            case KeepEvidence(case):
+                state = "open" if case.open else "settled"
+                return f"evidence of {self._fork(case.evidence)}, {state}"
             case _:
                 assert_never(keep)
+
+    def _fork(self, evidence: Evidence) -> str:
+        names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
+        return " against ".join(names)
 
     def _event(self, by: str, event: Event) -> Line:  # noqa: PLR0911 (a return a case)
         of = self._names.of
@@ -222,8 +231,9 @@ class Wording:
                 mark = ", certified" if certified else ""
                 return Line("member", f"member {of(node)} {before} -> {new.value}{mark}")
             case ForkFound(evidence):
-                names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
-                return Line("fork", f"fork {' against '.join(names)}")
+                return Line("fork", f"fork {self._fork(evidence)}")
+            case ForkSettled(case):
+                return Line("fork", f"settled {self._fork(case.evidence)}")
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return Line("joined", f"joined {who}" if ok else f"could not join {who}")

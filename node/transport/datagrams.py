@@ -73,8 +73,10 @@ class DatagramTransport(Protocol):
         """
         ...
 
-    def send_nowait(self, datagram: bytes, to: Address) -> None:
+    def send_nowait(self, datagram: bytes, to: Address, *, urgent: bool = False) -> None:
         """Hand over one datagram, best effort; `to` is numeric. Loss on the way raises nothing.
+
+        `urgent`: ahead of all that waits and is not.
 
         Raises:
             trio.ClosedResourceError: the transport was closed.
@@ -111,6 +113,7 @@ class UdpTransport:
         # not be cut to a length that might parse.
         self._read_bytes = datagram_max + 1
         self._batch_max = batch_max
+        self._urgent: deque[tuple[bytes, Address]] = deque()
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._queue_max = send_queue_max
         self._queued = trio.Event()
@@ -127,11 +130,12 @@ class UdpTransport:
             if packets := self._drain():
                 return packets
 
-    def send_nowait(self, datagram: bytes, to: Address) -> None:
+    def send_nowait(self, datagram: bytes, to: Address, *, urgent: bool = False) -> None:
         """Hand over one datagram, best effort; in order while the socket's buffer is full."""
         self._check_open()
-        if (self._queue and not self._flush()) or not self._send(datagram, to):
-            self._enqueue(datagram, to)
+        waits = bool(self._urgent or self._queue) and not self._flush(urgent_only=urgent)
+        if waits or not self._send(datagram, to):
+            self._enqueue(self._urgent if urgent else self._queue, datagram, to)
 
     async def send_queued(self) -> NoReturn:
         """Send what the socket would not take at once, for ever."""
@@ -146,6 +150,7 @@ class UdpTransport:
         """Let go of the address and of whatever is still queued; a second time does nothing."""
         if not self._closed:
             self._closed = True
+            self._urgent.clear()
             self._queue.clear()
             self._queued.set()
             trio.lowlevel.notify_closing(self._socket)
@@ -181,20 +186,24 @@ class UdpTransport:
         self.counters.bytes_out += len(datagram)
         return True
 
-    def _enqueue(self, datagram: bytes, to: Address) -> None:
-        if len(self._queue) >= self._queue_max:
-            self._queue.popleft()
+    def _enqueue(self, queue: deque[tuple[bytes, Address]], datagram: bytes, to: Address) -> None:
+        if len(queue) >= self._queue_max:
+            queue.popleft()
             self.counters.dropped_overflow += 1
-        self._queue.append((datagram, to))
+        queue.append((datagram, to))
         self._queued.set()
 
-    def _flush(self) -> bool:
-        """Send from the queue while the system takes it; True if nothing is left."""
-        while self._queue:
-            if not self._send(*self._queue[0]):
-                return False
-            self._queue.popleft()
-        if self._queued.is_set():
+    def _flush(self, *, urgent_only: bool = False) -> bool:
+        """Send from the queues while the system takes it; True if nothing is left.
+
+        `urgent_only`: nothing that is urgent is left; the rest waits on.
+        """
+        for queue in (self._urgent,) if urgent_only else (self._urgent, self._queue):
+            while queue:
+                if not self._send(*queue[0]):
+                    return False
+                queue.popleft()
+        if not urgent_only and self._queued.is_set():
             self._queued = trio.Event()
         return True
 

@@ -1,6 +1,6 @@
 """What a node answers to the requests of others over streams.
 
-    SYNC    bundles of what the asker lacks, and the standing votes
+    SYNC    bundles of what the asker lacks, the standing votes, the newest evidence
     FETCH   one owner's branch, or the next part of it
     CHECK   yes
     SPLIT   how we stood when we met the asker again
@@ -12,6 +12,7 @@ Rules this module keeps:
 2. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from protocol.agreement.split import SplitRequest
@@ -73,6 +74,7 @@ class Answers:
         answer, lacks = around.repair.answer_sync(
             request, self._standing(), without=None if recall is None else around.me
         )
+        answer = replace(answer, evidence=around.docket.reported())
         effects += recall or []
         if lacks and around.registry.node(caller) is not None:
             around.repair.hurry(caller, now=now.mono_s)

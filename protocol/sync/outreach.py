@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from protocol.agreement.docket import Docket
 from protocol.agreement.partitions import Episodes
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.authoring import Authoring
@@ -61,6 +62,7 @@ class Surroundings:
     authoring: Authoring
     repair: Repair
     intake: Intake
+    docket: Docket
     episodes: Episodes
     translate: Translate
 
@@ -218,6 +220,10 @@ class Outreach:
         news = False
         for bundle in answer.bundles:
             taken = self._around.intake.bundle(bundle, source, now)
+            effects += self.take(taken, source)
+            news = news or taken.news
+        for report in answer.evidence:
+            taken = self._around.intake.reported(report, source, now)
             effects += self.take(taken, source)
             news = news or taken.news
         if source.node is not None and self._around.registry.node(source.node) is not None:

@@ -46,8 +46,8 @@ FETCH_TIMEOUT_S = 10.0
 DIFFERING_BEATS = 2
 JITTER_S = 0.25
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 60.0
-ANSWER_BYTES_MAX = limits.FRAME_MAX - 128 * 1024
-"""Room left in a frame for key events and what the weights underestimate."""
+ANSWER_BYTES_MAX = limits.FRAME_MAX - 192 * 1024
+"""Room left in a frame for key events, evidence and what the weights underestimate."""
 _PEERS_MAX = limits.MEMBERS_MAX
 _SHOWN_MAX = 8
 """Large states that are being shown part by part, kept as they were though their owners go on."""

@@ -1,7 +1,8 @@
 """What two nodes say on a stream: one request frame, one answer frame.
 
     SYNC    my version vector, and my own branch if you may lack it
-            → bundles of every owner of whom you hold something else or newer; whether there is more
+            → bundles of every owner of whom you hold something else or newer; whether there is
+              more; standing votes; the newest evidence
     FETCH   one owner, what I hold of it, and from which record on
             → the steps between, the whole state, or the next part of it
     CHECK   are you there? (the last try of a failed check)
@@ -18,6 +19,8 @@ from typing import TypeAlias, assert_never
 
 from protocol import limits
 from protocol.agreement import split
+from protocol.agreement.docket import REPORTED_MAX, Reported
+from protocol.agreement.evidence import unpack_evidence
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.commits import (
     HASH_BYTES,
@@ -41,6 +44,9 @@ _SYNC, _FETCH, _CHECK, _SPLIT = 1, 2, 3, 5
 _STEPS, _WHOLE, _HEAD, _PART, _NOTHING = 0, 1, 2, 3, 4
 _FRAME = limits.FRAME_MAX
 _HEAD_PACKED_MAX = 600
+_FORK = 0
+"""Kind of evidence: two heads."""
+_PROOF_MAX = 2 * _HEAD_PACKED_MAX
 OWN_BYTES_MAX = 256 * 1024
 """How much of our own branch a join brings along; a larger one is fetched from us."""
 _HELD_BYTES = 80
@@ -119,6 +125,8 @@ class SyncAnswer:
     more: bool
     gossip: Gossip
     """Standing votes and the acks that void them."""
+    evidence: tuple[Reported, ...] = ()
+    """The newest forks, open ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,9 @@ def encode_answer(answer: StreamAnswer) -> bytes:
     match answer:
         case SyncAnswer():
             bundles = [_bundle_fields(bundle) for bundle in answer.bundles]
-            return codec.pack([_SYNC, bundles, answer.more, encode_gossip(answer.gossip)])
+            reports = [_report_fields(report) for report in answer.evidence]
+            gossip = encode_gossip(answer.gossip)
+            return codec.pack([_SYNC, bundles, answer.more, gossip, reports])
         case FetchAnswer():
             found = [_bundle_fields(answer.bundle)] if answer.bundle else []
             return codec.pack([_FETCH, found])
@@ -212,7 +222,10 @@ def decode_answer(frame: bytes) -> StreamAnswer:
         inner = reader.array("bundles", most=limits.MEMBERS_MAX)
         bundles = tuple(_read_bundle(inner.array("bundle", most=3)) for _ in range(len(inner)))
         more = reader.flag("more")
-        answer = SyncAnswer(bundles, more, decode_gossip(reader.raw("gossip", most=_FRAME)))
+        gossip = decode_gossip(reader.raw("gossip", most=_FRAME))
+        told = reader.array("evidence", most=REPORTED_MAX)
+        reports = tuple(_read_report(told.array("reported", most=3)) for _ in range(len(told)))
+        answer = SyncAnswer(bundles, more, gossip, reports)
     elif kind == _FETCH:
         found = reader.array("found", most=1)
         bundle = _read_bundle(found.array("bundle", most=3)) if len(found) else None
@@ -300,6 +313,19 @@ def _read_bundle(reader: codec.Reader) -> Bundle:
     inner.end()
     reader.end()
     return Bundle(events, content)
+
+
+def _report_fields(report: Reported) -> list[object]:
+    merge = report.merge.pack() if report.merge else b""
+    return [_FORK, report.evidence.pack(), merge]
+
+
+def _read_report(reader: codec.Reader) -> Reported:
+    reader.integer("kind", low=_FORK, high=_FORK)
+    evidence = unpack_evidence(reader.raw("proof", most=_PROOF_MAX))
+    merge = reader.raw("merge", most=_HEAD_PACKED_MAX)
+    reader.end()
+    return Reported(evidence, unpack_head(merge) if merge else None)
 
 
 def _read_head(reader: codec.Reader) -> Head:

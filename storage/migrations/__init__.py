@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 
 from storage.transaction import transaction
 
-from . import m0001_first
+from . import m0001_first, m0002_evidence
 
 Migration: TypeAlias = Callable[[Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (m0001_first.migrate,)
+MIGRATIONS: tuple[Migration, ...] = (m0001_first.migrate, m0002_evidence.migrate)
 """The step at index `n` leads from version `n` to `n + 1`."""
 
 

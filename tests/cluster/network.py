@@ -23,6 +23,7 @@ from .situations import PATIENCE_S, Node, expect_within, say, whole
 
 HTTP_PORT, GOSSIP_PORT = 8400, 8401
 SEEDS_MAX = 3
+AWAY = ("unreachable", "dead")
 SHORT_ID = 8
 """Characters of an id in logs."""
 
@@ -94,6 +95,23 @@ class Country:
     def cut(self, *groups: Sequence[int]) -> None:
         """Let these groups reach each other no more."""
         self.networks.cut(*groups)
+
+    def names(self, side: Sequence[int]) -> list[str]:
+        """The names of the nodes of a side."""
+        return [self.nodes[index].name for index in side]
+
+    def expect_apart(self, *sides: Sequence[int]) -> float:
+        """Wait until each node reaches its own side and no other; how long that took."""
+
+        def apart() -> bool:
+            return all(
+                (status == "alive" if name in self.names(side) else status in AWAY)
+                for side in sides
+                for index in side
+                for name, status in self.nodes[index].statuses().items()
+            )
+
+        return expect_within(PATIENCE_S, apart, "each side takes the others for away")
 
     def heal(self) -> None:
         """Let the links carry again, and note when."""

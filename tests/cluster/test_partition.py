@@ -13,7 +13,6 @@ from .situations import LARGE, PATIENCE_S, Node, expect_within, say
 
 SPLIT_S = 30.0 if LARGE else 5.0
 EVEN_SIZES = (2, 4, 8) if LARGE else (2, 4)
-NOTICED_S = 10.0
 HEALED_S = 10.0
 """More than the promised 3 s, so that a busy machine fails no test; the figures are printed."""
 QUIET_S = 2.0
@@ -26,31 +25,12 @@ pytestmark = pytest.mark.slow
 
 def expect_sides(country: Country, *named: str) -> float:
     """Wait until each node names its side so."""
-    return expect_within(NOTICED_S, lambda: country.sides() == list(named), f"sides {named}")
-
-
-def expect_apart(country: Country, sides: Sides) -> float:
-    """Wait until each node reaches its own side and no other."""
-
-    def apart() -> bool:
-        return all(
-            {name for name, status in country.nodes[index].statuses().items() if status == "alive"}
-            == set(names_of(country, side))
-            for side in sides
-            for index in side
-        )
-
-    return expect_within(NOTICED_S, apart, "each side takes the other for away")
+    return expect_within(PATIENCE_S, lambda: country.sides() == list(named), f"sides {named}")
 
 
 def shows(node: Node, owners: Sequence[str], held: dict[str, int]) -> bool:
     """Whether a node shows exactly this of these owners' instances."""
     return held == {n: port for n, port in shown(node).items() if n.partition("-")[0] in owners}
-
-
-def names_of(country: Country, side: Sequence[int]) -> list[str]:
-    """The names of the nodes of a side."""
-    return [country.nodes[index].name for index in side]
 
 
 def expect_answers(country: Country, sides: Sides, seconds: float) -> None:
@@ -62,15 +42,15 @@ def expect_answers(country: Country, sides: Sides, seconds: float) -> None:
                 healths = country.nodes[index].healths(SERVICE)
                 passing = {name.partition("-")[0] for name, h in healths.items() if h == "passing"}
                 others = {name.partition("-")[0] for name, h in healths.items() if h == "critical"}
-                assert passing <= set(names_of(country, side)), healths
-                assert others.isdisjoint(names_of(country, side)), healths
+                assert passing <= set(country.names(side)), healths
+                assert others.isdisjoint(country.names(side)), healths
 
 
 def expect_news_within_sides(country: Country, ledger: Ledger, sides: Sides) -> None:
     """What was written on a side since is known to all of it, and to nobody else."""
     for side in sides:
         held = {n: p for index in side for n, p in ledger.clients[index].held.items()}
-        owners = names_of(country, side)
+        owners = country.names(side)
         for index, node in enumerate(country.nodes):
             if index in side:
                 expect_within(PATIENCE_S, partial(shows, node, owners, held), node.name)
@@ -95,7 +75,7 @@ def test_both_sides_of_a_split_live_on_and_become_one_again(tmp_path: Path) -> N
 
         country.cut(*sides)
         with ledger.writing():
-            noticed = expect_apart(country, sides)
+            noticed = country.expect_apart(*sides)
             expect_sides(country, *["majority"] * 3, *["minority"] * 2)
             expect_answers(country, sides, SPLIT_S - noticed)
         expect_news_within_sides(country, ledger, sides)
@@ -123,7 +103,7 @@ def test_an_even_split_leaves_no_majority_and_both_sides_go_on(tmp_path: Path, c
 
         country.cut(*sides)
         with ledger.writing():
-            noticed = expect_apart(country, sides)
+            noticed = country.expect_apart(*sides)
             expect_sides(country, *["even"] * count)
             expect_answers(country, sides, 1.0)
         expect_news_within_sides(country, ledger, sides)

@@ -6,12 +6,15 @@ member that misbehaves is one that all the others trust. The victim is c, the ta
 
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node import keystore
 from node.cli.local_cluster import HOST
 from protocol import signing
+from protocol.bodies import Body, record_of
+from protocol.branch import Branch
 from protocol.commits import Change, Commit, Dot, Draft, Head, Manifest, make_commit
 from protocol.detector.detection import Gossip, SignedAck, SignedVotes, Vote
 from protocol.identity import (
@@ -27,6 +30,7 @@ from protocol.wire.handshake import Credentials, Handshake, Role
 from protocol.wire.messages import DatagramKind, Push, ack_payload, encode, seal, votes_payload
 
 CLUSTER = signing.cluster_id("kith")
+TRUST = signing.Trust(CLUSTER)
 OTHER_CLUSTER = signing.cluster_id("other")
 TIMEOUT_S = 5.0
 LAST_LIFE = 2**32 - 1
@@ -44,6 +48,14 @@ def stranger(cluster: bytes = CLUSTER) -> tuple[signing.KeyPair, KeyChain]:
     return keys, verify_chain([event.pack()], signing.Trust(cluster))
 
 
+Opened = Callable[[socket.SocketKind], socket.socket]
+"""Makes a socket of that kind, perhaps in another network than ours."""
+
+
+def _plain(kind: socket.SocketKind) -> socket.socket:
+    return socket.socket(socket.AF_INET, kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Villain:
     """Member b's keys, turned against a, about c."""
@@ -54,12 +66,25 @@ class Villain:
     target: NodeId
     target_key: bytes
     victim: NodeId
+    host: str = HOST
+    """Of a."""
+    opened: Opened = _plain
+    """Where its sockets come from."""
 
     @classmethod
-    def with_keys_of(cls, data_dir: Path, port: int, target: NodeId, victim: NodeId) -> "Villain":
+    def with_keys_of(
+        cls,
+        data_dir: Path,
+        port: int,
+        target: NodeId,
+        victim: NodeId,
+        *,
+        host: str = HOST,
+        opened: Opened = _plain,
+    ) -> "Villain":
         """Read the member's keys, and ask the target for its own."""
         identity = keystore.load_or_create(data_dir, CLUSTER, None)
-        villain = cls(port, identity, target, b"", victim)
+        villain = cls(port, identity, target, b"", victim, host, opened)
         chain = villain.bundle_of(target).key_events
         key = verify_chain(list(chain), signing.Trust(CLUSTER)).key_of(0)
         assert key is not None
@@ -83,15 +108,18 @@ class Villain:
 
     def send(self, *datagrams: bytes) -> None:
         """Over UDP, from a port of our own."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        with self.opened(socket.SOCK_DGRAM) as udp:
             for datagram in datagrams:
-                udp.sendto(datagram, (HOST, self.port))
+                udp.sendto(datagram, (self.host, self.port))
 
     # Streams
 
     def connect(self) -> "Stream":
         """A fresh connection, nothing said yet."""
-        return Stream(socket.create_connection((HOST, self.port), TIMEOUT_S))
+        tcp = self.opened(socket.SOCK_STREAM)
+        tcp.settimeout(TIMEOUT_S)
+        tcp.connect((self.host, self.port))
+        return Stream(tcp)
 
     def handshake(self, *, cluster: bytes = CLUSTER) -> Handshake:
         """Our honest side of one."""
@@ -130,7 +158,34 @@ class Villain:
         assert isinstance(content, exchange.Steps)
         return content.commits
 
+    def branch_of(self, owner: NodeId) -> Branch:
+        """The target's copy of an owner's branch, to build on."""
+        bundle = self.bundle_of(owner)
+        branch = Branch(verify_chain(list(bundle.key_events), TRUST), TRUST)
+        if isinstance(bundle.content, exchange.Steps):
+            branch.offer(bundle.content.commits)
+        else:
+            assert isinstance(bundle.content, Manifest)
+            branch.adopt(bundle.content)
+        return branch
+
     # Lies
+
+    def fork(self, *bodies: Body) -> list[Commit]:
+        """Commits of our own on one parent, each right by itself: two of them are a fork."""
+        branch = self.branch_of(self.me)
+        assert branch.head is not None
+        drafted = []
+        for number, body in enumerate(bodies):
+            record = record_of(body)
+            change = Change(record.kind, record.key, record.body)
+            draft = Draft(
+                owner=self.me, dot=Dot(branch.head.epoch, branch.head.version + 1 + number),
+                parents=(branch.head.hash,), issued_at=branch.head.issued_at + 1,
+                state_root=branch.preview([change]),
+            )  # fmt: skip
+            drafted.append(make_commit(draft, [change], key=self.identity.keys, cluster=CLUSTER))
+        return drafted
 
     def commit(
         self, owner: NodeId, parent: Commit | None, *changes: Change, cluster: bytes = CLUSTER

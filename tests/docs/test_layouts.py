@@ -7,6 +7,7 @@ import pytest
 
 from protocol import bodies, limits, rules
 from protocol.agreement.changelog import Became, Difference
+from protocol.agreement.docket import Reported
 from protocol.agreement.evidence import Evidence, fork_of
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.commits import (
@@ -211,7 +212,9 @@ def notes_of_frames(kind: str) -> None:
     frames: dict[str, tuple[exchange.StreamRequest, exchange.StreamAnswer]] = {
         "SYNC": (
             exchange.SyncRequest(vector, bundle),
-            exchange.SyncAnswer((bundle,), more=False, gossip=Gossip()),
+            exchange.SyncAnswer(
+                (bundle,), more=False, gossip=Gossip(), evidence=(Reported(fork(), None),)
+            ),
         ),
         "FETCH": (
             exchange.FetchRequest(ME, DOT, b"", b"", 0),
@@ -272,6 +275,7 @@ PATHS = {
     "advertised": "advert.item",
     "wanted": "want.item",
     "held": "request.vector.held",
+    "reported": "answer.evidence.reported",
     "dot": "request.held.dot",
     "difference": "answer.changed.change",
     "bundle": "answer.found.bundle",

@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 
 from protocol import signing
+from protocol.agreement.docket import Case
 from protocol.bodies import Body, key_of
 from protocol.clocks import Instant
 from protocol.commits import NOTHING, Commit, Dot, Record, RecordKey
@@ -23,6 +24,7 @@ from protocol.effects import (
     Keep,
     KeepChain,
     KeepCommit,
+    KeepEvidence,
     KeepManifest,
     Notify,
     Persist,
@@ -75,10 +77,11 @@ class Disk:
     """What a node wrote, applied in order."""
 
     branches: dict[NodeId, RestoredBranch] = field(default_factory=dict)
+    evidence: dict[bytes, Case] = field(default_factory=dict)
     incarnation: int = 0
 
     def copy(self) -> "Disk":
-        return Disk(dict(self.branches), self.incarnation)
+        return Disk(dict(self.branches), dict(self.evidence), self.incarnation)
 
     def write(self, keep: Keep) -> None:
         match keep:
@@ -113,6 +116,10 @@ class Disk:
                 self.branches[head.owner] = replace(
                     old, head=head, commits=(), records=(), reaped=True
                 )
+            case KeepEvidence(case, dropped):
+                self.evidence[case.id] = case
+                for old_case in dropped:
+                    self.evidence.pop(old_case, None)
 
 
 class Node:
@@ -144,6 +151,7 @@ class Node:
         setup = replace(
             self.setup(),
             restored=() if joined else tuple(self.disk.branches.values()),
+            evidence=tuple(self.disk.evidence.values()),
             last_dot=own.head.dot if own and own.head else NOTHING,
             reads_back=lived,
             joined=joined,

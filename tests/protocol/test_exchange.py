@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from protocol import limits
 from protocol.agreement.changelog import Became, Difference
+from protocol.agreement.docket import Reported
+from protocol.agreement.evidence import fork_of
 from protocol.agreement.split import NO_ANSWER, SplitAnswer, SplitRequest
 from protocol.commits import Dot, RecordKey
 from protocol.detector.detection import Gossip
@@ -55,9 +57,15 @@ REQUESTS: list[StreamRequest] = [
     FetchRequest(AUTHOR.id, HEAD.dot, HEAD.hash, HEAD.hash, 10_000), CheckRequest(),
     SplitRequest(0, ()), SplitRequest(7, ((AUTHOR.id, HEAD.dot),)),
 ]  # fmt: skip
+TWIN = AUTHOR.signed((), parents=COMMITS[-1].head.parents, version=7).head
+MERGE = AUTHOR.signed((), parents=(TWIN.hash, HEAD.hash), version=9).head
+FORK = fork_of(HEAD, TWIN)
+assert FORK is not None
+REPORTS = (Reported(FORK, None), Reported(FORK, MERGE))
 ANSWERS: list[StreamAnswer] = [
     SyncAnswer((), more=False, gossip=Gossip()),
     SyncAnswer(tuple(BUNDLES), more=True, gossip=Gossip()),
+    SyncAnswer((), more=False, gossip=Gossip(), evidence=REPORTS),
     FetchAnswer(None), *(FetchAnswer(bundle) for bundle in BUNDLES), CheckAnswer(),
     NO_ANSWER,
     SplitAnswer(

@@ -239,7 +239,9 @@ def test_a_peer_that_shows_us_a_false_state_of_ourselves_is_refused() -> None:
     world = joined()
     alice, bob, _ = world.nodes
     changes = (Change(1, "web/x", b"not a body"),)
-    draft = Draft(owner=bob.id, dot=Dot(0, 2**61), parents=(), issued_at=1, state_root=bytes(32))
+    draft = Draft(
+        owner=bob.id, dot=Dot(0, 2**61), parents=(bytes(32),), issued_at=1, state_root=bytes(32)
+    )
     forged = make_commit(draft, changes, key=alice.keys, cluster=CLUSTER)
     push = from_alice(world, *encode(Push((forged,), ())))
     pushed = bob.peer.receive(push, alice.address, now=world.now)
@@ -257,6 +259,19 @@ def test_a_peer_that_shows_us_a_false_state_of_ourselves_is_refused() -> None:
     world.run(1)
     assert world.converged()
     assert beliefs(bob) != before
+
+
+def test_a_peer_that_feigns_a_fork_of_ours_is_refused_at_once() -> None:
+    world = joined()
+    alice, bob, _ = world.nodes
+    draft = Draft(owner=bob.id, dot=Dot(0, 2**61), parents=(), issued_at=1, state_root=bytes(32))
+    forged = make_commit(draft, (), key=alice.keys, cluster=CLUSTER)
+
+    effects = give(bob, from_alice(world, *encode(Push((forged,), ()))))
+
+    assert codes(effects) == ["bad_signature"]
+    assert not any(isinstance(effect, Request) for effect in effects)
+    assert len(bob.peer.docket) == 0
 
 
 def test_our_own_driver_is_told_of_its_mistakes() -> None:

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from protocol.agreement.docket import Case, Settlement
+from protocol.agreement.evidence import fork_of
 from protocol.commits import (
     Change,
     Commit,
@@ -14,7 +16,7 @@ from protocol.commits import (
     Record,
     make_commit,
 )
-from protocol.effects import DropRecords, KeepChain, KeepCommit, KeepManifest
+from protocol.effects import DropRecords, KeepChain, KeepCommit, KeepEvidence, KeepManifest
 from protocol.identity import (
     INCEPTION,
     ROTATION,
@@ -90,6 +92,17 @@ def chain(owner: NodeId, *, rotations: int = 0) -> KeepChain:
             )
         )
     return KeepChain(KeyChain(owner, tuple(events)))
+
+
+def fork(
+    owner: NodeId, version: int, *, settled: bool = False, dropped: tuple[bytes, ...] = ()
+) -> KeepEvidence:
+    """Two first commits of `owner`, found by ALICE, who heard of them from CAROL."""
+    one, other = commit(owner, version), commit(owner, version, (Change(1, "web", b"1"),))
+    evidence = fork_of(one.head, other.head)
+    assert evidence is not None
+    end = Settlement(2_000_000, 0, commit(owner, version + 1, parent=one).head) if settled else None
+    return KeepEvidence(Case(evidence, 1_000_000, CAROL, end), dropped)
 
 
 def result(update_id: str, *, version: int = 1, at_us: int = 1_000_000) -> Result:

@@ -1,6 +1,7 @@
 """One suite for every store: whatever keeps state must pass it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.commits import NOTHING, Dot, Record
-from protocol.effects import Keep
+from protocol.effects import Keep, KeepEvidence
 from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT
 from protocol.restored import RestoredBranch
@@ -21,6 +22,7 @@ from .situations import (
     BOB,
     CAROL,
     chain,
+    fork,
     head_of,
     keep,
     manifest,
@@ -267,6 +269,42 @@ def runs_of_commits(owner: NodeId, first: int, count: int) -> list[Keep]:
     return [keep(owner, first + n, run=b"%d" % n) for n in range(count)]
 
 
+def test_evidence_comes_back_with_what_settled_it(lives: Lives) -> None:
+    open_one, settled = fork(BOB, 1), fork(CAROL, 1, settled=True)
+    lives.store.write([open_one, settled])
+
+    loaded = lives.restart().load()
+
+    assert loaded.evidence == tuple(sorted((open_one.case, settled.case), key=lambda c: c.id))
+    assert loaded.branches == ()
+    assert lives.store.statistics().evidence == 2
+
+
+def test_evidence_that_was_settled_later_replaces_itself(lives: Lives) -> None:
+    lives.store.write([fork(BOB, 1)])
+
+    lives.store.write([fork(BOB, 1, settled=True)])
+
+    assert lives.restart().load().evidence == (fork(BOB, 1, settled=True).case,)
+
+
+def test_evidence_that_made_room_is_gone(lives: Lives) -> None:
+    old, new = fork(BOB, 1), fork(BOB, 2)
+    lives.store.write([old, keep(BOB, 9)])
+
+    lives.store.write([fork(BOB, 2, dropped=(old.case.id,))])
+
+    assert lives.restart().load().evidence == (new.case,)
+    assert only_branch(lives.store).head == head_of(BOB, 9)
+
+
+def test_evidence_from_nobody_in_particular_comes_back_so(lives: Lives) -> None:
+    case = replace(fork(BOB, 1).case, reported_by=None)
+    lives.store.write([KeepEvidence(case)])
+
+    assert lives.restart().load().evidence == (case,)
+
+
 def keep_of(owner: NodeId, version: int, changed: dict[str, bytes | None]) -> Keep:
     return keep(owner, version, **changed)
 
@@ -280,6 +318,7 @@ some_keeps = st.one_of(
     st.builds(manifest_of, owners, versions, bodies).map(lambda one: [one]),
     st.builds(reaped, owners, versions).map(lambda one: [one]),
     owners.map(lambda owner: [chain(owner)]),
+    st.builds(fork, owners, versions, settled=st.booleans()).map(lambda one: [one]),
     st.builds(runs_of_commits, owners, versions, st.integers(30, 40)),
 )
 

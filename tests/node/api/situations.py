@@ -168,6 +168,7 @@ async def open_node(
     setup = PeerSetup(
         cluster=CLUSTER, chain=ours.chain, signer=ours.signer,
         record=own_record(name, binding.address, incarnation, zone), restored=loaded.branches,
+        evidence=loaded.evidence,
         last_dot=loaded.last_dot, membership=MembershipConfig.local(), reads_back=False,
     )  # fmt: skip
     try:

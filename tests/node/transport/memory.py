@@ -58,7 +58,7 @@ class MemoryTransport:
         self.counters.bytes_in += sum(len(packet.datagram) for packet in batch)
         return batch
 
-    def send_nowait(self, datagram: bytes, to: Address) -> None:
+    def send_nowait(self, datagram: bytes, to: Address, *, urgent: bool = False) -> None:
         self._check_open()
         if not to.host[:1].isdecimal() and ":" not in to.host:
             self.counters.dropped_unsendable += 1

@@ -243,6 +243,41 @@ async def test_a_full_send_queue_drops_its_oldest_and_counts_it() -> None:
 
 
 @pytest.mark.trio
+async def test_what_is_urgent_goes_first_and_is_not_dropped_for_what_is_not() -> None:
+    bound, alice = full_transport(queue_max=2)
+    bound.full = True
+    for number in range(2):
+        alice.send_nowait(bytes([number]), alice.local)
+    alice.send_nowait(b"evidence", alice.local, urgent=True)
+    alice.send_nowait(bytes([2]), alice.local)
+
+    async with trio.open_nursery() as nursery:
+        bound.full = False
+        nursery.start_soon(alice.send_queued)
+        received = await receive(alice, 3)
+        nursery.cancel_scope.cancel()
+
+    assert [packet.datagram for packet in received] == [b"evidence", b"\1", b"\2"]
+    assert alice.counters.dropped_overflow == 1
+    alice.close()
+
+
+@pytest.mark.trio
+async def test_what_is_urgent_overtakes_the_queue() -> None:
+    bound, alice = full_transport(queue_max=2)
+    bound.full = True
+    alice.send_nowait(b"first", alice.local)
+    bound.full = False
+    alice.send_nowait(b"evidence", alice.local, urgent=True)
+    alice.send_nowait(b"last", alice.local)
+
+    received = await receive(alice, 3)
+
+    assert [packet.datagram for packet in received] == [b"evidence", b"first", b"last"]
+    alice.close()
+
+
+@pytest.mark.trio
 async def test_an_unreachable_network_is_as_good_as_loss_on_the_way() -> None:
     bound, alice = full_transport(queue_max=4)
     bound.cut = True
