@@ -11,6 +11,7 @@ from protocol.peer import Peer
 from .http import ApiError
 
 _CUT_OFF = {Partition.MINORITY: "fewer than half", Partition.EVEN: "only half"}
+"""`forget` is not critical: with it an operator ends a state that will not mend itself."""
 
 
 def require_majority(peer: Peer, what: str) -> None:
@@ -23,10 +24,12 @@ def require_majority(peer: Peer, what: str) -> None:
     Raises:
         ApiError: 503 `minority`; nothing was changed.
     """
-    reach = _CUT_OFF.get(peer.membership.partition())
-    if reach is not None:
+    side = peer.membership.partition()
+    share = _CUT_OFF.get(side)
+    if share is not None:
+        reached, known = peer.membership.reach()
         raise ApiError(
-            503, "minority", f"{what} needs the majority, and this node reaches {reach} of the "
-            "members that it knew; ask a node on the other side, wait until the network is whole, "
-            "or forget members that are gone for good",
+            503, "minority", f"{what} needs the majority, and this node reaches {share} of the "
+            f"members that it knew ({side.value}: {reached} of {known}); ask a node on the other "
+            "side, wait until the network is whole, or forget members that are gone for good",
         )  # fmt: skip

@@ -26,6 +26,7 @@ from typing import assert_never
 
 from .agreement.docket import Case, Docket
 from .agreement.evidence import Evidence
+from .agreement.monitor import Divergence
 from .agreement.partitions import Episodes
 from .authoring import Authoring
 from .bodies import NODE_KEY, Body
@@ -141,6 +142,7 @@ class Peer:
             setup.membership, self._me, incarnation=setup.record.incarnation, voice=voice,
             rng=rng, now=now.mono_s, assembly=joined.assembly if joined else None,
         )  # fmt: skip
+        self.divergence = Divergence()
         self.episodes = Episodes(self._me, self.registry, self.membership)
         self._dissemination = Dissemination()
         self._repair = Repair(self.registry, rng=rng)
@@ -308,7 +310,9 @@ class Peer:
             case Beat(heartbeat, root):
                 ours = self.registry.settled_root(now.mono_s)
                 self._repair.heard_root(node, root, ours, now=now.mono_s)
-                self.episodes.heard_root(node, equal=ours.startswith(root), now=now)
+                equal = ours.startswith(root)
+                self.episodes.heard_root(node, equal=equal, now=now)
+                self.divergence.heard(node, equal=equal, now=now)
                 return self._translate(
                     self.membership.receive(heartbeat, node, now=now.mono_s), now
                 )
@@ -432,6 +436,8 @@ class Peer:
         if change.new is Status.ALIVE and change.old in (Status.UNREACHABLE, Status.DEAD):
             self._repair.returned(change.node, now=now.mono_s)
         self.episodes.changed(change, now)
+        if change.new not in (Status.ALIVE, Status.SUSPECT):
+            self.divergence.forget(change.node)
         return [Notify(MemberChanged(change.node, change.old, change.new, change.certified))]
 
     def _address(self, node: NodeId) -> Address:

@@ -106,6 +106,11 @@ class Metrics:
         side = peer.membership.partition()
         for one in Partition:
             put("kith_partition", float(one is side), one.value)
+        put("kith_partition_open", float(peer.episodes.open))
+        agreement = peer.divergence.state(now=trio.current_time())
+        put("kith_roots_equal", agreement.equal)
+        put("kith_roots_differing", agreement.differing)
+        put("kith_divergence_seconds", agreement.longest_s)
         for status, count in peer.membership.counts().items():
             put("kith_members", count + (status is Status.ALIVE), status.value)
 

@@ -135,9 +135,10 @@ class NodeRoutes:
         """`GET /v1/peers/{id}`."""
         request.query.check_known()
         text = request.params["id"]
+        side = (("X-Kith-Partition", self._peer.membership.partition().value),)
         guest = self._guests.settled(text)
         if guest is not None:
-            return json_response(200, guest_shape(*guest))
+            return json_response(200, guest_shape(*guest), side)
         node = _node_of(text)
         record = self._record_of(node) if node else None
         if node is None or record is None:
@@ -146,7 +147,7 @@ class NodeRoutes:
         experience = self._context.driver.reachability.of(Address(record.host, record.port))
         if experience is not None:
             shape["reachability"] = reachability_shape(experience)
-        return json_response(200, shape)
+        return json_response(200, shape, side)
 
     async def join(self, request: Request) -> Response:
         """`POST /v1/peers`."""
@@ -202,6 +203,7 @@ class NodeRoutes:
         counts[Status.ALIVE.value] += 1
         partition, since = peer.membership.partition().value, peer.episodes.side_since
         reached, known = peer.membership.reach()
+        agreement = peer.divergence.state(now=trio.current_time())
         shape: dict[str, Json] = {
             **node_shape(self._me, peer.record, peer.membership.view(self._me)),
             "cluster": context.config.cluster,
@@ -216,6 +218,11 @@ class NodeRoutes:
             "partition_since": format_us(since.wall_us) if since else None,
             "reached": reached,
             "known": known,
+            "agreement": {
+                "equal": agreement.equal,
+                "differing": agreement.differing,
+                "since": format_us(agreement.since.wall_us) if agreement.since else None,
+            },
         }
         return json_response(200, shape, (("X-Kith-Partition", partition),))
 

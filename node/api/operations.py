@@ -2,6 +2,8 @@
 
 import time
 
+import trio
+
 from node.context import NodeContext
 from node.http import Request, Response, Route, SyncRoute, json_response, text_response
 from node.telemetry import CONTENT_TYPE
@@ -102,7 +104,12 @@ class OperationRoutes:
             gossip = ("down", "the node has not yet committed its own record of this life")
         else:
             gossip = ("ok", "")
-        return {"storage": storage, "gossip": gossip, "peers": self._peers()}
+        return {
+            "storage": storage,
+            "gossip": gossip,
+            "peers": self._peers(),
+            "agreement": self._agreement(),
+        }
 
     def telemetry(self, request: Request) -> Response:
         """`GET /telemetry`."""
@@ -136,7 +143,21 @@ class OperationRoutes:
         partition = membership.partition().value
         members = len(membership.members())
         if partition in ("minority", "even"):
-            return "degraded", f"this node reaches only a {partition} share of {members} members"
+            reached, known = membership.reach()
+            return "degraded", (
+                f"{partition}: this node reaches {reached} of the {known} members it knew; lookups "
+                "and registrations go on, critical changes are refused"
+            )
         if members == 1 and self._context.config.seeds:
             return "degraded", "no seed has answered yet; this node is alone"
         return "ok", f"{members} members, this one included"
+
+    def _agreement(self) -> tuple[str, str]:
+        state = self._peer.divergence.state(now=trio.current_time())
+        heard = state.equal + state.differing
+        if state.is_alarming:
+            return "degraded", (
+                f"{state.differing} of {heard} peers hold something else than this node, one for "
+                f"{state.longest_s:.0f} s: repair does not get through"
+            )
+        return "ok", f"{state.equal} of {heard} peers hold the same"

@@ -151,6 +151,7 @@ SCHEMAS: Mapping[str, Schema] = {
         **_PEER, cluster=TEXT, stage=TEXT, ready=FLAG, started_at=TIME, root=TEXT, head=VERSION,
         members={"type": "object", "additionalProperties": WHOLE}, guests=WHOLE, partition=TEXT,
         partition_since=MAYBE_TIME, reached=WHOLE, known=WHOLE,
+        agreement=_object(equal=WHOLE, differing=WHOLE, since=MAYBE_TIME),
     ),
     "Peer": _object(**_PEER, hosts=WHOLE, has_key=FLAG),
     "Peers": _object(peers=_list(_reference("Peer"))),

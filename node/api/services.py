@@ -225,7 +225,11 @@ class ServiceRoutes:
             and is_shown(self._peer, one)
         ]
         if not found:
-            raise not_found(f"no instance {instance!r} of {name!r} is registered")
+            side = self._peer.membership.partition().value
+            raise ApiError(
+                404, "not_found", f"no instance {instance!r} of {name!r} is registered",
+                headers=(("X-Kith-Partition", side),),
+            )  # fmt: skip
         if len(found) > 1:
             owners = ", ".join(sorted(id_text(one.owner) for one in found[:8]))
             raise ApiError(

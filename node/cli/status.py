@@ -27,6 +27,8 @@ class Findings:
     ready: bool
     not_ready: tuple[str, ...]
     """Components that are not, with their status."""
+    diverging: str
+    """What is said of peers that have held something else for long; empty if all is well."""
 
     @property
     def partition(self) -> str:
@@ -61,6 +63,8 @@ class Findings:
         if self.partition in {"minority", "even"}:
             share = "fewer than half" if self.partition == "minority" else "only half"
             reasons.append(f"the node reaches {share} of the members")
+        if self.diverging:
+            reasons.append(self.diverging)
         gone = [text_of(p, "name") for p in self.peers if text_of(p, "status") == "unreachable"]
         if gone:
             names = ", ".join(sorted(gone)[:NAMED_MAX]) + " …" * (len(gone) > NAMED_MAX)
@@ -92,7 +96,26 @@ def _ask(session: Session) -> Findings:
     services = services_in(session, session.get("/v1/services"))
     reply = session.call("GET", "/readyz", accept=(503,))
     document = reply.value if isinstance(reply.value, dict) else {}
-    return Findings(node, peers, services, reply.status < 400, _lacking(document))
+    return Findings(
+        node, peers, services, reply.status < 400, _lacking(document), _diverging(document)
+    )
+
+
+def _diverging(document: dict[str, Json]) -> str:
+    components = document.get("components")
+    one = components.get("agreement") if isinstance(components, dict) else None
+    if not isinstance(one, dict) or text_of(one, "status") != "degraded":
+        return ""
+    return text_of(one, "detail")
+
+
+def _agreeing(node: dict[str, Json]) -> str:
+    state = node.get("agreement")
+    if not isinstance(state, dict):
+        return ""
+    equal, differing = count_of(state, "equal"), count_of(state, "differing")
+    since = f", the first of the others not since {text_of(state, 'since')}" if differing else ""
+    return f"{equal} of {equal + differing} peers heard hold the same{since}"
 
 
 def _lacking(document: dict[str, Json]) -> tuple[str, ...]:
@@ -141,6 +164,7 @@ def _facts(found: Findings, reasons: list[str]) -> list[tuple[str, str]]:
         ("root", text_of(node, "root")),
         ("members", f"{len(found.peers)}: {counts}" if counts else "0"),
         ("partition", found.partition),
+        ("agreement", _agreeing(node)),
         ("services", f"{len(found.services)}, with {instances} instances, {passing} passing"),
         ("ready", "yes" if found.ready else "no"),
     ]

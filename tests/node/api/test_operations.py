@@ -38,6 +38,7 @@ async def test_a_node_is_alive_from_the_start_and_ready_once_it_has_signed() -> 
             "storage": "ok",
             "gossip": "ok",
             "peers": "ok",
+            "agreement": "ok",
         }
 
 
