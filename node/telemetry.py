@@ -66,6 +66,8 @@ METRICS: tuple[Metric, ...] = (
     _counter("kith_commits_total", "Own commits written to disk."),
     _counter("kith_applied_total", "Commits and manifests of peers that were applied."),
     _counter("kith_refused_total", "What peers sent and was refused, by code.", "code"),
+    _counter("kith_withheld_total", "What peers said they hold and did not show."),
+    _counter("kith_lies_total", "Trees, heads and states shown by peers that cannot be true."),
     _counter("kith_peer_requests_total", "Requests sent to peers over streams."),
     _counter("kith_peer_requests_failed_total", "Of those, without an answer."),
     _counter(

@@ -16,7 +16,7 @@ Rules this module keeps:
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -29,9 +29,12 @@ from .commits import (
     Dot,
     Head,
     Manifest,
+    Mend,
     Record,
     RecordKey,
     digest,
+    leaf_of,
+    path_of,
 )
 from .errors import RefusedError
 from .identity import KeyChain, NodeId
@@ -59,7 +62,7 @@ class AppliedStep:
     owner: NodeId
     deltas: tuple[Delta, ...]
     commits: tuple[Commit, ...]
-    """The steps taken, oldest first; none where a manifest replaced the state."""
+    """The steps taken, oldest first; none where a manifest replaced the state or a mend led on."""
     changes: tuple[tuple[Change, ...], ...]
     """What each of them changed."""
     before: Dot = NOTHING
@@ -135,6 +138,11 @@ class Branch:
         return self.head.dot if self.head else NOTHING
 
     @property
+    def tree(self) -> Tree:
+        """The records by their paths, under the state root; it never changes."""
+        return self._tree
+
+    @property
     def disputed(self) -> bool:
         """Whether a fork stands unsettled."""
         return self.evidence is not None
@@ -152,6 +160,14 @@ class Branch:
             if evidence is not None:
                 return evidence
         return fork_of(self.head, theirs)
+
+    def vouches(self, theirs: Head) -> bool:
+        """Whether the owner signed this head, with a key that still counts."""
+        try:
+            self._check_head(theirs)
+        except RefusedError:
+            return False
+        return True
 
     def merged(self, evidence: Evidence) -> bool:
         """Whether a merge that we saw has settled this fork."""
@@ -210,33 +226,33 @@ class Branch:
         `even_older` is for an owner who steps back to what the cluster holds, in order to merge.
         """
         head = manifest.head
-        if self.head is not None and not self.reaped and head.hash == self.head.hash:
-            return Known()
-        fork = None if even_older else self.fork_with(head)
-        older = head.dot < self.dot or (head.dot == self.dot and not self.reaped)
-        if older and fork is None and not even_older:
-            return Old()
-        self._check_head(head)
-        if fork is not None:
-            return Forked(fork)  # to replace one branch by the other would lose what it says
+        standing = self._judge(head, even_older=even_older)
+        if standing is not None:
+            return standing
         if len(manifest.records) > limits.RECORDS_PER_OWNER_MAX:
             raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
-        records = {RecordKey(r.kind, r.key): r for r in manifest.records}
-        tree = Tree()
-        for record in manifest.records:
-            tree = tree.set(_path(record.kind, record.key), digest(record.body))
-        if tree.root != head.state_root or len(records) != len(manifest.records):
+        tree = Tree.of(map(leaf_of, manifest.records))
+        if tree.root != head.state_root or len(tree) != len(manifest.records):
             raise RefusedError("root_mismatch", "the records are not the state that was signed")
+        records = {RecordKey(r.kind, r.key): r for r in manifest.records}
         new = {
             key: self.bodies[key] if self.records.get(key) == record else self._read_body(record)
             for key, record in records.items()
         }
         deltas, before = _difference(self.bodies, new), self.dot
         self.records, self.bodies, self._tree = records, new, tree
-        self._recent.clear()
-        self._kept_bytes = 0
-        self._move(head)
-        self._settle(head)
+        self._jump(head)
+        return AppliedStep(self.owner, deltas, (), (), before)
+
+    def mend(self, mend: Mend) -> Outcome:
+        """Move to a newer state by the records that differ. Raises as `offer` does."""
+        standing = self._judge(mend.head)
+        if standing is not None:
+            return standing
+        if self.reaped or self._tree.root != mend.base:
+            return Gap()  # the differences are not those to what we hold by now
+        deltas, before = self._change(mend.changes, mend.head.state_root), self.dot
+        self._jump(mend.head)
         return AppliedStep(self.owner, deltas, (), (), before)
 
     def copy(self, trust: Trust, read_body: ReadBody) -> "Branch":
@@ -251,7 +267,7 @@ class Branch:
 
     def preview(self, changes: Sequence[Change]) -> bytes:
         """The state root that `changes` would leave behind."""
-        return self._tree_after(self._tree, changes).root
+        return self._tree_after(_records_of(changes)).root
 
     def since(self, known: bytes) -> list[Commit] | None:
         """The commits after the one with that hash, oldest first, or None if not all are kept."""
@@ -349,42 +365,70 @@ class Branch:
         if not signed_here and not head.signed_by(key, self._trust):
             raise RefusedError("bad_signature", "not signed by its owner for this cluster")
 
+    def _judge(self, head: Head, *, even_older: bool = False) -> Outcome | None:
+        """What stands against moving to a signed head, whatever its state; None if nothing does."""
+        if self.head is not None and not self.reaped and head.hash == self.head.hash:
+            return Known()
+        fork = None if even_older else self.fork_with(head)
+        older = head.dot < self.dot or (head.dot == self.dot and not self.reaped)
+        if older and fork is None and not even_older:
+            return Old()
+        self._check_head(head)
+        # To replace one branch by the other would lose what it says.
+        return Forked(fork) if fork is not None else None
+
     def _apply(self, steps: Sequence[Commit]) -> AppliedStep:
         each = tuple(step.changes() for step in steps)
-        changes = {RecordKey(change.kind, change.key): change for part in each for change in part}
-        tree = self._tree_after(self._tree, list(changes.values()))
-        if tree.root != steps[-1].head.state_root:
-            raise RefusedError("root_mismatch", "the state that comes out is not the one signed")
-        if len(tree) > limits.RECORDS_PER_OWNER_MAX:
-            raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
-        decoded = {
-            key: self._read_body(Record(key.kind, key.key, change.body)) if change.body else None
-            for key, change in changes.items()
-        }
-        deltas = []
-        for key, body in decoded.items():
-            deltas.append(Delta(key, self.bodies.pop(key, None), body))
-            self.records.pop(key, None)
-            raw = changes[key].body
-            if body is not None and raw is not None:
-                self.bodies[key] = body
-                self.records[key] = Record(key.kind, key.key, raw)
-        self._tree, before = tree, self.dot
+        changes = [change for part in each for change in part]
+        deltas, before = self._change(changes, steps[-1].head.state_root), self.dot
         self._remember(steps)
         self._move(steps[-1].head)
         for step in steps:
             self._settle(step.head)
-        return AppliedStep(self.owner, tuple(deltas), tuple(steps), each, before)
+        return AppliedStep(self.owner, deltas, tuple(steps), each, before)
 
-    def _tree_after(self, tree: Tree, changes: Sequence[Change]) -> Tree:
-        for change in changes:
-            path = _path(change.kind, change.key)
-            tree = tree.set(path, digest(change.body)) if change.body else tree.remove(path)
+    def _change(self, changes: Sequence[Change], state_root: bytes) -> tuple[Delta, ...]:
+        """Set and remove records, all or none; of two changes to one key the later counts."""
+        records = _records_of(changes)
+        tree = self._tree_after(records)
+        if tree.root != state_root:
+            raise RefusedError("root_mismatch", "the state that comes out is not the one signed")
+        if len(tree) > limits.RECORDS_PER_OWNER_MAX:
+            raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
+        read = {
+            key: self._read_body(record) if record is not None else None
+            for key, record in records.items()
+        }
+        deltas = []
+        for key, record in records.items():
+            body = read[key]
+            deltas.append(Delta(key, self.bodies.pop(key, None), body))
+            self.records.pop(key, None)
+            if record is not None and body is not None:
+                self.bodies[key] = body
+                self.records[key] = record
+        self._tree = tree
+        return tuple(deltas)
+
+    def _tree_after(self, records: Mapping[RecordKey, Record | None]) -> Tree:
+        tree = self._tree
+        for key, record in records.items():
+            path = path_of(key.kind, key.key)
+            tree = (
+                tree.remove(path) if record is None else tree.set(path, digest(record.body), record)
+            )
         return tree
 
     def _move(self, head: Head) -> None:
         self.head = head
         self.reaped = False
+
+    def _jump(self, head: Head) -> None:
+        """Move to a head without the steps that led there."""
+        self._recent.clear()
+        self._kept_bytes = 0
+        self._move(head)
+        self._settle(head)
 
     def _settle(self, head: Head) -> None:
         """A merge ends every dispute over what was signed before it."""
@@ -404,8 +448,12 @@ class Branch:
             self._kept_bytes -= len(self._recent.pop(oldest).changes_encoded)
 
 
-def _path(kind: int, key: str) -> bytes:
-    return digest(b"%d\0%s" % (kind, key.encode()))
+def _records_of(changes: Sequence[Change]) -> dict[RecordKey, Record | None]:
+    """What each change leaves under its key."""
+    return {
+        RecordKey(one.kind, one.key): Record(one.kind, one.key, one.body) if one.body else None
+        for one in changes
+    }
 
 
 def _difference(

@@ -20,13 +20,15 @@ from typing import NamedTuple
 from . import limits, signing
 from .errors import MalformedError
 from .identity import NODE_ID_BYTES, NodeId
+from .merkle import Leaf
 from .records import Kind
 from .wire import codec
 
 HASH_BYTES = 32
 PARENTS_MAX = 2
 _FORMAT = 1
-_HEADER_MAX = 400
+HEADER_MAX = 400
+"""Bytes in an encoded header."""
 _KEY_MAX = 2 * limits.NAME_MAX + 1
 
 
@@ -129,6 +131,27 @@ class Manifest:
     """Sorted by `(kind, key)`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """What leads from one state of an owner to a later one, whatever steps lay between."""
+
+    head: Head
+    """The later state's."""
+    base: bytes
+    """The state root to begin from."""
+    changes: tuple[Change, ...]
+
+
+def path_of(kind: int, key: str) -> bytes:
+    """Where a record lies in its owner's tree."""
+    return digest(b"%d\0%s" % (kind, key.encode()))
+
+
+def leaf_of(record: Record) -> Leaf:
+    """The leaf that stands for a record in its owner's tree."""
+    return Leaf(path_of(record.kind, record.key), digest(record.body), record)
+
+
 def encode_changes(changes: Iterable[Change]) -> bytes:
     """Write changes in their one order."""
     ordered = sorted(changes, key=lambda change: (change.kind, change.key))
@@ -188,7 +211,7 @@ def decode_head(encoded: bytes, signature: bytes) -> Head:
     Raises:
         MalformedError: not a header.
     """
-    if len(encoded) > _HEADER_MAX or len(signature) != signing.SIGNATURE_BYTES:
+    if len(encoded) > HEADER_MAX or len(signature) != signing.SIGNATURE_BYTES:
         raise MalformedError("header", "of the wrong size")
     reader = codec.read(encoded, "header")
     reader.integer("format", low=_FORMAT, high=_FORMAT)
@@ -211,7 +234,7 @@ def decode_head(encoded: bytes, signature: bytes) -> Head:
 def unpack_head(packed: bytes) -> Head:
     """Read what `Head.pack` wrote. Raises MalformedError."""
     reader = codec.read(packed, "head")
-    encoded, signature = reader.raw("header", most=_HEADER_MAX), reader.fixed("signature", 64)
+    encoded, signature = reader.raw("header", most=HEADER_MAX), reader.fixed("signature", 64)
     reader.end()
     return decode_head(encoded, signature)
 
@@ -219,7 +242,7 @@ def unpack_head(packed: bytes) -> Head:
 def unpack_commit(packed: bytes) -> Commit:
     """Read what `Commit.pack` wrote; the changes stay encoded. Raises MalformedError."""
     reader = codec.read(packed, "commit")
-    encoded, signature = reader.raw("header", most=_HEADER_MAX), reader.fixed("signature", 64)
+    encoded, signature = reader.raw("header", most=HEADER_MAX), reader.fixed("signature", 64)
     changes = reader.raw("changes", most=len(packed))
     reader.end()
     return Commit(decode_head(encoded, signature), changes)

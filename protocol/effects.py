@@ -58,6 +58,14 @@ class KeepManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepMend:
+    """An owner moved to a newer state by what differs: store its head, set or remove records."""
+
+    head: Head
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KeepChain:
     """An owner's key events are new or longer: store them."""
 
@@ -80,7 +88,7 @@ class KeepEvidence:
     """Ids of cases."""
 
 
-Keep: TypeAlias = KeepCommit | KeepManifest | KeepChain | DropRecords | KeepEvidence
+Keep: TypeAlias = KeepCommit | KeepManifest | KeepMend | KeepChain | DropRecords | KeepEvidence
 """What storage is told, in order. Losing the newest of these in a crash costs a sync, no more."""
 
 

@@ -21,7 +21,7 @@ from .agreement.partitions import Episodes
 from .authoring import Authoring
 from .branch import AppliedStep, Branch, Forked, Gap, Known, Old, Outcome
 from .clocks import HybridClock, Instant
-from .commits import Commit, Head, Manifest
+from .commits import Commit, Head, Manifest, Mend
 from .detector.detection import MembershipEffect
 from .detector.membership import Membership
 from .dissemination import Dissemination, Told
@@ -34,10 +34,11 @@ from .effects import (
     KeepCommit,
     KeepEvidence,
     KeepManifest,
+    KeepMend,
     Notify,
     Store,
 )
-from .errors import RefusedError, RemoteProtocolError
+from .errors import RefusalCode, RefusedError, RemoteProtocolError
 from .events import Applied, ForkFound, ForkSettled
 from .identity import Address, NodeId, unpack_event
 from .keyring import Keyring
@@ -71,10 +72,13 @@ class Taken:
     """Something was applied."""
     gap: NodeId | None = None
     """The owner of whom more must be fetched."""
+    refused: RefusalCode | None = None
+    """Why nothing more came of it."""
 
     def refuse(self, error: RemoteProtocolError) -> "Taken":
         """Nothing more came of it than what was learned before it was refused."""
         self.effects.append(Drop(self.source.address, error.code))
+        self.refused = error.code
         return self
 
 
@@ -159,6 +163,17 @@ class Intake:
         if isinstance(content, Head) and (branch is None or branch.dot < content.dot):
             taken.gap = content.owner
         return taken
+
+    def mend(self, mend: Mend, source: Source, now: Instant) -> Taken:
+        """Take in what a comparison of states came to."""
+        taken = Taken(source)
+        try:
+            outcome = self._parts.registry.mend(mend, now=now.mono_s)
+        except RemoteProtocolError as error:
+            return taken.refuse(error)
+        if isinstance(outcome, AppliedStep):
+            taken.effects.append(Store(KeepMend(mend.head, mend.changes)))
+        return self._settle(taken, outcome, mend.head.owner, now)
 
     def evidence(self, evidence: Evidence, source: Source, now: Instant) -> Taken:
         """Take in the proof of a fork."""

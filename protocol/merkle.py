@@ -53,7 +53,7 @@ class Branching:
     def digest(self) -> bytes:
         """The hash over all below."""
         if not self._digest:
-            self._digest = hashlib.blake2b(b"\1" + self.shown(), digest_size=32).digest()
+            self._digest = self.digest_of(self.shown())
         return self._digest
 
     def shown(self) -> bytes:
@@ -65,6 +65,25 @@ class Branching:
                 hashes.append(child.digest)
         hashes[0] = bitmap.to_bytes(2, "big")
         return b"".join(hashes)
+
+    @staticmethod
+    def digest_of(shown: bytes) -> bytes:
+        """The hash of a node that shows this."""
+        return hashlib.blake2b(b"\1" + shown, digest_size=HASH_BYTES).digest()
+
+    @staticmethod
+    def hashes_of(shown: bytes) -> list[bytes | None] | None:
+        """The hashes of the children at all 16 places; None where that is nothing `shown`."""
+        bitmap = int.from_bytes(shown[:2], "big")
+        if not bitmap or len(shown) != 2 + HASH_BYTES * bitmap.bit_count():
+            return None
+        hashes: list[bytes | None] = [None] * 16
+        start = 2
+        for place in range(16):
+            if bitmap >> place & 1:
+                hashes[place] = shown[start : start + HASH_BYTES]
+                start += HASH_BYTES
+        return hashes
 
 
 Node = Leaf | Branching

@@ -60,6 +60,7 @@ from .shared.joined import Joined
 from .shared.reading import PLAIN, Reading
 from .signing import ED25519, Signer, Trust, Verifier
 from .sync.answers import Answers
+from .sync.credit import Credit
 from .sync.outreach import Outreach, Surroundings
 from .sync.repair import Repair
 from .wire import exchange
@@ -195,6 +196,11 @@ class Peer:
     def next_deadline(self) -> float:
         """The latest `now.mono_s` at which `tick` must be called again."""
         return self._deadline_s
+
+    @property
+    def credit(self) -> Credit:
+        """What each peer's word has been worth: whether it showed what it said it holds."""
+        return self._repair.credit
 
     def intended(self, key: RecordKey) -> Body | None:
         """Our newest word on one of our own records, also where it is not durable yet."""
@@ -335,7 +341,7 @@ class Peer:
             owner = commit.head.owner
             events = push.inception_of(owner) if self.registry.branch(owner) is None else ()
             taken = self._intake.steps((commit,), events, source, now)
-            effects += self._outreach.take(taken, source)
+            effects += self._outreach.take(taken, source, commit.head.dot)
         return effects
 
     def _advertised(self, advert: Advert, node: NodeId, now: Instant) -> list[Effect]:
@@ -346,7 +352,7 @@ class Peer:
             if item.owner == self._me or not self._dissemination.wants(item, ours, now=now.mono_s):
                 continue
             if item.large or branch is None or branch.head is None:
-                effects += self._outreach.fetch(item.owner, node)
+                effects += self._outreach.fetch(item.owner, node, expects=item.dot)
             else:
                 effects += self._tell([Told((node,), want_of(item.owner, branch.head.hash))])
         return effects

@@ -19,7 +19,7 @@ from .agreement.evidence import Evidence
 from .bodies import NODE_KEY
 from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
 from .clocks import VersionVector
-from .commits import Commit, Head, Manifest, RecordKey
+from .commits import Commit, Head, Manifest, Mend, RecordKey
 from .document_index import DocumentIndex
 from .errors import RefusedError
 from .identity import KeyChain, NodeId, unpack_event, verify_chain
@@ -86,6 +86,11 @@ class Registry:
     def root(self) -> bytes:
         """The Merkle root over all heads."""
         return self._heads.root
+
+    @property
+    def heads(self) -> Tree:
+        """All heads under the root, each behind the leaf of its owner; it never changes."""
+        return self._heads
 
     @property
     def index(self) -> int:
@@ -225,6 +230,11 @@ class Registry:
         branch = self.claim(manifest.head.owner)
         return self._settle(branch, branch.adopt(manifest, even_older=even_older), now)
 
+    def mend(self, mend: Mend, *, now: float) -> Outcome:
+        """Take in what differs in a known owner's newer state. Raises as `Branch.mend` does."""
+        branch = self.claim(mend.head.owner)
+        return self._settle(branch, branch.mend(mend), now)
+
     def dispute(self, evidence: Evidence) -> bool:
         """Mark a known owner as in dispute; whether that is news."""
         branch = self._branches[evidence.owner]
@@ -269,7 +279,7 @@ class Registry:
         branch = self._branches[head.owner]
         if head.dot <= branch.dot or not self.claim(head.owner).adopt_reaped(head):
             return False
-        self._heads = self._heads.set(head.owner, head.hash)
+        self._heads = self._heads.set(head.owner, head.hash, head)
         self._settled = self._settled.set(head.owner, head.hash)
         return True
 
@@ -286,7 +296,7 @@ class Registry:
             return
         branch = self.claim(stored.owner)
         branch.restore(stored.head, stored.commits, stored.records, reaped=stored.reaped)
-        self._heads = self._heads.set(branch.owner, stored.head.hash)
+        self._heads = self._heads.set(branch.owner, stored.head.hash, stored.head)
         self._settled = self._settled.set(branch.owner, stored.head.hash)
         deltas = tuple(Delta(key, None, body) for key, body in branch.bodies.items())
         self._index_deltas(branch.owner, deltas)
@@ -294,7 +304,7 @@ class Registry:
     def _settle(self, branch: Branch, outcome: Outcome, now: float) -> Outcome:
         if isinstance(outcome, AppliedStep) and branch.head is not None:
             owner = branch.owner
-            self._heads = self._heads.set(owner, branch.head.hash)
+            self._heads = self._heads.set(owner, branch.head.hash, branch.head)
             self._unsettle(owner, now)
             self._index_deltas(owner, outcome.deltas)
         return outcome

@@ -8,8 +8,16 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocol.agreement.docket import Case
-from protocol.commits import NOTHING, Commit, Dot, Head, Record, RecordKey
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
+from protocol.commits import NOTHING, Change, Commit, Dot, Head, Record, RecordKey
+from protocol.effects import (
+    DropRecords,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepEvidence,
+    KeepManifest,
+    KeepMend,
+)
 from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT
 from protocol.restored import RestoredBranch
@@ -30,6 +38,12 @@ class _Branch:
         self.head = head
         self.reaped = False
         self.commits = {dot: commit for dot, commit in self.commits.items() if dot < head.dot}
+
+    def change(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self.records.pop(RecordKey(change.kind, change.key), None)
+            if change.body is not None:
+                self.records[RecordKey(change.kind, change.key)] = change.body
 
     def prune(self) -> None:
         for dot in sorted(self.commits)[:-HEADERS_KEPT]:
@@ -128,16 +142,18 @@ class MemoryStore:
                 branch = self._branches.setdefault(commit.head.owner, _Branch())
                 branch.advance(commit.head)
                 branch.commits[commit.head.dot] = commit
-                for change in changes:
-                    branch.records.pop(RecordKey(change.kind, change.key), None)
-                    if change.body is not None:
-                        branch.records[RecordKey(change.kind, change.key)] = change.body
+                branch.change(changes)
                 return self._advanced(commit.head)
             case KeepManifest(manifest):
                 branch = self._branches.setdefault(manifest.head.owner, _Branch())
                 branch.advance(manifest.head)
                 branch.records = {RecordKey(r.kind, r.key): r.body for r in manifest.records}
                 return self._advanced(manifest.head)
+            case KeepMend(head, changes):
+                branch = self._branches.setdefault(head.owner, _Branch())
+                branch.advance(head)
+                branch.change(changes)
+                return self._advanced(head)
             case KeepChain(chain):
                 branch = self._branches.setdefault(chain.node, _Branch())
                 branch.key_events = tuple(chain.packed())

@@ -9,7 +9,8 @@ Rules for an owner's branch, in the order of the keeps:
 
 1. A commit sets and removes its records and becomes the head; kept commits that are not older than
    it are gone (they were of the other side of a fork).
-2. A manifest replaces all records and becomes the head; commits older than it stay.
+2. A manifest replaces all records and becomes the head; commits older than it stay. So it is with
+   a mend, which sets and removes only the records that differ.
 3. A reaped owner keeps its head and its key events, nothing else.
 4. Of the commits, the newest `HEADERS_KEPT` stay at the end.
 """
@@ -18,8 +19,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from protocol.commits import NOTHING, Commit, Dot, Head, RecordKey
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
+from protocol.commits import NOTHING, Change, Commit, Dot, Head, RecordKey
+from protocol.effects import (
+    DropRecords,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepEvidence,
+    KeepManifest,
+    KeepMend,
+)
 from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT
 from protocol.wire import codec
@@ -58,6 +67,11 @@ class OwnerPlan:
         for dot in sorted(self.commits)[:-HEADERS_KEPT]:
             del self.commits[dot]
 
+    def change(self, changes: Sequence[Change]) -> None:
+        """Set and remove records."""
+        for change in changes:
+            self.records[RecordKey(change.kind, change.key)] = change.body
+
     def forget_records(self) -> None:
         """Start from no records."""
         self.drop_records = True
@@ -73,14 +87,17 @@ def plan(keeps: Sequence[Keep]) -> dict[NodeId, OwnerPlan]:
                 owner = owners.setdefault(commit.head.owner, OwnerPlan())
                 owner.advance(commit.head)
                 owner.commits[commit.head.dot] = commit
-                for change in changes:
-                    owner.records[RecordKey(change.kind, change.key)] = change.body
+                owner.change(changes)
             case KeepManifest(manifest):
                 owner = owners.setdefault(manifest.head.owner, OwnerPlan())
                 owner.advance(manifest.head)
                 owner.forget_records()
                 for record in manifest.records:
                     owner.records[RecordKey(record.kind, record.key)] = record.body
+            case KeepMend(head, changes):
+                owner = owners.setdefault(head.owner, OwnerPlan())
+                owner.advance(head)
+                owner.change(changes)
             case KeepChain(chain):
                 owner = owners.setdefault(chain.node, OwnerPlan())
                 owner.key_events = codec.pack(chain.packed())

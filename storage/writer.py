@@ -29,7 +29,15 @@ from typing import Self, TypeVar, assert_never
 
 import trio
 
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
+from protocol.effects import (
+    DropRecords,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepEvidence,
+    KeepManifest,
+    KeepMend,
+)
 
 from .errors import (
     DiskFullError,
@@ -401,6 +409,8 @@ def _size_of(keep: Keep) -> int:
             return len(commit.changes_encoded) + bodies
         case KeepManifest(manifest):
             return sum(len(record.body) for record in manifest.records)
+        case KeepMend(_, changes):
+            return sum(len(change.body or b"") for change in changes)
         case KeepChain(key_chain):
             return sum(len(event.encoded) for event in key_chain.events)
         case DropRecords():

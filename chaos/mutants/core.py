@@ -88,7 +88,10 @@ def _offer_again(self: Branch, steps: Sequence[Commit], *, signed_here: bool = F
             self.records[key] = Record(change.kind, change.key, change.body)
             self.bodies[key] = after = self._read_body(self.records[key])
         deltas.append(Delta(key, before, after))
-    self._tree, self.head = self._tree_after(self._tree, changes), step.head
+    records = {
+        RecordKey(c.kind, c.key): self.records.get(RecordKey(c.kind, c.key)) for c in changes
+    }
+    self._tree, self.head = self._tree_after(records), step.head
     return AppliedStep(self.owner, tuple(deltas), (step,), (changes,))
 
 

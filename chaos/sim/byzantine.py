@@ -29,6 +29,7 @@ from protocol.wire.messages import (
     unseal,
     votes_payload,
 )
+from protocol.wire.trees import NodesShown, TreeAnswer
 
 from .node import SimNode
 from .plan import Role
@@ -219,6 +220,11 @@ class Villain:
             return exchange.encode_answer(SyncAnswer(half, more=False, gossip=Gossip()))
         if isinstance(said, FetchAnswer):
             return exchange.encode_answer(FetchAnswer(None))
+        if isinstance(said, TreeAnswer):
+            fewer = [
+                NodesShown(t.at, t.nodes if self._rng.random() < 0.5 else ()) for t in said.trees
+            ]
+            return exchange.encode_answer(TreeAnswer(tuple(fewer)))
         return answer
 
 

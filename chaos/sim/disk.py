@@ -15,8 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from protocol.agreement.docket import Case
-from protocol.commits import Commit, Record
-from protocol.effects import DropRecords, Keep, KeepChain, KeepCommit, KeepEvidence, KeepManifest
+from protocol.commits import Change, Commit, Record
+from protocol.effects import (
+    DropRecords,
+    Keep,
+    KeepChain,
+    KeepCommit,
+    KeepEvidence,
+    KeepManifest,
+    KeepMend,
+)
 from protocol.identity import NodeId
 from protocol.restored import RestoredBranch
 
@@ -114,15 +122,9 @@ def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
             )
         case KeepCommit(commit, changes):
             old = branches[commit.head.owner]
-            records = {(record.kind, record.key): record for record in old.records}
-            for change in changes:
-                records.pop((change.kind, change.key), None)
-                if change.body is not None:
-                    record = Record(change.kind, change.key, change.body)
-                    records[change.kind, change.key] = record
             commits: tuple[Commit, ...] = (*old.commits, commit)[-32:]
             branches[commit.head.owner] = replace(
-                old, head=commit.head, commits=commits, records=tuple(records.values()),
+                old, head=commit.head, commits=commits, records=_changed(old.records, changes),
                 reaped=False,
             )  # fmt: skip
         case KeepManifest(manifest):
@@ -130,9 +132,24 @@ def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
                 branches[manifest.head.owner],
                 head=manifest.head, commits=(), records=manifest.records, reaped=False,
             )  # fmt: skip
+        case KeepMend(head, changes):
+            old = branches[head.owner]
+            branches[head.owner] = replace(
+                old, head=head, commits=(), records=_changed(old.records, changes), reaped=False
+            )
         case DropRecords(head):
             branches[head.owner] = replace(
                 branches[head.owner], head=head, commits=(), records=(), reaped=True
             )
         case KeepEvidence():
             pass  # of no branch; see `evidence`
+
+
+def _changed(before: Sequence[Record], changes: Sequence[Change]) -> tuple[Record, ...]:
+    records = {(record.kind, record.key): record for record in before}
+    for change in changes:
+        records.pop((change.kind, change.key), None)
+        if change.body is not None:
+            record = Record(change.kind, change.key, change.body)
+            records[change.kind, change.key] = record
+    return tuple(records.values())

@@ -17,6 +17,7 @@ from protocol.effects import (
     KeepCommit,
     KeepEvidence,
     KeepManifest,
+    KeepMend,
     Notify,
     Persist,
     Request,
@@ -125,6 +126,8 @@ class Trace:
                 head = manifest.head
                 count = len(manifest.records)
                 return f"manifest {of(head.owner)} {head.hash.hex()[:8]} records={count}"
+            case KeepMend(head, changes):
+                return f"mend {of(head.owner)} {head.hash.hex()[:8]} changes={len(changes)}"
             case KeepChain(chain):
                 return f"keys {of(chain.node)} epoch={chain.epoch}"
             case DropRecords(head):

@@ -31,6 +31,7 @@ from protocol.effects import (
     KeepCommit,
     KeepEvidence,
     KeepManifest,
+    KeepMend,
     Notify,
     Persist,
     Request,
@@ -62,6 +63,7 @@ from protocol.wire.messages import (
     decode,
     inspect,
 )
+from protocol.wire.trees import TreeRequest
 
 from .trace import Names
 
@@ -171,19 +173,24 @@ class Wording:
             said.append(f"{of(batch.author)} against {subjects}")
         return "; ".join(said) or "nothing"
 
-    def _request(self, body: bytes) -> str:
+    def _request(self, body: bytes) -> str:  # noqa: PLR0911 (a return a case)
         try:
             request = decode_request(body)
         except RemoteProtocolError:
             return "garbage"
         match request:
-            case SyncRequest(_, own):
+            case SyncRequest(vector, own, whole):
+                if not whole:
+                    return f"sync about {len(vector)} owners"
                 return "sync, bringing our own" if own else "sync"
             case FetchRequest(owner, _, known, _, _):
                 since = f" since {self._commits[known]}" if known in self._commits else ""
                 return f"all of {self._names.of(owner)}{since}"
             case CheckRequest():
                 return "check"
+            case TreeRequest(trees):
+                owners = ", ".join(self._names.of(tree.owner) for tree in trees if tree.owner)
+                return f"nodes of the state of {owners}" if owners else "nodes of the heads"
             case SplitRequest():
                 return "how it stood after the split"
             case _:
@@ -205,6 +212,8 @@ class Wording:
             case KeepManifest(manifest):
                 count = len(manifest.records)
                 return f"all of {self.commit(manifest.head)} ({count} records)"
+            case KeepMend(head, changes):
+                return f"what differs in {self.commit(head)} ({len(changes)} records)"
             case KeepChain(chain):
                 return f"keys of {self._names.of(chain.node)}"
             case DropRecords(head):

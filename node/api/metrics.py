@@ -118,6 +118,8 @@ class Metrics:
         put, registry = self._telemetry.set, self._peer.registry
         branches = [registry.branch(owner) for owner in registry.owners()]
         put("kith_owners", len(branches))
+        put("kith_withheld_total", self._peer.credit.withheld)
+        put("kith_lies_total", self._peer.credit.lies)
         put("kith_disputed_owners", sum(1 for one in branches if one and one.disputed))
         if registry.index == self._instances_at:
             return  # counting is linear in the instances, and nothing has changed

@@ -7,6 +7,7 @@ from dataclasses import replace
 import trio
 
 from node.context import NodeContext
+from node.driver import instant
 from node.guests import Guests
 from node.http import (
     ApiError,
@@ -30,7 +31,7 @@ from protocol.records import ForgetRecord, NodeRecord
 
 from .fields import Fields, refused
 from .reading import NODE_TYPES, patched_node
-from .shapes import Json, guest_shape, node_shape, reachability_shape
+from .shapes import Json, credit_shape, guest_shape, node_shape, reachability_shape
 from .table import Endpoint, Parameter
 
 HANDLER_S = 30.0
@@ -147,6 +148,8 @@ class NodeRoutes:
         experience = self._context.driver.reachability.of(Address(record.host, record.port))
         if experience is not None:
             shape["reachability"] = reachability_shape(experience)
+            account = self._peer.credit.of(node, now=instant().mono_s)
+            shape["repair"] = credit_shape(account)
         return json_response(200, shape, side)
 
     async def join(self, request: Request) -> Response:

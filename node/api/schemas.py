@@ -99,6 +99,7 @@ _PEER: Mapping[str, Schema] = {
         strikes=WHOLE,
         history=_list(_object(at=TIME, ok=FLAG, took_ms=NUMBER, reason=TEXT)),
     ),
+    "repair": _object(score=NUMBER, withheld=WHOLE, lies=WHOLE),
 }
 _INSTANCE: Mapping[str, Schema] = {
     "id": NAME,

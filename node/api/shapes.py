@@ -11,6 +11,7 @@ from protocol.identity import Address, NodeId, id_text, short_id
 from protocol.peer import Peer
 from protocol.records import CheckRecord, GuestRecord, Health, NodeRecord
 from protocol.registry import Instance
+from protocol.sync.credit import Account
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 
@@ -115,6 +116,15 @@ def reachability_shape(experience: Experience) -> dict[str, Json]:
         "score": round(experience.score, 3),
         "strikes": experience.strikes,
         "history": history,
+    }
+
+
+def credit_shape(account: Account) -> dict[str, Json]:
+    """What a peer's word has been worth to this node."""
+    return {
+        "score": round(account.score, 3),
+        "withheld": account.withheld,
+        "lies": account.lies,
     }
 
 

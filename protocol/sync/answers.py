@@ -3,6 +3,7 @@
     SYNC    bundles of what the asker lacks, the standing votes, the newest evidence
     FETCH   one owner's branch, or the next part of it
     CHECK   yes
+    TREE    nodes of the tree of heads, or of states
     SPLIT   how we stood when we met the asker again
 
 Rules this module keeps:
@@ -31,6 +32,7 @@ from protocol.wire.exchange import (
     StreamRequest,
     SyncRequest,
 )
+from protocol.wire.trees import TreeRequest
 
 from .outreach import Outreach, Surroundings
 
@@ -56,6 +58,8 @@ class Answers:
                 return self._fetch(request, caller)
             case CheckRequest():
                 return CheckAnswer(), []
+            case TreeRequest():
+                return self._around.repair.answer_tree(request), []
             case SplitRequest():
                 return self._around.episodes.answer(request, caller, now), []
             case _:
@@ -77,6 +81,7 @@ class Answers:
         answer = replace(answer, evidence=around.docket.reported())
         effects += recall or []
         if lacks and around.registry.node(caller) is not None:
+            around.repair.claimed(caller, lacks)
             around.repair.hurry(caller, now=now.mono_s)
         return answer, effects
 

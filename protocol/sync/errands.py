@@ -1,11 +1,13 @@
 """Errands: what a stream request was for, found again by its ticket when the answer comes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from protocol.commits import NOTHING, Dot, Head
 from protocol.errors import LocalProtocolError
 from protocol.identity import Address, NodeId
 
+from .comparison import Comparison
 from .repair import Fetching
 
 
@@ -18,13 +20,31 @@ class Joining:
     """How many frames were taken before this one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Syncing:
-    """A member was asked for what differs."""
+    """A member was asked for what differs, perhaps of some owners only."""
 
     node: NodeId
-    rounds: int
-    news: bool
+    address: Address
+    scope: tuple[NodeId, ...] | None = None
+    """The owners it is about; None for all."""
+    promised: dict[NodeId, Head] = field(default_factory=dict)
+    """Heads that its tree says it holds, and that we lack."""
+    shown: dict[NodeId, Dot] = field(default_factory=dict)
+    """The newest of each owner that its bundles came with."""
+    rounds: int = 0
+    news: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Descending:
+    """A member was asked for nodes of its trees: of its heads, or of states at heads it showed."""
+
+    node: NodeId
+    address: Address
+    comparison: Comparison
+    tried: tuple[NodeId, ...] = ()
+    """Who was asked for these states before, and this member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,10 @@ class FetchFrom:
     node: NodeId
     address: Address
     fetching: Fetching
+    expects: Dot = NOTHING
+    """What somebody said is there to be had."""
+    tried: tuple[NodeId, ...] = ()
+    """Who was asked for it before, and this member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +74,7 @@ class Comparing:
     node: NodeId
 
 
-Errand: TypeAlias = Joining | Syncing | FetchFrom | Checking | Comparing
+Errand: TypeAlias = Joining | Syncing | Descending | FetchFrom | Checking | Comparing
 
 ERRANDS_MAX = 1_024
 _STRANGERS_MAX = 1_024

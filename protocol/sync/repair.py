@@ -1,9 +1,10 @@
-"""Repair, in its first form: ask a peer for every owner of whom it holds something else or newer.
+"""Repair: ask a peer for every owner of whom it holds something else or newer.
 
 A sync sends our version vector over a stream and gets bundles back: the steps that we lack, the
-whole state where those are not kept, or a head where the state is too large for one frame and has
-to be fetched part by part. A later version finds the differing owners by descending the tree
-instead; only this module and `exchange` know how it is done.
+whole state where those are not kept, or a lone head where the state is large. Where there are many
+owners, or where a sync has found nothing and the roots still differ, the two trees of heads are
+compared first, and the sync is about the differing owners only. Behind a lone head the owner's
+state is compared with ours in the same way, or fetched part by part.
 
 When to ask: two heartbeats in turn, of one peer or of two that agree with each other, carry another
 root than ours; a member came back; a peer showed in its own request that it holds more. A sync that
@@ -15,15 +16,16 @@ Rules this module keeps:
 1. At most `IN_FLIGHT_MAX` requests at once, one sync a peer, one fetch an owner.
 2. A state is collected part by part only as far as one owner may have records.
 3. Whether anything is true is not decided here: bundles go to `intake`.
+4. A peer whose word has been worth little is asked later, and less often.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from protocol import limits
 from protocol.branch import Branch
-from protocol.commits import HASH_BYTES, Dot, Head, Manifest, Record
+from protocol.commits import HASH_BYTES, NOTHING, Dot, Head, Manifest, Record
 from protocol.detector.detection import Gossip, gossip_bytes
 from protocol.identity import NodeId
 from protocol.registry import Registry
@@ -39,6 +41,10 @@ from protocol.wire.exchange import (
     weight,
     weight_of,
 )
+from protocol.wire.trees import TreeAnswer, TreeRequest
+
+from .credit import Credit
+from .trees import Trees
 
 IN_FLIGHT_MAX = 64
 SYNC_TIMEOUT_S = 10.0
@@ -48,6 +54,18 @@ JITTER_S = 0.25
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 60.0
 ANSWER_BYTES_MAX = limits.FRAME_MAX - 192 * 1024
 """Room left in a frame for key events, evidence and what the weights underestimate."""
+VECTOR_OWNERS_MAX = 64
+"""Up to so many owners the vector, 79 bytes an owner, is cheaper than a descent's round trips."""
+WHOLE_RECORDS_MAX = 100
+"""A larger state is not sent whole to somebody who holds an older one: it is compared."""
+MENDS_MAX = 1_024
+"""Owners whose states are being compared at once."""
+LATER_MAX_S = 2.0
+"""How much later a peer is asked whose word is worth nothing."""
+LESS_MAX_S = 30.0
+"""… and how long it is then left alone after each sync."""
+_CLAIMS_MAX = 256
+"""Owners for each peer of whom it said that it holds more than we."""
 _PEERS_MAX = limits.MEMBERS_MAX
 _SHOWN_MAX = 8
 """Large states that are being shown part by part, kept as they were though their owners go on."""
@@ -60,8 +78,11 @@ class _Peer:
     differing: int = 0
     wait_s: float = 0.0
     not_before: float = 0.0
-    due: float | None = None
     busy: bool = False
+    vain: int = 0
+    """Syncs in a row that found nothing."""
+    claims: dict[NodeId, Dot] = field(default_factory=dict)
+    """What it said in its own requests that it holds, and that we lack."""
 
 
 @dataclass(slots=True)
@@ -88,7 +109,10 @@ class Repair:
         self._rng = rng
         self._peers: dict[NodeId, _Peer] = {}
         self._due: dict[NodeId, float] = {}
+        self.credit = Credit()
+        self._trees = Trees(registry)
         self._fetching: dict[NodeId, Fetching] = {}
+        self._mending: dict[NodeId, None] = {}
         self._shown: dict[bytes, Manifest] = {}
         self._other: tuple[NodeId, bytes] | None = None
         """Who carried the last root heard, if that was another than ours, and which."""
@@ -149,34 +173,62 @@ class Repair:
         """A sync with that peer is over, with or without something new."""
         state = self._state(peer)
         state.busy, state.differing = False, 0
+        state.vain = 0 if news else state.vain + 1
         state.wait_s = 0.0 if news else min(WAIT_MAX_S, max(WAIT_MIN_S, 2 * state.wait_s))
-        state.not_before = now + state.wait_s
+        doubt = 1.0 - self.credit.score(peer, now=now)
+        state.not_before = now + max(state.wait_s, doubt * LESS_MAX_S)
 
-    def sync_request(self, own: Bundle | None) -> SyncRequest:
-        """What we hold, as we ask for more."""
-        vector = tuple(
-            Held(owner, branch.head.dot, branch.head.hash)
-            for owner in self._registry.owners()
-            if (branch := self._registry.branch(owner)) and branch.head
-        )
-        return SyncRequest(vector, own)
+    def descends(self, peer: NodeId) -> bool:
+        """Whether the next sync with that peer begins by comparing the trees of heads.
+
+        After one that found nothing it binds the peer to its root: what that promises, it must
+        show.
+        """
+        return len(self._registry.heads) > VECTOR_OWNERS_MAX or self._state(peer).vain > 0
+
+    def claimed(self, peer: NodeId, lacks: Mapping[NodeId, Dot]) -> None:
+        """The peer says that it holds these, and we lack them."""
+        claims = self._state(peer).claims
+        for owner, dot in lacks.items():
+            if len(claims) < _CLAIMS_MAX or owner in claims:
+                claims[owner] = max(dot, claims.get(owner, NOTHING))
+
+    def claims_of(self, peer: NodeId) -> dict[NodeId, Dot]:
+        """What the peer said it holds, once: it has had its chance to show it."""
+        state = self._state(peer)
+        claims, state.claims = state.claims, {}
+        return claims
+
+    def sync_request(
+        self, own: Bundle | None, scope: Iterable[NodeId] | None = None
+    ) -> SyncRequest:
+        """What we hold, as we ask for more: of all owners, or of those that it is about."""
+        vector = []
+        for owner in self._registry.owners() if scope is None else scope:
+            branch = self._registry.branch(owner)
+            if branch is not None and branch.head is not None:
+                vector.append(Held(owner, branch.head.dot, branch.head.hash))
+            elif scope is not None:
+                vector.append(Held(owner, Dot(0, 0), bytes(HASH_BYTES)))
+        return SyncRequest(tuple(vector), own, whole=scope is None)
 
     def answer_sync(
         self, request: SyncRequest, gossip: Gossip, *, without: NodeId | None = None
-    ) -> tuple[SyncAnswer, bool]:
-        """What the asker lacks, and whether it holds something that we lack."""
+    ) -> tuple[SyncAnswer, dict[NodeId, Dot]]:
+        """What the asker lacks, and what it holds that we lack."""
         theirs = {held.owner: held for held in request.vector}
         bundles: list[Bundle] = []
         room, more = ANSWER_BYTES_MAX, False
         room -= sum(map(gossip_bytes, gossip.acks)) + sum(map(gossip_bytes, gossip.votes))
-        for owner in self._registry.owners():
+        for owner in self._registry.owners() if request.whole else theirs:
             branch = self._registry.branch(owner)
             if branch is None or branch.head is None or owner == without:
                 continue
             held = theirs.get(owner)
             if held and (held.hash == branch.head.hash or held.dot > branch.dot):
                 continue
-            bundle = self.bundle(branch, held.hash if held else b"", room)
+            known = held.hash if held and held.dot.version else b""
+            bundle = self.bundle(branch, known, room)
             room -= 200 * len(bundle.key_events) + weight(bundle.content)
             if room < 0 and bundles:
                 more = True
@@ -189,6 +241,8 @@ class Repair:
         branch = self._registry.branch(request.owner)
         if branch is None or branch.head is None:
             return FetchAnswer(None)
+        if request.offset == 0 and self._compares(branch, request.known):
+            return FetchAnswer(self.bundle(branch, request.known, ANSWER_BYTES_MAX))
         shown = self._shown.get(request.at)
         if shown is not None and shown.head.owner == request.owner and request.offset:
             return FetchAnswer(Bundle(tuple(branch.chain.packed()), _part(shown, request.offset)))
@@ -204,6 +258,9 @@ class Repair:
     def bundle(self, branch: Branch, known: bytes, room: int) -> Bundle:
         """The least that brings somebody who holds `known` up to date, if it fits."""
         events = tuple(branch.chain.packed())
+        if self._compares(branch, known):
+            self._trees.keep_state(branch)
+            return Bundle(events, branch.head)
         steps = branch.since(known)
         if steps:
             content = Steps(tuple(steps))
@@ -214,14 +271,35 @@ class Repair:
             return Bundle(events, manifest)
         return Bundle(events, branch.head)
 
+    def answer_tree(self, request: TreeRequest) -> TreeAnswer:
+        """Nodes of trees that we hold or have shown."""
+        return self._trees.answer(request, ANSWER_BYTES_MAX)
+
+    def is_coming(self, owner: NodeId) -> bool:
+        """Whether that owner's branch is on its way already."""
+        return owner in self._fetching or owner in self._mending
+
+    def start_mend(self, owner: NodeId) -> bool:
+        """Begin to compare an owner's state, unless it is on its way or too many are."""
+        if self.is_coming(owner) or len(self._mending) >= MENDS_MAX:
+            return False
+        self._mending[owner] = None
+        return True
+
+    def end_mend(self, owner: NodeId) -> None:
+        """The comparison is over, however it went."""
+        self._mending.pop(owner, None)
+
     def start_fetch(self, owner: NodeId, *, whole: bool) -> Fetching | None:
         """Begin to fetch an owner, unless that is under way or too much is."""
-        if owner in self._fetching or len(self._fetching) >= IN_FLIGHT_MAX:
+        if self.is_coming(owner) or len(self._fetching) >= IN_FLIGHT_MAX:
             return None
         branch = self._registry.branch(owner)
         known, dot = b"", Dot(0, 0)
         if whole or (branch and branch.reaped):  # steps could not continue what we dropped
             known = WHOLE_STATE
+        elif branch and branch.head and not branch.records:
+            known = WHOLE_STATE  # there is nothing to compare a state with
         elif branch and branch.head:
             known, dot = branch.head.hash, branch.dot
         fetching = Fetching(owner, known, dot)
@@ -252,6 +330,7 @@ class Repair:
         self._due.pop(peer, None)
 
     def _plan(self, peer: NodeId, state: _Peer, at: float, now: float) -> None:
+        at += (1.0 - self.credit.score(peer, now=now)) * LATER_MAX_S
         if state.busy or peer in self._due or max(at, state.not_before) > now + WAIT_MAX_S:
             return
         self._due[peer] = max(at, state.not_before)
@@ -264,12 +343,21 @@ class Repair:
             state = self._peers[peer] = _Peer()
         return state
 
-    def _lacks(self, vector: Iterable[Held]) -> bool:
+    def _compares(self, branch: Branch, known: bytes) -> bool:
+        """Whether somebody who holds `known` had better compare the state than be sent it."""
+        return (
+            known not in (b"", WHOLE_STATE)
+            and len(branch.records) > WHOLE_RECORDS_MAX
+            and branch.since(known) is None
+        )
+
+    def _lacks(self, vector: Iterable[Held]) -> dict[NodeId, Dot]:
+        lacks: dict[NodeId, Dot] = {}
         for held in vector:
             branch = self._registry.branch(held.owner)
-            if branch is None or branch.dot < held.dot:
-                return True
-        return False
+            if held.dot.version and (branch is None or branch.dot < held.dot):
+                lacks[held.owner] = held.dot
+        return lacks
 
 
 def _part(manifest: Manifest, offset: int) -> Part:

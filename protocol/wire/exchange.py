@@ -1,12 +1,14 @@
 """What two nodes say on a stream: one request frame, one answer frame.
 
-    SYNC    my version vector, and my own branch if you may lack it
+    SYNC    my version vector, or only the part of it that matters; my own branch if you may lack it
             → bundles of every owner of whom you hold something else or newer; whether there is
               more; standing votes; the newest evidence
     FETCH   one owner, what I hold of it, and from which record on
             → the steps between, the whole state, or the next part of it
     CHECK   are you there? (the last try of a failed check)
             → yes
+    TREE    nodes of trees: of the heads that you hold, of states at heads that you showed
+            → what each of them is made of
     SPLIT   how did you stand when we met again after a split? (`agreement.split`)
             → what was held, and what changed apart
 
@@ -35,12 +37,12 @@ from protocol.commits import (
 from protocol.detector.detection import Gossip
 from protocol.errors import MalformedError
 from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId
-from protocol.records import Kind
 
-from . import codec
+from . import codec, trees
 from .messages import decode_gossip, encode_gossip
+from .trees import TreeAnswer, TreeRequest, read_record
 
-_SYNC, _FETCH, _CHECK, _SPLIT = 1, 2, 3, 5
+_SYNC, _FETCH, _CHECK, _TREE, _SPLIT = 1, 2, 3, 4, 5
 _STEPS, _WHOLE, _HEAD, _PART, _NOTHING = 0, 1, 2, 3, 4
 _FRAME = limits.FRAME_MAX
 _HEAD_PACKED_MAX = 600
@@ -84,7 +86,7 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the asker holds of an owner."""
+    """What the asker holds of an owner; version 0 and a hash of zeros where that is nothing."""
 
     owner: NodeId
     dot: Dot
@@ -97,6 +99,8 @@ class SyncRequest:
 
     vector: tuple[Held, ...]
     own: Bundle | None
+    whole: bool = True
+    """The vector names all owners that the asker holds; otherwise only those it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +145,8 @@ class CheckAnswer:
     """A sign of life; the stream has proved whose."""
 
 
-StreamRequest: TypeAlias = SyncRequest | FetchRequest | CheckRequest | SplitRequest
-StreamAnswer: TypeAlias = SyncAnswer | FetchAnswer | CheckAnswer | SplitAnswer
+StreamRequest: TypeAlias = SyncRequest | FetchRequest | CheckRequest | TreeRequest | SplitRequest
+StreamAnswer: TypeAlias = SyncAnswer | FetchAnswer | CheckAnswer | TreeAnswer | SplitAnswer
 
 
 def encode_request(request: StreamRequest) -> bytes:
@@ -151,7 +155,7 @@ def encode_request(request: StreamRequest) -> bytes:
         case SyncRequest():
             vector = [[h.owner, h.dot.epoch, h.dot.version, h.hash] for h in request.vector]
             own = [_bundle_fields(request.own)] if request.own else []
-            return codec.pack([_SYNC, vector, own])
+            return codec.pack([_SYNC, vector, own, request.whole])
         case FetchRequest():
             dot = request.dot
             fields = [
@@ -160,6 +164,8 @@ def encode_request(request: StreamRequest) -> bytes:
             return codec.pack([_FETCH, *fields])
         case CheckRequest():
             return codec.pack([_CHECK])
+        case TreeRequest():
+            return codec.pack([_TREE, *trees.request_fields(request)])
         case SplitRequest():
             return codec.pack([_SPLIT, *split.request_fields(request)])
         case _:
@@ -176,7 +182,7 @@ def decode_request(frame: bytes) -> StreamRequest:
         held = tuple(_read_held(vector.array("held", most=4)) for _ in range(len(vector)))
         own = reader.array("own", most=1)
         bundle = _read_bundle(own.array("bundle", most=3)) if len(own) else None
-        request = SyncRequest(held, bundle)
+        request = SyncRequest(held, bundle, reader.flag("whole"))
     elif kind == _FETCH:
         owner = NodeId(reader.fixed("owner", NODE_ID_BYTES))
         dot = Dot(reader.integer("epoch", high=KEY_EVENTS_MAX), reader.integer("version"))
@@ -186,10 +192,10 @@ def decode_request(frame: bytes) -> StreamRequest:
         request = FetchRequest(owner, dot, known, at, offset)
     elif kind == _CHECK:
         request = CheckRequest()
-    elif kind == _SPLIT:
-        request = split.read_request(reader)
+    elif kind == _TREE:
+        request = trees.read_request(reader)
     else:
-        raise MalformedError("request.kind", f"{kind} is not in use")
+        request = split.read_request(reader)
     reader.end()
     return request
 
@@ -207,6 +213,8 @@ def encode_answer(answer: StreamAnswer) -> bytes:
             return codec.pack([_FETCH, found])
         case CheckAnswer():
             return codec.pack([_CHECK])
+        case TreeAnswer():
+            return codec.pack([_TREE, *trees.answer_fields(answer)])
         case SplitAnswer():
             return codec.pack([_SPLIT, *split.answer_fields(answer)])
         case _:
@@ -232,10 +240,10 @@ def decode_answer(frame: bytes) -> StreamAnswer:
         answer = FetchAnswer(bundle)
     elif kind == _CHECK:
         answer = CheckAnswer()
-    elif kind == _SPLIT:
-        answer = split.read_answer(reader)
+    elif kind == _TREE:
+        answer = trees.read_answer(reader)
     else:
-        raise MalformedError("answer.kind", f"{kind} is not in use")
+        answer = split.read_answer(reader)
     reader.end()
     return answer
 
@@ -337,9 +345,6 @@ def _read_records(reader: codec.Reader) -> tuple[Record, ...]:
     records = []
     for _ in range(len(inner)):
         entry = inner.array("record", most=3)
-        kind = entry.integer("kind", high=max(Kind))
-        key = entry.text("key", most=2 * limits.NAME_MAX + 1)
-        body = entry.raw("body", most=limits.RECORD_BYTES_MAX, least=1)
+        records.append(read_record(entry))
         entry.end()
-        records.append(Record(kind, key, body))
     return tuple(records)

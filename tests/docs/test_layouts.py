@@ -62,6 +62,7 @@ from protocol.records import (
 from protocol.signing import KeyPair, Trust, cluster_id
 from protocol.wire import codec, exchange, messages
 from protocol.wire.handshake import Credentials, Handshake, Role, refusal
+from protocol.wire.trees import Children, NodesShown, NodesWanted, TreeAnswer, TreeRequest
 
 from . import pages
 
@@ -221,6 +222,17 @@ def notes_of_frames(kind: str) -> None:
             exchange.FetchAnswer(bundle),
         ),
         "CHECK": (exchange.CheckRequest(), exchange.CheckAnswer()),
+        "TREE": (
+            TreeRequest((NodesWanted(ME, bytes(32), ("0a",)),)),
+            TreeAnswer(
+                (
+                    NodesShown(
+                        bytes(32),
+                        (Children(b"\0\1" + bytes(32)), commit().head, Record(1, "a", b"x")),
+                    ),
+                )
+            ),
+        ),
         "SPLIT": (
             SplitRequest(1, ((ME, DOT),)),
             SplitAnswer(
@@ -245,7 +257,7 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     Noting.notes.clear()
     read_everything()
     found.update(fields())
-    for kind in ("SYNC", "FETCH", "CHECK", "SPLIT"):
+    for kind in ("SYNC", "FETCH", "CHECK", "TREE", "SPLIT"):
         notes_of_frames(kind)
         for path, names in fields().items():
             found[f"{path} {kind}" if path in ("request", "answer") else path] = names
@@ -279,6 +291,8 @@ PATHS = {
     "dot": "request.held.dot",
     "difference": "answer.changed.change",
     "bundle": "answer.found.bundle",
+    "tree wanted": "request.trees.tree",
+    "tree shown": "answer.trees.tree",
     "record": "answer.found.bundle.content.records.record",
 }
 """Where the code reads what the page calls by a shorter name."""

@@ -6,7 +6,7 @@ a disk takes 1 ms. Not a simulator: just enough to try what `Peer` promises.
 
 import hashlib
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -15,7 +15,7 @@ from protocol import signing
 from protocol.agreement.docket import Case
 from protocol.bodies import Body, key_of
 from protocol.clocks import Instant
-from protocol.commits import NOTHING, Commit, Dot, Record, RecordKey
+from protocol.commits import NOTHING, Change, Commit, Dot, Record, RecordKey
 from protocol.detector.config import MembershipConfig
 from protocol.effects import (
     Drop,
@@ -26,6 +26,7 @@ from protocol.effects import (
     KeepCommit,
     KeepEvidence,
     KeepManifest,
+    KeepMend,
     Notify,
     Persist,
     Request,
@@ -95,21 +96,20 @@ class Disk:
                 )
             case KeepCommit(commit, changes):
                 old = self.branches[commit.head.owner]
-                records = {(r.kind, r.key): r for r in old.records}
-                for change in changes:
-                    records.pop((change.kind, change.key), None)
-                    if change.body is not None:
-                        record = Record(change.kind, change.key, change.body)
-                        records[change.kind, change.key] = record
                 commits: tuple[Commit, ...] = (*old.commits, commit)[-32:]
                 self.branches[commit.head.owner] = replace(
-                    old, head=commit.head, commits=commits, records=tuple(records.values()),
+                    old, head=commit.head, commits=commits, records=changed(old.records, changes),
                     reaped=False,
                 )  # fmt: skip
             case KeepManifest(manifest):
                 old = self.branches[manifest.head.owner]
                 self.branches[manifest.head.owner] = replace(
                     old, head=manifest.head, commits=(), records=manifest.records, reaped=False
+                )
+            case KeepMend(head, changes):
+                old = self.branches[head.owner]
+                self.branches[head.owner] = replace(
+                    old, head=head, commits=(), records=changed(old.records, changes), reaped=False
                 )
             case DropRecords(head):
                 old = self.branches[head.owner]
@@ -120,6 +120,16 @@ class Disk:
                 self.evidence[case.id] = case
                 for old_case in dropped:
                     self.evidence.pop(old_case, None)
+
+
+def changed(before: Sequence[Record], changes: Sequence[Change]) -> tuple[Record, ...]:
+    records = {(r.kind, r.key): r for r in before}
+    for change in changes:
+        records.pop((change.kind, change.key), None)
+        if change.body is not None:
+            record = Record(change.kind, change.key, change.body)
+            records[change.kind, change.key] = record
+    return tuple(records.values())
 
 
 class Node:

@@ -16,7 +16,14 @@ from protocol.commits import (
     Record,
     make_commit,
 )
-from protocol.effects import DropRecords, KeepChain, KeepCommit, KeepEvidence, KeepManifest
+from protocol.effects import (
+    DropRecords,
+    KeepChain,
+    KeepCommit,
+    KeepEvidence,
+    KeepManifest,
+    KeepMend,
+)
 from protocol.identity import (
     INCEPTION,
     ROTATION,
@@ -59,6 +66,12 @@ def keep(owner: NodeId, version: int, **bodies: bytes | None) -> KeepCommit:
 def manifest(owner: NodeId, version: int, **bodies: bytes) -> KeepManifest:
     records = tuple(Record(1, name, bodies[name]) for name in sorted(bodies))
     return KeepManifest(Manifest(commit(owner, version).head, records))
+
+
+def mend(owner: NodeId, version: int, **bodies: bytes | None) -> KeepMend:
+    """A newer head of `owner`, under which these services are other ones."""
+    changes = tuple(Change(1, name, body) for name, body in bodies.items())
+    return KeepMend(commit(owner, version).head, changes)
 
 
 def reaped(owner: NodeId, version: int) -> DropRecords:

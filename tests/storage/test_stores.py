@@ -26,6 +26,7 @@ from .situations import (
     head_of,
     keep,
     manifest,
+    mend,
     open_alice,
     reaped,
     result,
@@ -141,6 +142,18 @@ def test_manifest_replaces_all_records_and_keeps_older_commits(lives: Lives) -> 
     assert branch.head == head_of(BOB, 5)
     assert branch.commits == (before.commit,)
     assert branch.records == (Record(1, "db", b"new"), Record(1, "web", b"new"))
+
+
+def test_a_mend_changes_what_differs_and_keeps_older_commits(lives: Lives) -> None:
+    before = keep(BOB, 1, web=b"old", gone=b"old", same=b"same")
+    lives.store.write([before])
+
+    lives.store.write([mend(BOB, 5, web=b"new", gone=None)])
+
+    branch = only_branch(lives.restart())
+    assert branch.head == head_of(BOB, 5)
+    assert branch.commits == (before.commit,)
+    assert branch.records == (Record(1, "same", b"same"), Record(1, "web", b"new"))
 
 
 def test_commits_of_the_losing_side_of_a_fork_are_gone(lives: Lives) -> None:
@@ -313,7 +326,12 @@ def manifest_of(owner: NodeId, version: int, state: dict[str, bytes]) -> Keep:
     return manifest(owner, version, **state)
 
 
+def mend_of(owner: NodeId, version: int, changed: dict[str, bytes | None]) -> Keep:
+    return mend(owner, version, **changed)
+
+
 some_keeps = st.one_of(
+    st.builds(mend_of, owners, versions, changes).map(lambda one: [one]),
     st.builds(keep_of, owners, versions, changes).map(lambda one: [one]),
     st.builds(manifest_of, owners, versions, bodies).map(lambda one: [one]),
     st.builds(reaped, owners, versions).map(lambda one: [one]),

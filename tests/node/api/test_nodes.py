@@ -40,6 +40,7 @@ async def test_several_facts_of_a_node_change_in_one_update_and_spread() -> None
         await until(lambda: getattr(registry.node(alice.context.me), "zone", "") == "z9")
         peer = await bob.expect(200, "GET", f"/v1/peers/{alice.id}")
         assert (peer["node_type"], peer["metadata"]) == ("proxy", {"rack": "7"})
+        assert peer["repair"] == {"score": 1.0, "withheld": 0, "lies": 0}
 
         head = (await alice.expect(200, "GET", "/v1/node"))["head"]
         again = await alice.expect(200, "PATCH", "/v1/node", {"zone": "z9"})
