@@ -39,6 +39,7 @@ from .commits import (
 from .errors import RefusedError
 from .identity import KeyChain, NodeId
 from .merkle import Tree
+from .proofs import Levels, prove
 from .records import Kind, NodeRecord
 from .signing import Trust
 
@@ -264,6 +265,10 @@ class Branch:
         other._tree, other._recent = self._tree, dict(self._recent)
         other._kept_bytes = self._kept_bytes
         return other
+
+    def prove(self, key: RecordKey) -> Levels | None:
+        """The proof that the record is in this state."""
+        return prove(self._tree, path_of(key.kind, key.key))
 
     def preview(self, changes: Sequence[Change]) -> bytes:
         """The state root that `changes` would leave behind."""

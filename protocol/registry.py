@@ -24,6 +24,7 @@ from .document_index import DocumentIndex
 from .errors import RefusedError
 from .identity import KeyChain, NodeId, unpack_event, verify_chain
 from .merkle import Tree
+from .proofs import RecordProof, prove
 from .records import DocumentRecord, GuestRecord, Kind, NodeRecord, ServiceRecord
 from .restored import RestoredBranch
 from .shared.layered import Layered
@@ -159,6 +160,17 @@ class Registry:
     def vector(self) -> VersionVector:
         """The vector clock: the newest commit of every owner that we hold completely."""
         return {owner: branch.dot for owner, branch in self._branches.items() if branch.head}
+
+    def prove(self, owner: NodeId, key: RecordKey) -> RecordProof | None:
+        """What shows anybody that an owner signed a record; None where it is not held."""
+        branch = self._branches.get(owner)
+        if branch is None or branch.head is None or key not in branch.records:
+            return None
+        in_state, in_heads = branch.prove(key), prove(self._heads, owner)
+        if in_state is None or in_heads is None:
+            return None
+        record = branch.records[key]
+        return RecordProof(branch.chain, branch.head, record, in_state, in_heads, self.root)
 
     def holding(self) -> Holding:
         """All that is held, for others to begin with; this registry must not be changed again."""

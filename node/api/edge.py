@@ -25,6 +25,7 @@ from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
 from .operations import OperationRoutes
 from .partitions import PartitionRoutes
+from .proofs import ProofRoutes
 from .registration import RegistrationRoutes
 from .services import ServiceRoutes
 from .table import Endpoint
@@ -68,6 +69,7 @@ class Edge:
             ServiceRoutes(context, self._instances, lookups),
             NodeRoutes(context, self._guests),
             RegistrationRoutes(context, self._guests),
+            ProofRoutes(context),
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context),
         )

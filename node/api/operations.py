@@ -15,7 +15,7 @@ from .table import Endpoint
 
 
 class OperationRoutes:
-    """The handlers of `/healthz`, `/readyz`, `/telemetry`, `/v1/clock`, `/v1/root`, `/v1/leave`."""
+    """The handlers of `/healthz`, `/readyz`, `/telemetry`, `/v1/clock`, `/v1/leave`."""
 
     def __init__(self, context: NodeContext, metrics: Metrics) -> None:
         self._context = context
@@ -48,11 +48,6 @@ class OperationRoutes:
                 route=SyncRoute("GET", "/v1/clock", self.clock),
                 summary="The version vector: the newest commit of each owner held here.",
                 answer="Clock",
-            ),
-            Endpoint(
-                route=SyncRoute("GET", "/v1/root", self.root),
-                summary="The Merkle root over all heads; equal where the same is known.",
-                answer="Root",
             ),
             Endpoint(
                 route=Route("POST", "/v1/leave", self.leave),
@@ -124,13 +119,6 @@ class OperationRoutes:
             for owner, dot in sorted(self._peer.registry.vector().items())
         }
         return json_response(200, {"clock": vector, "now": format_us(time.time_ns() // 1_000)})
-
-    def root(self, request: Request) -> Response:
-        """`GET /v1/root`."""
-        request.query.check_known()
-        registry = self._peer.registry
-        owners = sum(1 for _ in registry.owners())
-        return json_response(200, {"root": registry.root.hex(), "owners": owners})
 
     async def leave(self, request: Request) -> Response:
         """`POST /v1/leave`."""

@@ -31,6 +31,8 @@ PAIRS: Schema = {
     "maxProperties": limits.METADATA_MAX,
 }
 NODE_ID: Schema = {"type": "string", "pattern": "^[a-z2-7]{52}$"}
+HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+RAW: Schema = {"type": "string", "contentEncoding": "base64"}
 NODE_TYPE: Schema = {"enum": list(NODE_TYPES)}
 UPDATE_ID: Schema = {"type": "string", "maxLength": limits.NAME_MAX}
 VERSION: Schema = {"type": "integer", "description": "Of the owner's commit; it orders."}
@@ -179,7 +181,6 @@ SCHEMAS: Mapping[str, Schema] = {
         clock={"type": "object", "additionalProperties": _object(epoch=WHOLE, version=VERSION)},
         now=TIME,
     ),
-    "Root": _object(root=TEXT, owners=WHOLE),
     "Partitions": _object(
         partitions=_list(
             _object(
@@ -199,6 +200,14 @@ SCHEMAS: Mapping[str, Schema] = {
             )
         )
     ),
+    "Root": _object(root=HASH, owners=WHOLE, settled_root=HASH, at=TIME),
+    "Proof": _object(
+        ("cluster", "owner", "key_events", "head", "record", "state_path", "root_path", "root"),
+        cluster=HASH, owner=NODE_ID, key_events=_list(RAW), head=_reference("Head"),
+        record=_object(kind=WHOLE, key=TEXT, body=RAW), state_path=_list(RAW),
+        root_path=_list(RAW), root=HASH,
+    ),
+    "Head": _object(header=RAW, signature=RAW),
     "Leaving": _object(status=TEXT, id=NODE_ID),
     "Error": _object(
         error=_object(

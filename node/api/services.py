@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from node.context import NodeContext
 from node.http import (
-    ApiError,
     Request,
     Response,
     Route,
@@ -14,21 +13,19 @@ from node.http import (
     not_found,
 )
 from node.registrar import Instances, Registered
-from protocol.errors import MalformedError
-from protocol.identity import NodeId, id_text, parse_id
+from protocol.identity import id_text
 from protocol.records import Health, ServiceRecord
-from protocol.registry import Instance
 
 from .fields import Fields
+from .finding import OWNER, the_instance, the_owner
 from .lookup import Lookups
 from .reading import Defaults, patched, request_of, service_of
-from .shapes import instance_shape, is_shown
+from .shapes import instance_shape
 from .table import Endpoint, Parameter
 
 HANDLER_S = 30.0
 """A change that is not durable by then is answered 408; it may still take effect."""
 _OUTPUT_MAX = 4_096
-_OWNER = Parameter("owner", "The owner's id, or `self`; needed where two owners use one id.")
 _STATUSES = tuple(status.value for status in Health if status is not Health.MAINTENANCE)
 
 
@@ -84,33 +81,33 @@ class ServiceRoutes:
             Endpoint(
                 route=SyncRoute("GET", one, self.show),
                 summary="One instance.",
-                query=(_OWNER,),
+                query=(OWNER,),
                 answer="Instance",
             ),
             Endpoint(
                 route=Route("PATCH", one, self.change, handler_s=HANDLER_S),
                 summary="Change an instance of this node; what is not given stays.",
-                query=(_OWNER,),
+                query=(OWNER,),
                 body="InstancePatch",
                 answer="Registered",
             ),
             Endpoint(
                 route=Route("DELETE", one, self.deregister, handler_s=HANDLER_S),
                 summary="Remove an instance of this node.",
-                query=(_OWNER,),
+                query=(OWNER,),
                 answer="Removed",
             ),
             Endpoint(
                 route=SyncRoute("PUT", f"{one}/heartbeat", self.heartbeat),
                 summary="Say that an instance with a ttl check lives, and how it is.",
-                query=(_OWNER,),
+                query=(OWNER,),
                 body="Heartbeat",
                 answer="Beaten",
             ),
             Endpoint(
                 route=Route("PUT", f"{one}/maintenance", self.maintain, handler_s=HANDLER_S),
                 summary="Take an instance out for maintenance, or back in.",
-                query=(_OWNER,),
+                query=(OWNER,),
                 body="Maintenance",
                 answer="Maintained",
             ),
@@ -129,7 +126,7 @@ class ServiceRoutes:
     def show(self, request: Request) -> Response:
         """`GET /v1/services/{name}/{id}`."""
         request.query.check_known("owner")
-        found = self._the_one(request)
+        found = the_instance(self._peer, request)
         partition = self._peer.membership.partition().value
         shape = {"service": found.service.name, **instance_shape(self._peer, found)}
         return json_response(200, shape, (("X-Kith-Partition", partition),))
@@ -204,7 +201,7 @@ class ServiceRoutes:
         """
         request.query.check_known("owner")
         name, instance = request.params["name"], request.params["id"]
-        owner = self._owner(request)
+        owner = the_owner(self._peer, request)
         if owner is not None and owner != self._context.me:
             if self._peer.registry.instance(owner, name, instance) is None:
                 raise not_found(f"that owner has no instance {instance!r} of {name!r}")
@@ -213,40 +210,3 @@ class ServiceRoutes:
             raise not_found(f"this node has no instance {instance!r} of {name!r}")
         self._instances.check_owned(name, instance)
         return name, instance
-
-    def _the_one(self, request: Request) -> Instance:
-        name, instance = request.params["name"], request.params["id"]
-        owner = self._owner(request)
-        found = [
-            one
-            for one in self._peer.registry.instances(name)
-            if one.service.id == instance
-            and owner in (None, one.owner)
-            and is_shown(self._peer, one)
-        ]
-        if not found:
-            side = self._peer.membership.partition().value
-            raise ApiError(
-                404, "not_found", f"no instance {instance!r} of {name!r} is registered",
-                headers=(("X-Kith-Partition", side),),
-            )  # fmt: skip
-        if len(found) > 1:
-            owners = ", ".join(sorted(id_text(one.owner) for one in found[:8]))
-            raise ApiError(
-                409, "conflict", f"{len(found)} owners use the id {instance!r}; say which with "
-                f"?owner=: {owners}", "owner",
-            )  # fmt: skip
-        return found[0]
-
-    def _owner(self, request: Request) -> NodeId | None:
-        text = request.query.get("owner")
-        if text is None:
-            return None
-        if text == "self":
-            return self._context.me
-        try:
-            return parse_id(text)
-        except MalformedError:
-            raise invalid_field(
-                "owner", f"owner: {text[:64]!r} is no node id; give all 52 characters, or self"
-            ) from None

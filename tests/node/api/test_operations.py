@@ -69,7 +69,7 @@ async def test_nodes_that_heard_the_same_have_one_clock_and_one_root() -> None:
         await alice.expect(201, "POST", "/v1/services", web())
         await until(lambda: list(bob.context.peer.registry.instances("web")))
 
-        roots = [(await node.expect(200, "GET", "/v1/root")) for node in (alice, bob)]
+        roots = [(await node.expect(200, "GET", "/v1/root"))["root"] for node in (alice, bob)]
         clocks = [(await node.expect(200, "GET", "/v1/clock"))["clock"] for node in (alice, bob)]
 
         assert roots[0] == roots[1]
