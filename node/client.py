@@ -164,6 +164,7 @@ class ApiClient:
         *,
         query: Sequence[tuple[str, str]] = (),
         body: Json = None,
+        headers: Mapping[str, str] | None = None,
         accept: Sequence[int] = (),
     ) -> Reply:
         """Send one request and read the answer.
@@ -173,6 +174,7 @@ class ApiClient:
             path: below the base URL, already quoted, starting with `/`.
             query: names and values, not yet quoted.
             body: JSON to send; None sends no body.
+            headers: besides those that every request has.
             accept: statuses of 400 and above that are answers here, not refusals.
 
         Raises:
@@ -181,7 +183,7 @@ class ApiClient:
             ApiStrange: anything else than JSON in the documented shapes.
         """
         content = None if body is None else orjson.dumps(body)
-        headers = {} if content is None else {"Content-Type": "application/json"}
+        told = {} if content is None else {"Content-Type": "application/json"}
         deadline = time.monotonic() + self._timeout_s
         try:
             with self._http.stream(
@@ -189,7 +191,7 @@ class ApiClient:
                 self._url + path,
                 params=list(query) or None,
                 content=content,
-                headers=headers,
+                headers={**told, **(headers or {})},
             ) as response:
                 raw = self._read(response.iter_bytes(), deadline)
         except httpx.TimeoutException:

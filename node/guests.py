@@ -36,6 +36,8 @@ from protocol.identity import Address, NodeId, id_text
 from protocol.records import GuestRecord, Kind, NodeRecord
 from storage import Result
 
+from .agreement.tally import Tally
+from .agreement.vouching import Settled, facts, settle
 from .checks.schedule import Schedule
 from .context import NodeContext
 from .driver import DiskFull
@@ -56,8 +58,11 @@ RETRY_S = 1.0
 VERIFIED_MAX = 10_000
 """Signed words whose judgement is remembered."""
 
-Settled: TypeAlias = tuple[GuestRecord, NodeId, int]
-"""What counts as true of a guest, whose word it is, and how many hosts vouch for it."""
+SETTLED_MAX = 10_000
+"""Guests of whom it is remembered which host's word counts."""
+
+Words: TypeAlias = Mapping[NodeId, GuestRecord]
+"""Each host's word on one guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +89,20 @@ class Guests:
     Args:
         context: The running node.
         updates: Remembers what update ids were answered with.
+        tally: Counts what had to be decided.
     """
 
-    def __init__(self, context: NodeContext, updates: UpdateIds) -> None:
+    def __init__(self, context: NodeContext, updates: UpdateIds, tally: Tally) -> None:
         self._context = context
         self._peer = context.peer
         self._me = context.me
         self._updates = updates
+        self._tally = tally
         self._schedule: Schedule[str] = Schedule()
         self._renewed_us: dict[str, int] = {}
         self._wake = trio.Event()
         self._verified: dict[tuple[bytes, bytes, bytes], bool] = {}
+        self._settled: dict[str, tuple[Words, tuple[NodeId, ...], Settled]] = {}
 
     def knows(self, guest: str) -> bool:
         """Whether anybody vouches for that id."""
@@ -102,12 +110,12 @@ class Guests:
 
     def settled(self, guest: str) -> Settled | None:
         """What counts as true of a guest; None for an unknown one."""
-        return self._settle(self._peer.registry.guest(guest))
+        return self._settle(guest, self._peer.registry.guest(guest))
 
     def all_settled(self) -> Iterator[Settled]:
         """All guests, by id."""
-        for _, hosts in sorted(self._peer.registry.guests()):
-            found = self._settle(hosts)
+        for guest, hosts in sorted(self._peer.registry.guests()):
+            found = self._settle(guest, hosts)
             if found is not None:
                 yield found
 
@@ -247,7 +255,7 @@ class Guests:
             if host != self._me and (not known.public_key or self._is_genuine(known)):
                 yield host, known
 
-    def _settle(self, hosts: Mapping[NodeId, GuestRecord]) -> Settled | None:
+    def _settle(self, guest: str, hosts: Mapping[NodeId, GuestRecord]) -> Settled | None:
         words = {
             host: word
             for host, word in hosts.items()
@@ -255,8 +263,16 @@ class Guests:
         }
         if not words:
             return None
-        host = settle(words, self._reached(words))
-        return words[host], host, len(words)
+        reached = self._reached(words)
+        known = self._settled.get(guest)
+        if known is not None and known[:2] == (words, reached):
+            return known[2]
+        found = settle(words, reached)
+        self._tally.note("guest", found.resolution)
+        self._settled[guest] = words, reached, found
+        if len(self._settled) > SETTLED_MAX:
+            del self._settled[next(iter(self._settled))]
+        return found
 
     def _reached(self, hosts: Iterable[NodeId]) -> tuple[NodeId, ...]:
         status = self._peer.membership.status
@@ -289,25 +305,6 @@ class Guests:
         error = ApiError(403, "not_owner", f"the guest {guest} is registered with another node")
         error.with_detail("owner", id_text(host))
         return error.with_detail("owner_address", address)
-
-
-def settle(words: Mapping[NodeId, GuestRecord], reached: Iterable[NodeId]) -> NodeId:
-    """Whose word on a guest counts, of one or more; every node that heard the same says the same.
-
-    A word signed by the guest stands above any host's. Then the hosts that are reached and have
-    heard of it within its ttl decide: what an absolute majority of them says, else the latest. The
-    last tie is broken by the host's id.
-    """
-    entitled = {host: words[host] for host in reached if not words[host].critical}
-    entitled = entitled or {host: words[host] for host in reached} or dict(words)
-    signed = {host: word for host, word in entitled.items() if word.public_key}
-    entitled = signed or entitled
-    camps: dict[GuestRecord, list[NodeId]] = {}
-    for host, word in entitled.items():
-        camps.setdefault(_facts(word), []).append(host)
-    largest = max(camps.values(), key=len)
-    candidates = largest if 2 * len(largest) > len(entitled) and not signed else list(entitled)
-    return max(sorted(candidates), key=lambda host: entitled[host].last_updated)
 
 
 def check_guest(record: GuestRecord) -> None:
@@ -368,15 +365,8 @@ def says(word: GuestRecord) -> bool:
         return False
 
 
-def _facts(word: GuestRecord) -> GuestRecord:
-    """What a word says of the guest, whoever passes it on and whenever it was said."""
-    return replace(
-        word, last_updated=0, critical=False, signed_body=b"", signature=b"", update_id=""
-    )
-
-
 def _differs(before: GuestRecord, record: GuestRecord) -> bool:
-    return _facts(before) != _facts(record)
+    return facts(before) != facts(record)
 
 
 def _key(guest: str) -> RecordKey:

@@ -8,6 +8,9 @@ import structlog
 import trio
 
 from node import logs
+from node.agreement.documents import Documents
+from node.agreement.tally import Tally
+from node.agreement.tidying import Tidying
 from node.auth import Authenticator
 from node.checks.checker import InstanceKey
 from node.context import NodeContext
@@ -20,6 +23,7 @@ from node.transport.streams import StreamServer
 from protocol.records import Health
 
 from . import openapi
+from .documents import DocumentRoutes
 from .lookup import Lookups
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
@@ -57,12 +61,16 @@ class Edge:
         self._updates = UpdateIds(context.writer, context.me)
         self._instances = Instances(context, self._updates)
         self._news = CheckNews(context.driver, self._instances.forget)
-        self._guests = Guests(context, self._updates)
+        self._tally = Tally()
+        self._guests = Guests(context, self._updates, self._tally)
+        held = Documents(context, self._updates, self._tally)
+        self._tidying = Tidying(context, held)
         self._auth = Authenticator(context.secret)
         lookups = Lookups(context)
         sources = Sources(
             pool=pool, streams=streams, transport=transport, auth=self._auth, lookups=lookups,
-            news=self._news, guests=self._guests,
+            news=self._news, guests=self._guests, held=held, tidying=self._tidying,
+            tally=self._tally,
         )  # fmt: skip
         self._metrics = Metrics(context, sources)
         tables = (
@@ -70,6 +78,7 @@ class Edge:
             NodeRoutes(context, self._guests),
             RegistrationRoutes(context, self._guests),
             ProofRoutes(context),
+            DocumentRoutes(context, held, self._guests),
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context),
         )
@@ -108,6 +117,7 @@ class Edge:
             nursery.start_soon(self._updates.run)
             nursery.start_soon(self._news.run)
             nursery.start_soon(self._guests.run)
+            nursery.start_soon(self._tidying.run)
             nursery.start_soon(self._metrics.run)
             task_status.started()
 

@@ -11,6 +11,9 @@ from typing import get_args
 import structlog
 import trio
 
+from node.agreement.documents import Documents
+from node.agreement.tally import ABOUTS, Tally
+from node.agreement.tidying import Tidying
 from node.auth import Authenticator
 from node.context import NodeContext
 from node.guests import Guests
@@ -20,6 +23,7 @@ from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
 from node.transport.streams import StreamServer
 from node.version import VERSION
+from protocol.agreement.resolve import BLAMES, RULES
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
 from protocol.errors import RefusalCode
@@ -50,6 +54,9 @@ class Sources:
     lookups: Lookups
     news: CheckNews
     guests: Guests
+    held: Documents
+    tidying: Tidying
+    tally: Tally
 
 
 class Metrics:
@@ -61,6 +68,7 @@ class Metrics:
         self._sources = sources
         self._telemetry = Telemetry()
         self._instances_at = 0
+        self._documents_at = 0
         for code in sorted(get_args(RefusalCode)):
             self._telemetry.set("kith_refused_total", 0, code)
 
@@ -79,6 +87,7 @@ class Metrics:
         """All metrics as they stand now."""
         self._sample_node()
         self._sample_registry()
+        self._sample_agreement()
         self._sample_driver()
         self._sample_transport()
         self._sample_checks()
@@ -133,9 +142,26 @@ class Metrics:
         put("kith_services", services)
         for health, count in by_health.items():
             put("kith_instances", count, health.value)
-        critical = [guest.critical for guest, _, _ in self._sources.guests.all_settled()]
+        critical = [found.record.critical for found in self._sources.guests.all_settled()]
         put("kith_guests", sum(critical), "critical")
         put("kith_guests", len(critical) - sum(critical), "alive")
+
+    def _sample_agreement(self) -> None:
+        put, sources = self._telemetry.set, self._sources
+        if self._documents_at != self._peer.registry.documents_index:
+            self._documents_at = self._peer.registry.documents_index
+            contested = [bool(one.conflicts) for one in sources.held.all()]
+            put("kith_documents", len(contested) - sum(contested), "no")
+            put("kith_documents", sum(contested), "yes")
+        put("kith_document_words_dropped_total", sources.tidying.dropped)
+        put("kith_documents_taken_over_total", sources.tidying.taken_over)
+        for about in ABOUTS:
+            for rule in RULES:
+                count = sources.tally.rules.get((about, rule), 0)
+                put("kith_resolutions_total", count, about, rule)
+            for blame in BLAMES:
+                blamed = sources.tally.blames.get((about, blame), 0)
+                put("kith_discrepancies_total", blamed, about, blame)
 
     def _sample_driver(self) -> None:
         put, counters = self._telemetry.set, self._context.driver.counters

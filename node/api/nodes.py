@@ -29,6 +29,7 @@ from protocol.identity import Address, NodeId, parse_id
 from protocol.peer import NODE_RECORD
 from protocol.records import ForgetRecord, NodeRecord
 
+from .documents import resolution_shape
 from .fields import Fields, refused
 from .reading import NODE_TYPES, patched_node
 from .shapes import Json, credit_shape, guest_shape, node_shape, reachability_shape
@@ -139,7 +140,8 @@ class NodeRoutes:
         side = (("X-Kith-Partition", self._peer.membership.partition().value),)
         guest = self._guests.settled(text)
         if guest is not None:
-            return json_response(200, guest_shape(*guest), side)
+            shape = {**guest_shape(guest), "resolution": resolution_shape(guest)}
+            return json_response(200, shape, side)
         node = _node_of(text)
         record = self._record_of(node) if node else None
         if node is None or record is None:
@@ -195,7 +197,7 @@ class NodeRoutes:
             if record is not None:
                 yield node_shape(node, record, self._peer.membership.view(node))
         for guest in self._guests.all_settled():
-            yield guest_shape(*guest)
+            yield guest_shape(guest)
 
     def _record_of(self, node: NodeId) -> NodeRecord | None:
         return self._peer.record if node == self._me else self._peer.registry.node(node)

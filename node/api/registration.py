@@ -93,7 +93,8 @@ class RegistrationRoutes:
                     "last_updated": format_us(record.updated_at),
                 }
             )
-        for guest, _, _ in self._guests.all_settled():
+        for found in self._guests.all_settled():
+            guest = found.record
             peers.append(
                 {
                     "id": guest.id,

@@ -7,6 +7,7 @@ request body and those that are read to each other.
 from collections.abc import Mapping
 
 from protocol import limits, rules
+from protocol.agreement.resolve import BLAMES, RULES
 from protocol.records import CheckType
 
 from .reading import NODE_TYPES
@@ -20,6 +21,7 @@ TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
 WHOLE: Schema = {"type": "integer"}
+OBJECT: Schema = {"type": "object"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 DURATION: Schema = {"type": "string", "examples": ["5s", "250ms", "1m30s"]}
@@ -118,6 +120,13 @@ _INSTANCE: Mapping[str, Schema] = {
 }
 _WRITTEN: Mapping[str, Schema] = {"name": NAME, "id": NAME, "owner": NODE_ID, "version": VERSION}
 
+_RULE: Schema = {"enum": list(RULES)}
+_DOCUMENT: Mapping[str, Schema] = {
+    "value": {**OBJECT, "maxProperties": limits.DOCUMENT_FIELDS_MAX},
+    "owners": {"type": "array", "items": TEXT, "maxItems": limits.DOCUMENT_OWNERS_MAX},
+    "update_id": UPDATE_ID,
+}
+
 SCHEMAS: Mapping[str, Schema] = {
     "Registration": _closed(("name", "port"), name=NAME, id=NAME, **_DEFINITION),
     "InstancePatch": _closed(**_DEFINITION),
@@ -138,6 +147,8 @@ SCHEMAS: Mapping[str, Schema] = {
         metrics_port=WHOLE, node_type=NODE_TYPE, is_load_balancer=FLAG, capabilities=NAMES,
         last_updated=TIME, ttl=DURATION, cluster=TEXT, public_key=TEXT, signature=TEXT,
     ),
+    "DocumentPut": _closed(("value",), **_DOCUMENT),
+    "DocumentPatch": _closed(**_DOCUMENT),
     "Registered": _object(**_WRITTEN, update_id=UPDATE_ID),
     "Removed": _object(**_WRITTEN),
     "Maintained": _object(**_WRITTEN, maintenance=FLAG),
@@ -156,8 +167,41 @@ SCHEMAS: Mapping[str, Schema] = {
         partition_since=MAYBE_TIME, reached=WHOLE, known=WHOLE,
         agreement=_object(equal=WHOLE, differing=WHOLE, since=MAYBE_TIME),
     ),
-    "Peer": _object(**_PEER, hosts=WHOLE, has_key=FLAG),
+    "Peer": _object(**_PEER, hosts=WHOLE, has_key=FLAG, resolution=_reference("Resolution")),
     "Peers": _object(peers=_list(_reference("Peer"))),
+    "Document": _object(
+        key=NAME, value=OBJECT, etag=TEXT,
+        context={"type": "object", "additionalProperties": WHOLE}, conflict=FLAG,
+        conflicts=_list(_reference("Conflict")), owners=_list(NODE_ID), owners_rule=_RULE,
+        ignored=_list(_object(writer=NODE_ID, node=TEXT)), last_updated=TIME, version=VERSION,
+        update_id=UPDATE_ID,
+    ),
+    "Documents": _object(
+        documents=_list(_object(key=NAME, etag=TEXT, conflict=FLAG, last_updated=TIME))
+    ),
+    "DocumentDeleted": _object(key=NAME, status=TEXT, version=VERSION),
+    "Conflict": _object(
+        field=TEXT, rule=_RULE,
+        siblings=_list(
+            _object(value={}, writer=NODE_ID, node=TEXT, written_at=TIME, shown=FLAG)
+        ),
+    ),
+    "Conflicts": _object(
+        documents=_list(
+            _object(key=NAME, etag=TEXT, conflicts=_list(_reference("Conflict")))
+        ),
+        guests=_list(_object(id=NAME, resolution=_reference("Resolution"))),
+    ),
+    "Resolution": _object(
+        rule=_RULE, entitled=WHOLE,
+        votes=_list(
+            _object(
+                address=TEXT, metrics_port=WHOLE, node_type=NODE_TYPE, is_load_balancer=FLAG,
+                capabilities=NAMES, hosts=_list(NODE_ID),
+            )
+        ),
+        discrepancies=_list(_object(host=NODE_ID, blame={"enum": list(BLAMES)})),
+    ),
     "Joined": _object(address=TEXT, joined=FLAG, members=WHOLE),
     "Forgotten": _object(id=TEXT, status=TEXT, version=VERSION),
     "Handshake": _object(

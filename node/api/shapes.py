@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from node.agreement.vouching import Settled
 from node.reachability import Experience
 from node.times import format_us
 from protocol.detector.detection import Status
 from protocol.detector.roster import MemberView
 from protocol.identity import Address, NodeId, id_text, short_id
 from protocol.peer import Peer
-from protocol.records import CheckRecord, GuestRecord, Health, NodeRecord
+from protocol.records import CheckRecord, Health, NodeRecord
 from protocol.registry import Instance
 from protocol.sync.credit import Account
 
@@ -128,8 +129,9 @@ def credit_shape(account: Account) -> dict[str, Json]:
     }
 
 
-def guest_shape(guest: GuestRecord, host: NodeId, hosts: int) -> dict[str, Json]:
+def guest_shape(settled: Settled) -> dict[str, Json]:
     """A guest as `GET /v1/peers` lists it."""
+    guest = settled.record
     return {
         "id": guest.id,
         "name": guest.id,
@@ -140,7 +142,7 @@ def guest_shape(guest: GuestRecord, host: NodeId, hosts: int) -> dict[str, Json]
         "capabilities": list(guest.capabilities),
         "status": "critical" if guest.critical else "alive",
         "last_updated": format_us(guest.last_updated),
-        "host": id_text(host),
-        "hosts": hosts,
+        "host": id_text(settled.host),
+        "hosts": settled.hosts,
         "has_key": bool(guest.public_key),
     }

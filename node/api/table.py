@@ -12,7 +12,15 @@ from typing import Literal, TypeAlias
 from node.http import AnyRoute
 
 Body: TypeAlias = Literal[
-    "Registration", "InstancePatch", "Heartbeat", "Maintenance", "NodePatch", "Join", "GuestWord"
+    "Registration",
+    "InstancePatch",
+    "Heartbeat",
+    "Maintenance",
+    "NodePatch",
+    "Join",
+    "GuestWord",
+    "DocumentPut",
+    "DocumentPatch",
 ]
 """Names of the request bodies in `schemas`."""
 

@@ -45,6 +45,8 @@ VERBS = {
     "register": Verb("register", "register an instance of a service with the node"),
     "deregister": Verb("register", "remove an instance that was registered with the node"),
     "partitions": Verb("partitions", "what partitions of the cluster did"),
+    "document": Verb("documents", "read and write a document that several nodes may write"),
+    "conflicts": Verb("documents", "what is in conflict: documents, and hosts of guests"),
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),
     "leave": Verb("peers", "make the node leave the cluster for good"),

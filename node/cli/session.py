@@ -6,7 +6,7 @@ command with "not a kith node", a missing detail is shown as `-`.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from .options import current_settings
 HINTS = {
     "unauthenticated": "give the cluster's secret: --token-file FILE, or KITH_TOKEN",
     "rate_limited": "wait a moment, then repeat",
+    "precondition_failed": "read it again: 'kith document get KEY' shows the newest etag",
     "minority": "this node is cut off from most of the cluster; ask one on the other side",
     "shutting_down": "the node is stopping; ask another one with --api URL",
 }
@@ -41,6 +42,7 @@ class Session:
         *,
         query: Sequence[tuple[str, str]] = (),
         body: Json = None,
+        headers: Mapping[str, str] | None = None,
         accept: Sequence[int] = (),
     ) -> Reply:
         """Like `ApiClient.call`.
@@ -49,7 +51,9 @@ class Session:
             CommandError: no usable answer; 2 if nobody or nothing is there, else 1.
         """
         try:
-            return self._client.call(method, path, query=query, body=body, accept=accept)
+            return self._client.call(
+                method, path, query=query, body=body, headers=headers, accept=accept
+            )
         except ApiError as error:
             raise explained(error) from None
 

@@ -17,7 +17,8 @@ Rules this module keeps:
    them. What is shown meanwhile `resolve` chooses.
 3. A write is lost only to one whose writer had seen it.
 4. Where a document names its owners, the words of others are left out, and shown as left out.
-   Who is not in a list cannot replace it by a word that had seen it.
+   Who is not in a list cannot replace it by a word that had seen it; a word that had not seen it
+   cannot lift it.
 """
 
 import hashlib
@@ -236,35 +237,46 @@ def owners_of(ids: bytes) -> tuple[NodeId, ...]:
 
 
 def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
-    """The list of owners: the newest by causality, else what most authors say, else the latest."""
-    claims: dict[NodeId, Entry] = {}
-    for author in sorted(words):
-        listed = [entry for entry in words[author].entries if entry.field == OWNERS]
-        if listed:
-            claims[author] = max(listed, key=_of_one_write)
-    statements = [
-        Statement(author, claim.value, claim.value, claim.written_at, words[author].context)
-        for author, claim in claims.items()
-        if not any(
-            _forbids(other, claims[other], author, words[author], claim.value)
-            for other in claims
-            if other != author
-        )
-    ]
-    return resolve(reports(statements), claims)
+    """The list of owners: the newest by causality, else what most authors say, else the latest.
+
+    Of lists that stand beside one another an empty one yields: who had not seen that the document
+    names its owners cannot open it to everybody.
+    """
+    lists = {
+        author: [entry for entry in words[author].entries if entry.field == OWNERS]
+        for author in sorted(words)
+    }
+    loyal = [author for author in lists if not _usurps(author, words, lists)]
+    state = State()
+    for author in loyal:
+        listed = {(OWNERS, entry.writer): entry for entry in lists[author]}
+        state = join(state, State(dict(words[author].context), listed))
+    names_some = any(entry.value for entry in state.entries.values())
+    statements: list[Statement[bytes]] = []
+    for author in loyal:
+        for entry in lists[author]:
+            stands = state.entries.get((OWNERS, entry.writer)) == entry
+            if entry.value or not (stands and names_some):
+                clock = ((entry.writer, entry.counter),) if stands else ()
+                at = entry.written_at
+                statements.append(Statement(author, entry.value, entry.value, at, clock))
+    return resolve(reports(statements), [author for author in loyal if lists[author]])
 
 
-def _forbids(
-    guard: NodeId, list_: Entry, author: NodeId, word: DocumentRecord, claimed: bytes
+def _usurps(
+    author: NodeId,
+    words: Mapping[NodeId, DocumentRecord],
+    lists: Mapping[NodeId, Sequence[Entry]],
 ) -> bool:
-    """Whether a list of owners, known to that author, rules out that it makes another one."""
-    owners = owners_of(list_.value)
-    return (
-        guard in owners
-        and author not in owners
-        and claimed != list_.value
-        and covers(dict(word.context), ((list_.writer, list_.counter),))
-    )
+    """Whether an author took away a list of owners that it knew, and that does not name it."""
+    context = dict(words[author].context)
+    for guard, listed in lists.items():
+        for entry in listed:
+            owners = owners_of(entry.value)
+            knew = covers(context, ((entry.writer, entry.counter),))
+            if guard in owners and author not in owners and knew and entry not in lists[author]:
+                return True
+    return False
 
 
 def _check_may_write(before: Document, writer: NodeId, owners: Sequence[NodeId] | None) -> None:

@@ -363,6 +363,19 @@ def test_who_saw_a_list_without_being_in_it_cannot_replace_it() -> None:
     assert document.ignored == (C,)
 
 
+def test_who_had_not_seen_a_list_of_owners_cannot_lift_it_and_an_owner_can() -> None:
+    words = written({}, A, owners=[A], x=1)
+    beside = written({}, C, 9, x=3)
+
+    document = joined(KEY, {A: words[A], C: beside[C]})
+
+    assert document.owners == (A,)
+    assert document.ignored == (C,)
+    lifted = joined(KEY, {A: written(words, A, 10, owners=[])[A], C: beside[C]})
+    assert lifted.owners == ()
+    assert set(lifted.fields["x"]) == {words[A].entries[-1], beside[C].entries[-1]}
+
+
 def test_lists_that_differ_are_settled_by_causality_then_by_most_authors_then_by_time() -> None:
     first = written({}, A, owners=[A, B, C], x=1)
     later = written(first, B, 1, owners=[A, B])

@@ -8,7 +8,7 @@ import pytest
 import rfc8785
 from trio.testing import MockClock
 
-from node.guests import settle
+from node.agreement.vouching import said, settle
 from node.times import format_us, parse_us
 from protocol.bodies import key_of
 from protocol.identity import NodeId
@@ -179,6 +179,45 @@ async def test_only_the_key_of_a_guest_speaks_for_it_through_any_host() -> None:
 
 
 @pytest.mark.trio
+async def test_hosts_that_disagree_on_a_guest_are_shown_with_the_rule_that_decided() -> None:
+    async with open_pair() as (alice, bob):
+        await alice.expect(200, "POST", PATH, word())
+        found = await alice.expect(200, "GET", "/v1/peers/backend-7")
+        resolution = found["resolution"]
+        assert isinstance(resolution, dict)
+        assert (resolution["rule"], resolution["entitled"]) == ("only", 1)
+        await bob.expect(200, "POST", PATH, word(at_ms=50, address="10.0.0.8:9000"))
+        await until(lambda: len(alice.context.peer.registry.guest("backend-7")) == 2)
+
+        found = await alice.expect(200, "GET", "/v1/peers/backend-7")
+        resolution = found["resolution"]
+        assert isinstance(resolution, dict)
+        assert (resolution["rule"], resolution["entitled"]) == ("later", 2)
+        told = [(one["address"], one["hosts"]) for one in resolution["votes"]]
+        assert told == [("10.0.0.8:9000", [bob.id]), ("10.0.0.7:9000", [alice.id])]
+        assert resolution["discrepancies"] == [{"host": alice.id, "blame": "otherwise"}]
+        conflicts = await alice.expect(200, "GET", "/v1/conflicts")
+        assert conflicts["guests"] == [{"id": "backend-7", "resolution": resolution}]
+        metrics = alice.edge.telemetry()
+        assert 'kith_resolutions_total{about="guest",rule="later"} 1' in metrics
+
+
+@pytest.mark.trio
+async def test_a_guest_that_moved_and_signs_for_itself_is_no_conflict() -> None:
+    async with open_pair() as (alice, bob):
+        await alice.expect(200, "POST", PATH, signed(word()))
+        await until(lambda: bob.context.peer.registry.guest("backend-7"))
+        await bob.expect(200, "POST", PATH, signed(word(at_ms=50, metrics_port=1)))
+        await until(lambda: len(alice.context.peer.registry.guest("backend-7")) == 2)
+
+        found = await alice.expect(200, "GET", "/v1/peers/backend-7")
+        resolution = found["resolution"]
+        assert isinstance(resolution, dict)
+        assert resolution["rule"] == "owner"
+        assert (await alice.expect(200, "GET", "/v1/conflicts"))["guests"] == []
+
+
+@pytest.mark.trio
 async def test_a_host_cannot_put_words_into_a_keyed_guests_mouth() -> None:
     async with open_pair() as (alice, bob):
         await alice.expect(200, "POST", PATH, signed(word()))
@@ -260,18 +299,31 @@ A, B, C = (NodeId(bytes([number]) * 32) for number in (1, 2, 3))
         ({A: vouched("one:1", 1), B: vouched("one:1", 2), C: vouched("two:2", 9)}, (A, B, C), B),
         ({A: vouched("one:1", 1), B: vouched("two:2", 2)}, (A, B), B),
         ({A: vouched("one:1", 5), B: vouched("two:2", 5)}, (A, B), A),
+        ({A: vouched("two:2", 5), B: vouched("one:1", 5)}, (A, B), B),
         ({A: vouched("one:1", 1), B: vouched("one:1", 2), C: vouched("two:2", 9)}, (C,), C),
         ({A: vouched("one:1", 1), B: vouched("two:2", 9, critical=True)}, (A, B), A),
         ({A: vouched("one:1", 1, critical=True)}, (A,), A),
         ({A: vouched("one:1", 1)}, (), A),
         ({A: vouched("one:1", 9), B: vouched("one:1", 9), C: vouched("k:1", 1, key=b"k")},
          (A, B, C), C),
+        ({A: vouched("one:1", 9), B: vouched("k:1", 1, key=b"k")}, (A,), B),
     ],
 )  # fmt: skip
 def test_hosts_that_differ_are_settled_by_key_then_majority_then_time(
     words: dict[NodeId, GuestRecord], reached: tuple[NodeId, ...], chosen: NodeId
 ) -> None:
-    assert settle(words, reached) == chosen
+    assert settle(words, reached).host == chosen
+
+
+def test_how_a_guest_was_settled_says_who_said_what() -> None:
+    words = {A: vouched("one:1", 1), B: vouched("one:1", 2), C: vouched("two:2", 9)}
+
+    found = settle(words, (A, B, C))
+
+    assert (found.hosts, found.resolution.rule, found.resolution.entitled) == (3, "majority", 3)
+    assert [said("g", one.value).address for one in found.resolution.votes] == ["one:1", "two:2"]
+    blamed = [(one.voter, one.blame) for one in found.resolution.discrepancies]
+    assert blamed == [(C, "otherwise")]
 
 
 def test_times_are_read_as_they_are_written() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from node.api.documents import DOCUMENT_FIELDS
 from node.api.reading import CHECK_FIELDS, NODE_FIELDS, PATCH_FIELDS, SERVICE_FIELDS
 from node.api.registration import FIELDS
 from node.api.schemas import SCHEMAS
@@ -160,6 +161,8 @@ def test_the_schemas_of_bodies_have_the_fields_that_are_read() -> None:
         ("InstancePatch", PATCH_FIELDS),
         ("NodePatch", NODE_FIELDS),
         ("GuestWord", FIELDS),
+        ("DocumentPut", DOCUMENT_FIELDS),
+        ("DocumentPatch", DOCUMENT_FIELDS),
         ("Check", every_check),
     ):
         properties = SCHEMAS[name]["properties"]
@@ -180,7 +183,13 @@ async def test_the_documentation_has_every_route_parameter_and_metric() -> None:
     for metric in METRICS:
         labels = ", ".join(metric.labels)
         assert f"| `{metric.name}` | {metric.kind} | {labels} | {metric.what} |" in text
-    for name in (*SERVICE_FIELDS, *NODE_FIELDS, *FIELDS, *sum(CHECK_FIELDS.values(), ())):
+    for name in (
+        *SERVICE_FIELDS,
+        *NODE_FIELDS,
+        *DOCUMENT_FIELDS,
+        *FIELDS,
+        *sum(CHECK_FIELDS.values(), ()),
+    ):
         assert f"`{name}`" in text, name
 
 

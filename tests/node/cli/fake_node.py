@@ -160,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - names http.server calls
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names http.server calls
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - inherited name
         """Silent: tests print what they need."""

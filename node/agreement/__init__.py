@@ -1,0 +1,1 @@
+"""What this node makes of statements that meet: guests' hosts, writers of documents, seeds."""
