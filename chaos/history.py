@@ -111,6 +111,19 @@ class Signed:
     commit: str
     records: str
     """A hash over all records of that state, computed without the tree; empty if not known."""
+    parents: tuple[str, ...] = ()
+    """The commits before; two in a merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """`node` came to hold the proof that `owner` signed two commits that cannot both stand."""
+
+    at_s: float
+    node: str
+    owner: str
+    commits: tuple[str, str]
+    """The two, sorted."""
 
 
 class Life(enum.Enum):
@@ -182,6 +195,10 @@ class View:
 
     Empty where it was not recorded: then only `heads` can be compared.
     """
+    disputed: tuple[str, ...] = ()
+    """Owners with a fork that is not settled, as this node sees it."""
+    proofs: tuple[tuple[str, str, str], ...] = ()
+    """Every proof of a fork that it keeps, sorted: the owner and the two commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +232,7 @@ class History:
     beliefs: list[Believed] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
+    proved: list[Proved] = field(default_factory=list)
     lives: list[Lived] = field(default_factory=list)
     links: list[Links] = field(default_factory=list)
     roots: list[RootSample] = field(default_factory=list)

@@ -420,14 +420,13 @@ class Intake:
         if added is None and not disputed:
             return
         taken.news = True
+        targets = [n for n in parts.membership.push_targets(PUSH_RINGS) if n != taken.source.node]
         if branch is not None and not branch.merged(evidence):
-            targets = [
-                n for n in parts.membership.push_targets(PUSH_RINGS) if n != taken.source.node
-            ]
-            to = tuple(dict.fromkeys([evidence.owner, *targets]))
-            taken.effects = [*parts.tell([Told(to, evidence)]), *taken.effects]
+            targets = [evidence.owner, *targets]
             taken.effects.append(Notify(ForkFound(evidence, now.wall_us)))
             parts.episodes.forked(evidence)
+        told = parts.tell([Told(tuple(dict.fromkeys(targets)), evidence)])
+        taken.effects = [*told, *taken.effects]
         if added is not None:
             taken.effects.append(Store(KeepEvidence(added.case, added.dropped)))
 

@@ -17,6 +17,7 @@ from . import (
     bounded,
     burial,
     detection,
+    evidence,
     false_death,
     resurrection,
     roots,
@@ -35,6 +36,7 @@ CHECKERS: tuple[tuple[str, Checker], ...] = (
     ("detection", detection.check),
     ("authenticity", authenticity.check),
     ("bounded", bounded.check),
+    ("evidence", evidence.check),
 )
 
 

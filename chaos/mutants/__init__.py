@@ -12,10 +12,11 @@ Rules this layer keeps:
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .agreement import AGREEMENT
 from .core import CORE
 from .mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = CORE
+MUTANTS: tuple[Mutant, ...] = (*CORE, *AGREEMENT)
 """In the order of the invariants."""
 
 

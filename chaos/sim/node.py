@@ -413,6 +413,7 @@ class SimNode:
 
     def _store(self, keep: Keep) -> None:
         timeline = self._world.timeline
+        self._world.recorder.stored(self.name, keep)
         self.disk.append(keep, timeline.now)
         timeline.after(LINGER_S, self._flush, self.life, self.disk.length)
 

@@ -16,13 +16,16 @@ from chaos.history import (
     Life,
     Links,
     Lived,
+    Proved,
     RootSample,
     Signed,
 )
 from protocol import signing
+from protocol.agreement.evidence import Evidence
 from protocol.branch import Branch
 from protocol.commits import Change, Dot, Head, Record, RecordKey, decode_head
 from protocol.detector.detection import Status
+from protocol.effects import Keep, KeepEvidence
 from protocol.events import MemberChanged
 from protocol.identity import NodeId
 from protocol.records import ServiceRecord
@@ -83,7 +86,6 @@ class Recorder:
 
     def accepted(self, node: str, branch: Branch, dot: Dot) -> None:
         """A node made a commit the head of a branch; a step before it does not count."""
-        owner = self.names.get(branch.owner)
         if branch.head is None or branch.head.dot != dot:
             return
         head = branch.head
@@ -91,7 +93,7 @@ class Recorder:
             Accepted(
                 self._timeline.now,
                 node,
-                owner or branch.owner.hex()[:12],
+                self._owner(branch.owner),
                 (head.epoch, head.version),
                 head.hash.hex(),
                 digest_of(branch.records.values()),
@@ -116,6 +118,22 @@ class Recorder:
         if head.owner == owner:
             self._signed.append((self._timeline.now, head))
 
+    def stored(self, node: str, keep: Keep) -> None:
+        """A node stored something of others; of what it stored only proofs of forks are noted."""
+        if not isinstance(keep, KeepEvidence):
+            return
+        owner, *commits = self.proof(keep.case.evidence)
+        now = self._timeline.now
+        self.history.proved.append(Proved(now, node, owner, (commits[0], commits[1])))
+
+    def proof(self, evidence: Evidence) -> tuple[str, str, str]:
+        """A proof as the history tells it: the owner and the two commits, sorted."""
+        first, second = sorted((evidence.first.hash.hex(), evidence.second.hash.hex()))
+        return self._owner(evidence.owner), first, second
+
+    def _owner(self, owner: NodeId) -> str:
+        return self.names.get(owner) or owner.hex()[:12]
+
     def links(self, blocked: Iterable[tuple[int, int]], *, loss: float, hard: bool) -> None:
         """The links changed."""
         pairs = frozenset((f"n{a}", f"n{b}") for a, b in blocked)
@@ -130,11 +148,12 @@ class Recorder:
     def finish(self) -> None:
         """Add what was signed, with what is known of each commit by now."""
         for at_s, head in self._signed:
-            owner = self.names.get(head.owner, head.owner.hex()[:12])
             commit = head.hash.hex()
             version = (head.epoch, head.version)
             known = self._records.get(commit, "")
-            self.history.signed.append(Signed(at_s, owner, version, commit, known))
+            parents = tuple(parent.hex() for parent in head.parents)
+            owner = self._owner(head.owner)
+            self.history.signed.append(Signed(at_s, owner, version, commit, known, parents))
 
 
 class WitnessedSigner:

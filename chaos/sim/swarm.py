@@ -12,7 +12,7 @@ Rules this module keeps:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from .plan import Fault, FaultKind, Plan, Role
@@ -32,6 +32,7 @@ PROFILES: Mapping[str, str] = {
     "joins": "all nodes start at once and join by seeds, while things go wrong",
     "byzantine": "100 nodes of which 10 lie, membership profile lan",
     "byzantine-hostile": "100 nodes of which 10 lie, membership profile hostile",
+    "agreement": "halves and other splits, old disks behind cuts, forks of liars and of the honest",
 }
 
 _PARTITIONS = (
@@ -57,8 +58,16 @@ _KINDS = {
     "joins": (*_PARTITIONS, *_CRASHES, *_NETWORK),
     "byzantine": (FaultKind.LOSS,),
     "byzantine-hostile": (FaultKind.LOSS,),
+    "agreement": (FaultKind.SPLIT, FaultKind.ISOLATE, FaultKind.OLD_DISK, FaultKind.CRASH),
 }
 _VILLAINS = 10
+_LIARS = (
+    Role.FORKER, Role.WITHHOLDER, Role.SLANDERER, Role.REPLAYER, Role.FLOODER, Role.FORGER
+)  # fmt: skip
+"""Whom the byzantine profiles draw from; a longer list would change what their seeds draw."""
+_QUARRELLERS = (Role.FORKER, Role.FORKER, Role.WITHHOLDER)
+"""Whom `agreement` draws from."""
+_OLD_DISK_DOWN_S = 0.5
 _LARGE = ("byzantine", "byzantine-hostile")
 _LENGTHS_S = ((20.0, 30.0, 45.0, 60.0), (6.0, 8.0))
 """Of the safety phase, and of that of large worlds, where a second costs a second."""
@@ -95,6 +104,26 @@ class _Draw:
         ends = [*cuts, self.nodes]
         starts = [0, *cuts]
         return tuple(tuple(sorted(numbers[a:b])) for a, b in zip(starts, ends, strict=True))
+
+    def halves(self) -> tuple[tuple[int, ...], ...]:
+        """All nodes in two groups of one size, or of sizes one apart."""
+        numbers = list(range(self.nodes))
+        self.rng.shuffle(numbers)
+        half = self.nodes // 2
+        return tuple(sorted(numbers[:half])), tuple(sorted(numbers[half:]))
+
+    def quarrel(self, kind: FaultKind) -> list[Fault]:
+        """What makes nodes disagree: a split, often even, or an old disk behind a cut."""
+        fault = self.fault(kind)
+        if kind is FaultKind.SPLIT and self.rng.random() < 0.5:
+            return [replace(fault, groups=self.halves())]
+        if kind is not FaultKind.OLD_DISK:
+            return [fault]
+        one = (self.rng.randrange(self.nodes),)
+        back_s = fault.at_s + _OLD_DISK_DOWN_S
+        old = replace(fault, nodes=one, until_s=back_s)
+        alone = Fault(FaultKind.ISOLATE, fault.at_s, max(fault.until_s, back_s), one)
+        return [old, alone]
 
     def span(self) -> tuple[float, float]:
         """From when to when something goes wrong."""
@@ -159,7 +188,7 @@ def draw(
     size = nodes if nodes is not None else _size(rng, profile)
     length = safety_s if safety_s is not None else rng.choice(_LENGTHS_S[profile in _LARGE])
     draws = _Draw(rng, size, length)
-    faults = _faults(draws, _KINDS[profile])
+    faults = _faults(draws, profile)
     villains = _villains(draws, profile)
     spared = {number for number, _ in villains}
     faults = tuple(f for f in faults if not (villains and spared.intersection(f.nodes)))
@@ -183,30 +212,45 @@ def draw(
 def _size(rng: Random, profile: str) -> int:
     if profile in _LARGE:
         return 100
+    if profile == "agreement":
+        return rng.choice((2, 3, 4, 4, 5, 6, 6, 8, 8, 10))
     return rng.choice((3, 3, 4, 5, 5, 7, 8, 8, 10, 12, 16, 24))
 
 
-def _faults(draws: _Draw, kinds: tuple[FaultKind, ...]) -> tuple[Fault, ...]:
+def _faults(draws: _Draw, profile: str) -> tuple[Fault, ...]:
+    kinds = _KINDS[profile]
     if not kinds:
         return ()
     rng = draws.rng
     chosen = rng.sample(kinds, rng.randint(1, min(6, len(kinds))))
     count = rng.randint(1, max(2, int(draws.safety_s / 5)))
-    drawn = [draws.fault(rng.choice(chosen)) for _ in range(count)]
+    if profile == "agreement":
+        drawn = [fault for _ in range(count) for fault in draws.quarrel(rng.choice(chosen))]
+    else:
+        drawn = [draws.fault(rng.choice(chosen)) for _ in range(count)]
     return tuple(sorted(drawn, key=lambda fault: fault.at_s))
 
 
 def _villains(draws: _Draw, profile: str) -> tuple[tuple[int, Role], ...]:
+    if profile == "agreement":
+        return _quarrellers(draws)
     if not profile.startswith("byzantine"):
         return ()
     # The seeds of the cluster are honest here; eclipses by lying seeds are a matter of their own.
     count = max(1, min(_VILLAINS, (draws.nodes - 3) // 9))
     numbers = sorted(draws.rng.sample(range(3, draws.nodes), count))
-    return tuple((number, draws.rng.choice(list(Role))) for number in numbers)
+    return tuple((number, draws.rng.choice(_LIARS)) for number in numbers)
+
+
+def _quarrellers(draws: _Draw) -> tuple[tuple[int, Role], ...]:
+    if draws.nodes < 5 or draws.rng.random() < 0.4:
+        return ()
+    numbers = draws.rng.sample(range(3, draws.nodes), 2 if draws.nodes >= 8 else 1)
+    return tuple((number, draws.rng.choice(_QUARRELLERS)) for number in sorted(numbers))
 
 
 def _lost(draws: _Draw, profile: str) -> tuple[int, ...]:
-    if profile in ("calm", "byzantine", "byzantine-hostile") or draws.nodes < 3:
+    if profile in ("calm", "byzantine", "byzantine-hostile", "agreement") or draws.nodes < 3:
         return ()
     most = (draws.nodes - 1) // 3
     count = draws.rng.randint(0, most)

@@ -127,7 +127,17 @@ class World:
         self.recorder.root(node.name, registry)
         sample = self.history.roots[-1]
         instances = shown(registry, self.recorder.names)
-        return View(node.name, sample.heads, sample.root, instances, tuple(beliefs), sample.honest)
+        return View(
+            node.name, sample.heads, sample.root, instances, tuple(beliefs), sample.honest,
+            disputed=tuple(
+                other.name
+                for other in self.nodes
+                if (branch := registry.branch(other.id)) is not None and branch.disputed
+            ),
+            proofs=tuple(
+                sorted(self.recorder.proof(case.evidence) for case in node.peer.docket.cases())
+            ),
+        )  # fmt: skip
 
     def _join(self) -> None:
         """All know each other from the start; joining is not the question."""

@@ -258,6 +258,21 @@ def test_who_was_away_learns_what_was_settled_meanwhile_without_opening_it_again
     assert not any(isinstance(event, ForkFound) for _, event in late.events)
 
 
+def test_a_fork_settled_before_anybody_knew_of_it_is_told_to_all_and_opens_nothing() -> None:
+    world = joined()
+    owner = world.nodes[2]
+    known, unknown = fork_by(owner, 1), fork_by(owner, 2)
+    tell(world.nodes[0], world.nodes[1], known)
+    world.run(1)
+    assert all(only_case(node).settlement is not None for node in world.nodes)
+
+    tell(world.nodes[0], world.nodes[1], unknown)
+    world.run(0.5)
+
+    assert [len(ids(node)) for node in world.nodes] == [2] * len(world.nodes)
+    assert not any(disputes(node, owner.id) for node in world.nodes)
+
+
 def test_a_merge_that_its_owner_did_not_sign_settles_nothing() -> None:
     world = joined()
     liar, evidence = liar_in(world)

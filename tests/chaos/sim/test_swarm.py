@@ -72,6 +72,24 @@ def test_ten_of_a_hundred_are_villains_and_never_a_seed_of_the_cluster(profile: 
     assert {plan.membership for plan in drawn} == {"lan" if profile == "byzantine" else "hostile"}
 
 
+def test_agreement_draws_halves_old_disks_behind_cuts_and_few_liars() -> None:
+    drawn = plans("agreement")
+    faults = [(plan, fault) for plan in drawn for fault in plan.faults]
+
+    assert any(
+        len(fault.groups) == 2 and len(fault.groups[0]) == len(fault.groups[1])
+        for _, fault in faults
+    )
+    for plan, fault in faults:
+        if fault.kind is FaultKind.OLD_DISK:
+            alone = [f for f in plan.faults if f.kind is FaultKind.ISOLATE and f.at_s == fault.at_s]
+            assert alone[0].nodes == fault.nodes
+            assert alone[0].until_s >= fault.until_s
+    assert any(not plan.villains for plan in drawn)
+    assert all(3 * len(plan.villains) < plan.nodes for plan in drawn)
+    assert {role for plan in drawn for _, role in plan.villains} == {Role.FORKER, Role.WITHHOLDER}
+
+
 def test_nodes_and_time_can_be_chosen_and_the_rest_is_drawn() -> None:
     plan = draw(3, nodes=6, safety_s=12.5)
 

@@ -1,0 +1,200 @@
+"""C6: a fork is proved to everybody, the same proof everywhere, and no honest owner stays accused.
+
+A history is invalid where
+
+1. an honest node holds a proof of two commits that their owner did not sign, or that do not fork;
+2. a liar forked, two honest core nodes held the halves in calm, and an honest core node that ran on
+   does not hold the proof `evidence_calm_s` later;
+3. at the end two nodes of the core keep different proofs (where datagrams were lost: against other
+   liars), or one keeps none against a liar who showed honest core nodes both halves;
+4. at the end a node of the core takes an owner of the core for disputed: an honest one settles its
+   forks, by a merge that everybody heard.
+
+Two commits fork if they have one first parent, or one version. A half is *held* from when a node
+made it its head. *Calm* is when for `healed_s` no link was cut, none lost anything, and all of the
+core ran. What is excused, and no more: forks whose halves were both held too late to spread before
+the end; where datagrams were lost, further proofs against who is proved a liar already, and forks
+of the honest that are settled: both are told once, and again only where a sync is needed anyway.
+
+Figures: `proved`, from both halves being held until the last core node has the proof, in calm.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from chaos.history import History, Links, Signed, View
+from chaos.verdict import Finding
+
+from .casebook import Casebook, moment
+from .limits import Limits
+from .lives import Process, processes
+from .registers import honest_nodes
+
+_Fork = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the rules share."""
+
+    history: History
+    limits: Limits
+    core: list[str]
+    lives: dict[str, Process]
+    book: Casebook
+    signed: dict[str, Signed] = field(default_factory=dict)
+    held_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When each core node first held a commit."""
+    proved_s: dict[tuple[str, _Fork], float] = field(default_factory=dict)
+    """When each node first held a proof."""
+
+
+def check(history: History, limits: Limits) -> Finding:
+    """Judge C6."""
+    honest = honest_nodes(history)
+    core = [node for node in history.core if node in honest]
+    read = _Reading(history, limits, core, processes(history), Casebook())
+    read.signed = {one.commit: one for one in history.signed}
+    for taken in history.accepted:
+        read.held_s.setdefault((taken.node, taken.commit), taken.at_s)
+    for one in history.proved:
+        if one.node in honest:
+            fork = (one.owner, *one.commits)
+            read.proved_s.setdefault((one.node, fork), one.at_s)
+            _judge_proof(read, one.node, one.at_s, fork)
+    forks = list(_forks_of_liars(read))
+    for fork, held_s in forks:
+        _judge_spread(read, fork, held_s)
+    _judge_the_end(read, forks)
+    return read.book.finding("C6", "evidence")
+
+
+def _judge_proof(read: _Reading, node: str, at_s: float, fork: _Fork) -> None:
+    """Rule 1."""
+    read.book.looked_at += 1
+    owner, *commits = fork
+    if owner not in read.history.nodes:
+        return  # a stranger, whose key nobody watches
+    who = f"{node} at {moment(at_s)} holds a proof against {owner}"
+    halves = [read.signed[one] for one in commits if one in read.signed]
+    if len(halves) < 2 or any(half.owner != owner for half in halves):
+        read.book.blame(at_s, f"{who} with a commit that {owner} never signed")
+    elif not _forks(*halves):
+        read.book.blame(at_s, f"{who} of two commits that can both stand")
+
+
+def _forks(ours: Signed, theirs: Signed) -> bool:
+    return ours.parents[:1] == theirs.parents[:1] or ours.version == theirs.version
+
+
+def _forks_of_liars(read: _Reading) -> Iterator[tuple[_Fork, float]]:
+    """Every fork of which core nodes held both halves, and since when they did."""
+    groups: dict[tuple[str, str, object], list[Signed]] = {}
+    for one in read.signed.values():
+        if one.owner in read.history.villains:
+            groups.setdefault((one.owner, "parent", one.parents[:1]), []).append(one)
+            groups.setdefault((one.owner, "version", one.version), []).append(one)
+    found: dict[_Fork, float] = {}
+    for group in groups.values():
+        for ours, theirs in combinations(group, 2):
+            held_s = _both_held_s(read, ours.commit, theirs.commit)
+            if held_s is not None:
+                first, second = sorted((ours.commit, theirs.commit))
+                found[ours.owner, first, second] = held_s
+    yield from found.items()
+
+
+def _both_held_s(read: _Reading, ours: str, theirs: str) -> float | None:
+    firsts = []
+    for commit in (ours, theirs):
+        times = [read.held_s[node, commit] for node in read.core if (node, commit) in read.held_s]
+        if not times:
+            return None
+        firsts.append(min(times))
+    return max(firsts)
+
+
+def _judge_spread(read: _Reading, fork: _Fork, held_s: float) -> None:
+    """Rule 2."""
+    due_s = held_s + read.limits.evidence_calm_s
+    if due_s > read.history.end_s or not _calm(read, held_s - read.limits.healed_s, due_s):
+        return
+    read.book.looked_at += 1
+    known = {node: read.proved_s[node, fork] for node in read.core if (node, fork) in read.proved_s}
+    late = [node for node in read.core if known.get(node, due_s + 1.0) > due_s]
+    if late:
+        read.book.blame(due_s, f"{late[0]} holds no proof of {_named(fork, held_s)}")
+    if len(known) == len(read.core):
+        took_s = max(0.0, max(known.values()) - held_s)
+        read.book.figures["proved_max_s"] = max(
+            read.book.figures.get("proved_max_s", 0.0), round(took_s, 6)
+        )
+
+
+def _named(fork: _Fork, held_s: float) -> str:
+    owner, first, second = fork
+    return (
+        f"the fork of {owner}, {first[:8]} against {second[:8]}, of which honest nodes of the core "
+        f"held both halves at {moment(held_s)}"
+    )
+
+
+def _calm(read: _Reading, begin_s: float, end_s: float) -> bool:
+    if not all(read.lives[node].ran(begin_s, end_s) for node in read.core):
+        return False
+    before: Links | None = None
+    within: list[Links] = []
+    for links in read.history.links:
+        if links.at_s <= begin_s:
+            before = links
+        elif links.at_s <= end_s:
+            within.append(links)
+    return all(_carry(links) for links in (*([before] if before else ()), *within))
+
+
+def _carry(links: Links) -> bool:
+    return not links.blocked and not links.hard and not links.loss
+
+
+def _judge_the_end(read: _Reading, forks: Iterable[tuple[_Fork, float]]) -> None:
+    """Rules 3 and 4."""
+    end_s = read.history.end_s
+    views = [view for view in read.history.views if view.node in read.core]
+    for view in views:
+        read.book.looked_at += 1
+        accused = [owner for owner in view.disputed if owner in read.core]
+        if accused:
+            read.book.blame(end_s, f"{view.node}, at the end, takes {accused[0]} for disputed")
+    due_s = end_s - read.limits.registration_visible_s
+    is_lossy = any(links.loss for links in read.history.links)
+    kept = [_kept(read, view, due_s, is_lossy=is_lossy) for view in views]
+    for view, proofs in zip(views[1:], kept[1:], strict=True):
+        odds = sorted(kept[0] ^ proofs)
+        if odds:
+            which = views[0].node if odds[0] in kept[0] else view.node
+            text = (
+                f"{views[0].node} and {view.node}, at the end, keep different proofs: only {which} "
+                f"one of {' '.join(word[:8] for word in odds[0])}"
+            )
+            read.book.blame(end_s, text)
+    for fork, held_s in forks:
+        if max(held_s, read.history.heal_at_s) > due_s:
+            continue
+        for view in views:
+            if fork[0] not in {owner for owner, _, _ in view.proofs}:
+                text = f"{view.node}, at the end, keeps no proof of {_named(fork, held_s)}"
+                read.book.blame(end_s, text)
+
+
+def _kept(read: _Reading, view: View, due_s: float, *, is_lossy: bool) -> set[tuple[str, ...]]:
+    """What a node keeps of proofs that had the time to spread; where much is lost, against whom."""
+    old = [fork for fork in view.proofs if _signed_by(read, fork, due_s)]
+    if is_lossy:
+        return {(owner,) for owner, _, _ in old if owner in read.history.villains}
+    return set(old)
+
+
+def _signed_by(read: _Reading, fork: _Fork, due_s: float) -> bool:
+    _, *commits = fork
+    return all(one not in read.signed or read.signed[one].at_s <= due_s for one in commits)
