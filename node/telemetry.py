@@ -59,6 +59,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("kith_divergence_seconds", "For how long the one differs that has for longest."),
     _gauge("kith_owners", "Owners of branches that are held here."),
     _gauge("kith_disputed_owners", "Owners with a fork that is not settled."),
+    _gauge("kith_evidence", "Forks of which the evidence is kept, by state.", "state"),
     _gauge("kith_services", "Services with at least one instance."),
     _gauge("kith_instances", "Instances of all services, by health.", "health"),
     _gauge("kith_own_instances", "Instances registered with this node."),

@@ -24,6 +24,7 @@ from protocol.records import Health
 
 from . import openapi
 from .documents import DocumentRoutes
+from .evidence import EvidenceRoutes
 from .lookup import Lookups
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
@@ -79,6 +80,7 @@ class Edge:
             RegistrationRoutes(context, self._guests),
             ProofRoutes(context),
             DocumentRoutes(context, held, self._guests),
+            EvidenceRoutes(context),
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context),
         )

@@ -130,6 +130,10 @@ class Metrics:
         put("kith_withheld_total", self._peer.credit.withheld)
         put("kith_lies_total", self._peer.credit.lies)
         put("kith_disputed_owners", sum(1 for one in branches if one and one.disputed))
+        docket = self._peer.docket
+        standing = sum(1 for case in docket.cases() if case.open)
+        put("kith_evidence", standing, "open")
+        put("kith_evidence", len(docket) - standing, "settled")
         if registry.index == self._instances_at:
             return  # counting is linear in the instances, and nothing has changed
         self._instances_at = registry.index
@@ -241,6 +245,7 @@ class Metrics:
         put("kith_storage_rows", statistics.records, "records")
         put("kith_storage_rows", statistics.commits, "commits")
         put("kith_storage_rows", statistics.results, "results")
+        put("kith_storage_rows", statistics.evidence, "evidence")
 
     def _sample_process(self) -> None:
         put = self._telemetry.set

@@ -252,6 +252,25 @@ SCHEMAS: Mapping[str, Schema] = {
         root_path=_list(RAW), root=HASH,
     ),
     "Head": _object(header=RAW, signature=RAW),
+    "Evidence": _object(
+        evidence=_list(
+            _object(
+                id=HASH, owner=NODE_ID, node=TEXT, kind={"enum": ["commits"]},
+                heads=_list(
+                    _object(hash=HASH, epoch=WHOLE, version=VERSION, issued_at=TIME,
+                            parents=_list(HASH), header=RAW, signature=RAW)
+                ),
+                verified=FLAG, found_at=TIME, reported_by={**NODE_ID, "type": ["string", "null"]},
+                open=FLAG, settled_at=MAYBE_TIME,
+                settled_by={
+                    "type": ["object", "null"],
+                    "properties": {"rule": {"enum": ["merge", "rotation"]}, "epoch": WHOLE,
+                                   "version": VERSION, "hash": HASH},
+                },
+            )
+        ),
+        total=WHOLE,
+    ),
     "Leaving": _object(status=TEXT, id=NODE_ID),
     "Error": _object(
         error=_object(

@@ -29,6 +29,8 @@ STYLES = {
     "yes": "green",
     "warning": "yellow",
     "suspect": "yellow",
+    "settled": "green",
+    "open": "red",
     "stopping": "yellow",
     "maintenance": "yellow",
     "critical": "red",
