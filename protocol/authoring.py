@@ -9,10 +9,12 @@ Rules this module keeps:
 1. At most one commit is in flight.
 2. A version is `max(last + 1, Unix microseconds)`, never used twice whatever the wall clock does.
 3. Nothing is signed before this node has read itself back from its peers (or could not).
-4. If the cluster holds a branch of ours that we forgot, we merge: keys we signed since this start,
+4. A new key and the first commit that it signs are one step, durable together.
+5. If the cluster holds a branch of ours that we forgot, we merge: keys we signed since this start,
    or in steps of ours that are newer than the cluster's head, win; for every other key the
-   cluster's state wins, present or absent.
-5. A fork of ours whose other side nobody shows any more is settled all the same, by a commit that
+   cluster's state wins, present or absent. What a key signed that we have replaced since is nothing
+   that we forgot: whoever stole that key signed it.
+6. A fork of ours whose other side nobody shows any more is settled all the same, by a commit that
    names it as second parent.
 """
 
@@ -25,7 +27,7 @@ from .bodies import Body
 from .branch import Branch
 from .clocks import HybridClock, Instant
 from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordKey, make_commit
-from .effects import Keep, KeepCommit, KeepManifest
+from .effects import Keep, KeepChain, KeepCommit, KeepManifest
 from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
 from .identity import KeyChain
 from .signing import Signer, Trust
@@ -49,6 +51,8 @@ class InFlight:
     tickets: tuple[int, ...]
     base: Manifest | None
     """For a merge: the cluster's state that it builds on."""
+    turn: "Turn | None" = None
+    """The key that signed it, where it is new."""
 
     def change_of(self, key: RecordKey) -> Change | None:
         """What it does to a record, if anything. The changes are in the order of their keys."""
@@ -59,7 +63,17 @@ class InFlight:
     def keeps(self) -> tuple[Keep, ...]:
         """What has to be durable."""
         own = KeepCommit(self.commit, self.changes)
+        if self.turn is not None:
+            return KeepChain(self.turn.chain), own
         return (KeepManifest(self.base), own) if self.base else (own,)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A new key of ours: the chain that leads to it, and who signs with it."""
+
+    chain: KeyChain
+    signer: Signer
 
 
 class Authoring:
@@ -68,8 +82,12 @@ class Authoring:
     def __init__(
         self, branch: Branch, signer: Signer, trust: Trust, *, last: Dot, clock: HybridClock
     ) -> None:
+        self.signer = signer
+        """Whoever signs our commits now."""
+        self.shut = False
+        """Nothing may be signed any more: our key was replaced or revoked."""
         self._branch = branch
-        self._signer = signer
+        self._turn: Turn | None = None
         self._trust = trust
         self._last = max(last, branch.dot)
         self._clock = clock
@@ -134,10 +152,10 @@ class Authoring:
 
     def next(self, now: Instant) -> InFlight | None:
         """Sign what waits, if nothing is in flight; None if there is nothing to do."""
-        if not self.open or self.in_flight is not None:
+        if not self.open or self.shut or self.in_flight is not None:
             return None
         idle = not self._waiting and not self._tickets and self._settle_with is None
-        if idle and self._merge_with is None:
+        if idle and self._merge_with is None and self._turn is None:
             return None
         if self._merge_with is not None:
             self.in_flight = self._merge(*self._merge_with, now)
@@ -161,6 +179,9 @@ class Authoring:
         if self.in_flight is None:
             raise LocalProtocolError("persisted() without a commit in flight")
         landed, self.in_flight = self.in_flight, None
+        if landed.turn is not None:
+            self.signer = landed.turn.signer
+            self._merge_with = self._settle_with = self.confronted = None  # it settles all before
         return landed
 
     def confront(self, forgotten: Head) -> None:
@@ -182,6 +203,8 @@ class Authoring:
         All that we signed since the oldest step that we kept we know; anything else that is newer
         than that one was signed in a life that our disk has forgotten.
         """
+        if dot.epoch < self.chain.epoch:
+            return False
         return self.open and dot > self._base and commit not in self._signed
 
     def merge_with(self, theirs: Manifest) -> None:
@@ -194,6 +217,18 @@ class Authoring:
             base = Branch(self.chain, self._trust)
             base.adopt(theirs)
             self._merge_with = (theirs, base)
+
+    def turn_to(self, turn: Turn, ticket: int | None) -> None:
+        """Go on with a new key: the next commit is signed with it, whatever it changes."""
+        self._turn = turn
+        if ticket is not None:
+            self._tickets.append(ticket)
+
+    @property
+    def turning(self) -> bool:
+        """Whether a new key is on its way."""
+        flying = self.in_flight.turn if self.in_flight else None
+        return self._turn is not None or flying is not None
 
     def took(self, head: Head) -> None:
         """Our branch was moved to a head that we signed in an earlier life."""
@@ -235,8 +270,10 @@ class Authoring:
         if self._settle_with is not None and head is not None and self._settle_with != head.hash:
             parents = (head.hash, self._settle_with)
         self._settle_with = None
-        commit = self._sign(changes, parents, self._branch.preview(changes), now)
-        return InFlight(commit, changes, tickets, None)
+        root = self._branch.preview(changes)
+        turn, self._turn = self._turn, None
+        commit = self._sign(changes, parents, root, now, turn)
+        return InFlight(commit, changes, tickets, None, turn)
 
     def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
         self._merge_with = self._settle_with = self.confronted = None
@@ -260,9 +297,15 @@ class Authoring:
         }
 
     def _sign(
-        self, changes: Sequence[Change], parents: tuple[bytes, ...], root: bytes, now: Instant
+        self,
+        changes: Sequence[Change],
+        parents: tuple[bytes, ...],
+        root: bytes,
+        now: Instant,
+        turn: Turn | None = None,
     ) -> Commit:
-        self._last = Dot(self.chain.epoch, max(self._last.version + 1, now.wall_us))
+        chain, signer = (turn.chain, turn.signer) if turn else (self.chain, self.signer)
+        self._last = Dot(chain.epoch, max(self._last.version + 1, now.wall_us))
         draft = Draft(
             owner=self._branch.owner,
             dot=self._last,
@@ -270,7 +313,7 @@ class Authoring:
             issued_at=self._clock.tick(now.wall_us),
             state_root=root,
         )
-        commit = make_commit(draft, changes, key=self._signer, cluster=self._trust.cluster)
+        commit = make_commit(draft, changes, key=signer, cluster=self._trust.cluster)
         self._signed[commit.head.hash] = commit.head.dot
         if len(self._signed) > _SIGNED_MAX:
             self._base = self._signed.pop(next(iter(self._signed)))

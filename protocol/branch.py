@@ -37,7 +37,7 @@ from .commits import (
     path_of,
 )
 from .errors import RefusedError
-from .identity import KeyChain, NodeId
+from .identity import KeyChain, NodeId, Revoked
 from .merkle import Tree
 from .proofs import Levels, prove
 from .records import Kind, NodeRecord
@@ -135,13 +135,26 @@ class Branch:
 
     @property
     def dot(self) -> Dot:
-        """The newest commit that we hold completely."""
+        """The newest commit that we hold completely; after a revocation nothing is newer."""
+        if self.chain.revoked:
+            return Dot(self.chain.epoch, 0)
         return self.head.dot if self.head else NOTHING
 
     @property
     def tree(self) -> Tree:
         """The records by their paths, under the state root; it never changes."""
         return self._tree
+
+    @property
+    def tip(self) -> Head | Revoked | None:
+        """What the root has of this owner: its head, or the event that ended it; None: nothing.
+
+        Some miss the last commits of an owner that revoked its key, and nobody takes them any more,
+        so heads alone would keep roots apart for ever.
+        """
+        if self.chain.revoked:
+            return Revoked(self.owner, self.chain.events[-1])
+        return self.head
 
     @property
     def disputed(self) -> bool:
@@ -170,10 +183,16 @@ class Branch:
             return False
         return True
 
+    @property
+    def settled(self) -> Dot:
+        """What forked before this is settled: by the newest merge, or by a newer key."""
+        head_epoch = self.head.epoch if self.head else 0
+        newer_key = Dot(self.chain.epoch if self.chain.revoked else head_epoch, 0)
+        return max(self.merge.dot, newer_key) if self.merge else newer_key
+
     def merged(self, evidence: Evidence) -> bool:
-        """Whether a merge that we saw has settled this fork."""
-        settled = self.merge.dot if self.merge else NOTHING
-        return max(evidence.first.dot, evidence.second.dot) < settled
+        """Whether a merge that we saw, or a newer key, has settled this fork."""
+        return max(evidence.first.dot, evidence.second.dot) < self.settled
 
     def learn_merge(self, merge: Head) -> None:
         """Take note of a merge that others show, perhaps of long ago.
@@ -183,11 +202,7 @@ class Branch:
         """
         if len(merge.parents) <= 1:
             raise RefusedError("malformed", "a commit that merges nothing")
-        if merge.owner != self.owner:
-            raise RefusedError("foreign", "a merge of another owner")
-        key = self.chain.key_of(merge.epoch)
-        if key is None or not merge.signed_by(key, self._trust):
-            raise RefusedError("bad_signature", "a merge that its owner did not sign")
+        self._check_head(merge, kept=True)
         self._settle(merge)
 
     def offer(self, steps: Sequence[Commit], *, signed_here: bool = False) -> Outcome:
@@ -207,6 +222,8 @@ class Branch:
             return Known()
         fresh = self._after_known(steps)
         fork = self.fork_with(fresh[0].head)
+        if self.head is not None and newest.epoch > self.head.epoch:
+            fork = None  # whichever way the replaced key went, its owner goes on with another
         if fork is None and newest.dot <= self.dot:
             return Old()
         if newest.epoch > self.chain.epoch:
@@ -228,8 +245,10 @@ class Branch:
         """
         head = manifest.head
         standing = self._judge(head, even_older=even_older)
-        if standing is not None:
-            return standing
+        return standing if standing is not None else self._replace(manifest)
+
+    def _replace(self, manifest: Manifest) -> AppliedStep:
+        head = manifest.head
         if len(manifest.records) > limits.RECORDS_PER_OWNER_MAX:
             raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
         tree = Tree.of(map(leaf_of, manifest.records))
@@ -311,10 +330,11 @@ class Branch:
         Raises:
             RefusedError: `root_mismatch`; the branch is left empty.
         """
-        if reaped:
+        if reaped or self.chain.revoked:
             self.head, self.reaped = head, True
             return
-        self.adopt(Manifest(head, tuple(records)))
+        self._check_head(head, kept=True)
+        self._replace(Manifest(head, tuple(records)))
         if commits and commits[-1].head.hash == head.hash:
             self._remember(commits)
             for commit in commits:
@@ -331,6 +351,12 @@ class Branch:
         self._check_head(head)
         self.head, self.reaped = head, True
         return True
+
+    def lose(self) -> tuple[Delta, ...]:
+        """Drop all, the head too: it was signed with a key that does not stand any more."""
+        deltas = self.reap()
+        self.head, self.reaped, self.evidence = None, False, None
+        return deltas
 
     def reap(self) -> tuple[Delta, ...]:
         """Drop the records of a dead owner; its head stays, so old commits stay refused."""
@@ -359,10 +385,11 @@ class Branch:
                 raise RefusedError("bad_signature", "the changes are not those that were signed")
         self._check_head(steps[-1].head, signed_here=signed_here)
 
-    def _check_head(self, head: Head, *, signed_here: bool = False) -> None:
+    def _check_head(self, head: Head, *, signed_here: bool = False, kept: bool = False) -> None:
+        """`kept`: we took it before, when its key may have been the one that counted."""
         if head.owner != self.owner:
             raise RefusedError("foreign", "a head of another owner")
-        if self.chain.revoked or head.epoch < self.chain.epoch:
+        if not kept and (self.chain.revoked or head.epoch < self.chain.epoch):
             raise RefusedError("stale", "signed with a key that its owner has replaced")
         key = self.chain.key_of(head.epoch)
         if key is None:
@@ -436,7 +463,7 @@ class Branch:
         self._settle(head)
 
     def _settle(self, head: Head) -> None:
-        """A merge ends every dispute over what was signed before it."""
+        """A merge ends every dispute over what was signed before it, a new key over older ones."""
         if len(head.parents) > 1 and (self.merge is None or self.merge.dot < head.dot):
             self.merge = head
         if self.evidence is not None and self.merged(self.evidence):

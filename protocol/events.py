@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .agreement.docket import Case
-from .agreement.evidence import Evidence
+from .agreement.evidence import Evidence, KeyFork
 from .commits import Dot
 from .detector.detection import Status
 from .identity import Address, NodeId
@@ -55,6 +55,32 @@ class ForkSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """An owner, perhaps this node, has another key, or (`revoked`) none any more."""
+
+    owner: NodeId
+    epoch: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForkFound:
+    """There are two key events of one sequence of an owner: somebody else has its next key too."""
+
+    fork: KeyFork
+
+
+@dataclass(frozen=True, slots=True)
+class ShutOut:
+    """Our own key was replaced by somebody who holds the next one: nobody takes what we sign.
+
+    This directory is an old copy, or the keys were stolen. The node has to end.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """An address was asked for all it holds: it answered, or it did not."""
 
@@ -88,5 +114,15 @@ class Parted:
 
 
 Event: TypeAlias = (
-    Committed | Applied | MemberChanged | ForkFound | ForkSettled | Joined | Ready | Parted
+    Committed
+    | Applied
+    | MemberChanged
+    | ForkFound
+    | ForkSettled
+    | KeysChanged
+    | KeyForkFound
+    | ShutOut
+    | Joined
+    | Ready
+    | Parted
 )

@@ -29,6 +29,8 @@ KEY_EVENTS_MAX = 1_000
 """Longest key chain we accept: one rotation a day for almost three years."""
 
 INCEPTION, ROTATION, REVOCATION = 0, 1, 2
+NO_NEXT_KEY = bytes(32)
+"""What a revocation commits to: no key has that hash, as far as anybody knows."""
 _FORMAT = 1
 
 
@@ -121,6 +123,11 @@ def unpack_event(packed: bytes) -> KeyEvent:
     outer = codec.read(packed, "key event")
     encoded, signature = outer.raw("body", most=256), outer.fixed("signature", 64)
     outer.end()
+    return read_event(encoded, signature)
+
+
+def read_event(encoded: bytes, signature: bytes) -> KeyEvent:
+    """Read the signed bytes of an event, without judging it. Raises MalformedError."""
     body = codec.read(encoded, "key event body")
     body.integer("format", low=_FORMAT, high=_FORMAT)
     kind = body.integer("kind", high=REVOCATION)
@@ -160,6 +167,19 @@ class KeyChain:
         return [event.pack() for event in self.events]
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """That an owner has ended its identity, and the event that did."""
+
+    owner: NodeId
+    event: KeyEvent
+
+    @property
+    def hash(self) -> bytes:
+        """Of the event; what the root has of that owner."""
+        return self.event.hash
+
+
 def verify_chain(packed: Sequence[bytes], trust: signing.Trust) -> KeyChain:
     """Judge a whole chain: the hashes, the revealed keys, every signature.
 
@@ -172,12 +192,37 @@ def verify_chain(packed: Sequence[bytes], trust: signing.Trust) -> KeyChain:
     events: list[KeyEvent] = []
     for raw in packed:
         event = unpack_event(raw)
-        _judge(event, events[-1] if events else None, trust)
+        check_event(event, events[-1] if events else None, trust)
         events.append(event)
     return KeyChain(NodeId(events[0].hash), tuple(events))
 
 
-def _judge(event: KeyEvent, previous: KeyEvent | None, trust: signing.Trust) -> None:
+def continued(chain: KeyChain, event: KeyEvent, trust: signing.Trust) -> KeyChain:
+    """The chain with one more event, of which only that one is judged.
+
+    Raises:
+        BadKeyEventError: it does not continue the chain.
+    """
+    if len(chain.events) >= KEY_EVENTS_MAX:
+        raise BadKeyEventError(f"a chain has at most {KEY_EVENTS_MAX} events")
+    check_event(event, chain.events[-1], trust)
+    return KeyChain(chain.node, (*chain.events, event))
+
+
+def parting(ours: KeyChain, theirs: KeyChain) -> int | None:
+    """Where two chains of one node part: the first sequence that differs, or None."""
+    for one, other in zip(ours.events, theirs.events, strict=False):
+        if one.hash != other.hash:
+            return one.sequence
+    return None
+
+
+def check_event(event: KeyEvent, previous: KeyEvent | None, trust: signing.Trust) -> None:
+    """Judge an event by the one before it; the signature, which costs most, comes last.
+
+    Raises:
+        BadKeyEventError: it breaks a rule.
+    """
     if previous is None:
         if event.kind != INCEPTION or event.sequence != 0 or event.previous != b"":
             raise BadKeyEventError("a chain starts with an inception event of sequence 0")

@@ -30,7 +30,6 @@ from .effects import (
     DropRecords,
     Effect,
     Keep,
-    KeepChain,
     KeepCommit,
     KeepEvidence,
     KeepManifest,
@@ -41,12 +40,12 @@ from .effects import (
 from .errors import RefusalCode, RefusedError, RemoteProtocolError
 from .events import Applied, ForkFound, ForkSettled
 from .identity import Address, NodeId, unpack_event
-from .keyring import Keyring
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
 from .registry import Registry
+from .rotation import Rotation
 from .signing import Trust
 from .wire.exchange import Bundle, Steps
-from .wire.messages import Push
+from .wire.messages import Advert, Advertised, Keys, Push
 
 _SOURCES_MAX = 10_000
 PUSH_RINGS = 4
@@ -108,7 +107,7 @@ class Parts:
     registry: Registry
     membership: Membership
     dissemination: Dissemination
-    keyring: Keyring
+    rotation: Rotation
     clock: HybridClock
     authoring: Authoring
     docket: Docket
@@ -195,6 +194,9 @@ class Intake:
     def _confronted(self, evidence: Evidence, branch: Branch, taken: Taken) -> Taken:
         """Somebody proves that we forked: show the merge, or fetch the side that we forgot."""
         parts, teller = self._parts, taken.source.node
+        if evidence.first.epoch < branch.chain.epoch:
+            taken.effects += self._show_newest(branch, taken.source)
+            return taken
         forgotten = evidence.second if branch.holds(evidence.first.hash) else evidence.first
         merge = branch.newest_merge()
         if not branch.merged(evidence):
@@ -276,11 +278,7 @@ class Intake:
             raise RefusedError("rate_limited", "too many new owners from one address in a minute")
         if owner is not None and unpack_event(events[0]).hash != owner:
             raise RefusedError("foreign", "key events of another owner")
-        branch, longer = parts.registry.learn(events)
-        if longer:
-            parts.keyring.learn(branch.owner)
-            taken.effects.append(Store(KeepChain(branch.chain)))
-        return branch
+        return parts.rotation.learn(events, taken.effects, now, by=taken.source.node)
 
     def _manifest(
         self, manifest: Manifest, events: tuple[bytes, ...], taken: Taken, now: Instant
@@ -311,6 +309,9 @@ class Intake:
         branch = parts.registry.branch(parts.me)
         if branch is None:
             return taken
+        if theirs.epoch < branch.chain.epoch:  # by whoever stole the key that we have replaced
+            taken.effects += self._show_newest(branch, taken.source)
+            return taken
         proved = parts.authoring.confronted
         if branch.holds(theirs.hash):
             if manifest is not None and proved is not None:
@@ -336,6 +337,14 @@ class Intake:
             parts.authoring.merge_with(manifest)
             taken.news = True
         return taken
+
+    def _show_newest(self, branch: Branch, source: Source) -> list[Effect]:
+        """Answer who holds what does not stand of ours: our key, and our head to fetch."""
+        if source.node is None or branch.head is None:
+            return []
+        keys = Keys(branch.owner, branch.chain.events[-1])
+        newest = Advertised(branch.owner, branch.dot, branch.head.hash, large=True)
+        return self._parts.tell([Told((source.node,), one) for one in (keys, Advert((newest,)))])
 
     def _settle(self, taken: Taken, outcome: Outcome, owner: NodeId, now: Instant) -> Taken:
         parts, source = self._parts, taken.source
@@ -431,14 +440,16 @@ class Intake:
             taken.effects.append(Store(KeepEvidence(added.case, added.dropped)))
 
     def _ended(self, owner: NodeId, now: Instant) -> list[Effect]:
-        """What a merge settled is settled in the docket too; what it did not stays a dispute."""
+        """What a merge or a key settled is so in the docket too; the rest stays a dispute."""
         parts = self._parts
         branch = parts.registry.branch(owner)
-        if branch is None or branch.merge is None:
+        if branch is None:
             return []
         effects: list[Effect] = []
-        settlement = Settlement(now.wall_us, branch.merge.epoch, branch.merge)
-        for case in parts.docket.settle(owner, branch.merge.dot, settlement):
+        through, merge = branch.settled, branch.merge
+        by_merge = merge if merge is not None and merge.dot == through else None
+        settlement = Settlement(now.wall_us, through.epoch, by_merge)
+        for case in parts.docket.settle(owner, through, settlement):
             effects += [Notify(ForkSettled(case)), Store(KeepEvidence(case))]
         if not branch.disputed and owner != parts.me:
             for case in parts.docket.open_cases(owner):

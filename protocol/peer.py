@@ -16,7 +16,7 @@ Rules this module keeps:
 1. Effects are performed in the order given; nothing else has to be remembered.
 2. A peer cannot make it raise: what is refused becomes a `Drop` with a code.
 3. No `now` is earlier than the one before (`ClockError`).
-4. Reading (`registry`, `membership`) is free at any time between two calls.
+4. Reading (`registry`, `membership`, `rotation`) is free at any time between two calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from random import Random
 from typing import assert_never
 
 from .agreement.docket import Case, Docket
-from .agreement.evidence import Evidence
+from .agreement.evidence import Evidence, KeyFork
 from .agreement.monitor import Divergence
 from .agreement.partitions import Episodes
 from .authoring import Authoring
@@ -47,15 +47,17 @@ from .detector.detection import (
 )
 from .detector.membership import Membership
 from .dissemination import Dissemination, Echoes, Told, pushes_of, want_of
-from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Send, Store
-from .errors import ClockError, RefusedError, RemoteProtocolError
+from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Store
+from .errors import ClockError, RemoteProtocolError
 from .events import Committed, MemberChanged, Ready
 from .identity import Address, KeyChain, NodeId
 from .intake import Intake, Parts, Source
 from .keyring import Keyring, MemberVoice
+from .post import Post
 from .records import Kind, NodeRecord, Phase
 from .registry import Registry
 from .restored import RestoredBranch
+from .rotation import Rotation, RotationParts
 from .shared.joined import Joined
 from .shared.reading import PLAIN, Reading
 from .signing import ED25519, Signer, Trust, Verifier
@@ -69,13 +71,11 @@ from .wire.messages import (
     Advert,
     Beat,
     DatagramKind,
+    Keys,
     Message,
     Push,
     Want,
-    encode,
     inspect,
-    seal,
-    unseal,
 )
 
 READ_BACK_S = 3.0
@@ -124,8 +124,7 @@ class Peer:
         """When we asked to be called, at the latest."""
         self._echoes = Echoes()
         self._read_back_until = now.mono_s + READ_BACK_S if setup.reads_back else now.mono_s
-        trust = Trust(setup.cluster, setup.verifier)
-        joined = setup.joined
+        trust, joined = Trust(setup.cluster, setup.verifier), setup.joined
         self._read = setup.reading.message
         self.registry = Registry(trust, joined.holding if joined else None, setup.reading.body)
         self.docket = Docket()
@@ -134,9 +133,10 @@ class Peer:
         self._keyring = Keyring(
             self._me, setup.signer, setup.cluster, joined.prefixes if joined else None
         )
+        self._post = Post(self._me, self.registry, self._keyring, now=now)
+        self._tell = self._post.tell
         self.registry.learn(setup.chain.packed())
         own = self.registry.claim(self._me)
-        self._keyring.learn(self._me)
         self._restore(setup.restored)
         voice = MemberVoice(self._me, setup.signer, trust, self.registry)
         self.membership = Membership(
@@ -149,14 +149,17 @@ class Peer:
         self._repair = Repair(self.registry, rng=rng)
         clock = HybridClock()
         self._authoring = Authoring(own, setup.signer, trust, last=setup.last_dot, clock=clock)
-        parts = Parts(
+        self.rotation = Rotation(RotationParts(
+            me=self._me, trust=trust, registry=self.registry, membership=self.membership,
+            keyring=self._keyring, voice=voice, authoring=self._authoring,
+            translate=self._translate, tell=self._tell,
+        ))  # fmt: skip
+        self._intake = Intake(Parts(
             me=self._me, trust=trust, registry=self.registry,
             membership=self.membership, dissemination=self._dissemination,
-            keyring=self._keyring, clock=clock, authoring=self._authoring, docket=self.docket,
-            episodes=self.episodes,
-            translate=self._translate, tell=self._tell,
-        )  # fmt: skip
-        self._intake = Intake(parts)
+            rotation=self.rotation, clock=clock, authoring=self._authoring, docket=self.docket,
+            episodes=self.episodes, translate=self._translate, tell=self._tell,
+        ))  # fmt: skip
         self._intake.restore(setup.evidence)
         around = Surroundings(
             me=self._me, registry=self.registry, membership=self.membership,
@@ -169,7 +172,8 @@ class Peer:
         self._ready = self._authoring.open = joined is not None
         if joined is None:
             self._first += self._translate(self._admit_restored(now.mono_s), now)
-            self._first.append(Store(KeepChain(setup.chain)))
+            self._first.append(Store(KeepChain(self._authoring.chain)))
+            self._first += self.rotation.check_ourselves()
         self._deadline_s = self._find_deadline()
 
     @property
@@ -185,7 +189,7 @@ class Peer:
     @property
     def reading_back(self) -> bool:
         """Whether we still wait to hear of ourselves before signing anything."""
-        return not self._authoring.open
+        return not self._authoring.open and not self._authoring.shut
 
     @property
     def record(self) -> NodeRecord:
@@ -211,24 +215,26 @@ class Peer:
     def receive(self, datagram: bytes, source: Address, *, now: Instant) -> list[Effect]:
         """Take in one datagram. Never raises for what a peer sent."""
         self._advance(now)
+        node: NodeId | None = None
+        effects: list[Effect] = []
+        prefix = b""
         try:
             kind, prefix = inspect(datagram)
             node = self._keyring.node_of(prefix)
             if node is None:
                 stranger = self._outreach.stranger(prefix, source, now.mono_s)
                 return self._done([Drop(source, "unknown_sender"), *stranger])
-            branch = self.registry.branch(node)
-            key = self._keyring.key_for(branch.chain) if branch and node != self._me else None
-            if key is None:
-                raise RefusedError("foreign", "in our own name, or of an unusable key")
-            body = unseal(datagram, key)
+            body = self._post.open(datagram, node)
             if kind is DatagramKind.PUSH and self._echoes.hears(body):
                 echo: list[Effect] = [Drop(source, "duplicate")]
                 heard = self.membership.heard(node, now=now.mono_s)
                 return self._done(echo + self._translate(heard, now))
             message = self._read(kind, body)
         except RemoteProtocolError as error:
-            return self._done([Drop(source, error.code)])
+            effects = [Drop(source, error.code)]
+            if error.code == "bad_mac" and node is not None:
+                effects += self._outreach.unheard_key(node, prefix, now.mono_s)
+            return self._done(effects)
         effects = self._heard(message, Source(node, source), now)
         if self.registry.node(node) is None:  # we have its keys, but not its record, or reaped it
             effects += self._outreach.stranger(prefix, source, now.mono_s)
@@ -240,8 +246,9 @@ class Peer:
             self.membership.lagged(now.mono_s - self._asked_s, now=now.mono_s)
         self._advance(now)
         effects, self._first = self._first, []
-        if not self._authoring.open and now.mono_s >= self._read_back_until:
+        if self.reading_back and now.mono_s >= self._read_back_until:
             effects += self._open(now)
+        effects += self.rotation.tick(now=now.mono_s)
         effects += self._translate(self.membership.tick(now=now.mono_s), now)
         effects += self._tell(self._dissemination.tick(now=now.mono_s))
         for node in self._repair.due(now=now.mono_s):
@@ -276,9 +283,7 @@ class Peer:
     def read_back(self, *, now: Instant) -> list[Effect]:
         """Everybody who could be asked was: stop waiting to hear of ourselves."""
         self._advance(now)
-        if self._authoring.open:
-            return []
-        return self._done(self._open(now))
+        return self._done(self._open(now)) if self.reading_back else []
 
     def propose(
         self, changes: Mapping[RecordKey, Body | None], ticket: int | None, *, now: Instant
@@ -295,16 +300,50 @@ class Peer:
             self._record = record
         return self._done(self._author(now))
 
+    def rotate(
+        self, chain: KeyChain, signer: Signer, ticket: int | None, *, now: Instant
+    ) -> list[Effect]:
+        """Go on with a new key, with which the next commit is signed: `Committed` names the ticket.
+
+        Raises:
+            ProposalError: it does not continue our chain, or this is not the time; nothing changed.
+        """
+        self._advance(now)
+        self.rotation.turn(chain, signer, ticket, now=now.mono_s)
+        return self._done(self._author(now))
+
+    def revoke(self, chain: KeyChain, ticket: int | None, *, now: Instant) -> list[Effect]:
+        """End this identity: sign nothing more, and tell everybody.
+
+        Raises:
+            ProposalError: `chain` is not ours with a revocation; nothing changed.
+        """
+        self._advance(now)
+        self.rotation.revoke(chain, ticket)
+        return self._done(self.rotation.persist())
+
+    def met(self, chain: KeyChain, source: Address, *, now: Instant) -> tuple[bool, list[Effect]]:
+        """A peer proved on a stream that it holds the newest key of `chain`; may it be talked to?
+
+        Not if that key was replaced or revoked: then whoever holds it has stolen it.
+        """
+        self._advance(now)
+        good, effects = self.rotation.met(chain, source, now)
+        return good, self._done(effects)
+
     def persisted(self, *, now: Instant) -> list[Effect]:
         """The commit of the last `Persist` is durable: show it, send it, write the next."""
         self._advance(now)
+        if self.rotation.ending_in_flight:
+            return self._done(self.rotation.ended(now))
         landed = self._authoring.landed()
-        effects = self._intake.applied_here(landed.keeps(), now)
+        effects = self.rotation.turned(landed.turn, now) if landed.turn else []
+        effects += self._intake.applied_here(landed.keeps(), now)
         if not self._ready and self._record.phase is Phase.RUNNING:
             self._ready = True
             effects.append(Notify(Ready()))
         effects.append(Notify(Committed(landed.tickets, landed.commit.head.dot)))
-        return self._done([*effects, *self._author(now)])
+        return self._done([*effects, *self._author(now), *self.rotation.persist()])
 
     # What they come to
 
@@ -331,6 +370,9 @@ class Peer:
             case Evidence():
                 taken = self._intake.evidence(message, source, now)
                 effects = self._outreach.take(taken, source) + self._author(now)
+            case Keys() | KeyFork():
+                effects, lacks = self.rotation.take(message, source.address, now, by=node)
+                effects += self._outreach.fetch(message.owner, node) if lacks else []
             case _:
                 return self._translate(self.membership.receive(message, node, now=now.mono_s), now)
         return self._translate(self.membership.heard(node, now=now.mono_s), now) + effects
@@ -394,20 +436,6 @@ class Peer:
 
     # Effects
 
-    def _tell(self, told: list[Told]) -> list[Effect]:
-        effects: list[Effect] = []
-        for one in told:
-            kind, body = encode(one.message)
-            for node in one.to:
-                branch = self.registry.branch(node)
-                record = branch.node if branch and node != self._me else None
-                key = self._keyring.key_for(branch.chain) if branch and record else None
-                if record is not None and key is not None:
-                    datagram = seal(self._me, key, kind, body)
-                    urgent = kind is DatagramKind.EVIDENCE
-                    effects.append(Send(Address(record.host, record.port), datagram, urgent))
-        return effects
-
     def _translate(self, told: list[MembershipEffect], now: Instant) -> list[Effect]:
         """What the failure detector asks for, as effects of ours."""
         effects: list[Effect] = []
@@ -453,7 +481,7 @@ class Peer:
     def _advance(self, now: Instant) -> None:
         if now.mono_s < self._now.mono_s:
             raise ClockError(previous_s=self._now.mono_s, now_s=now.mono_s)
-        self._now = now
+        self._now = self._post.now = now
 
     def _done(self, effects: list[Effect]) -> list[Effect]:
         news, questions = self.episodes.drain()
@@ -467,6 +495,6 @@ class Peer:
         if self._first:
             return self._now.mono_s
         deadline = min(self.membership.next_deadline, self._dissemination.next_deadline)
-        if not self._authoring.open:
+        if self.reading_back:
             deadline = min(deadline, self._read_back_until)
-        return min(deadline, self._repair.next_deadline)
+        return min(deadline, self._repair.next_deadline, self.rotation.next_deadline)

@@ -4,7 +4,8 @@ Rules this module keeps:
 
 1. A lookup does no I/O and touches only the service it asks for.
 2. Each service has a change index of its own: whoever watches one is never woken by another.
-3. The root covers every head that we hold completely, reaped owners included; the *settled* root
+3. The root covers every head that we hold completely, reaped owners included, and of an owner that
+   revoked its key the event that did; the *settled* root
    leaves out owners that changed in the last two seconds, so that an update under way is not
    mistaken for a difference, and owners in dispute: of those everybody shows the side that it met
    first, so one liar could keep all roots apart for ever and wear out repair.
@@ -15,14 +16,14 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from . import bodies, limits
-from .agreement.evidence import Evidence
+from .agreement.evidence import Evidence, KeyFork, key_fork_of
 from .bodies import NODE_KEY
 from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
 from .clocks import VersionVector
 from .commits import Commit, Head, Manifest, Mend, RecordKey
 from .document_index import DocumentIndex
 from .errors import RefusedError
-from .identity import KeyChain, NodeId, unpack_event, verify_chain
+from .identity import KeyChain, NodeId, parting, unpack_event, verify_chain
 from .merkle import Tree
 from .proofs import RecordProof, prove
 from .records import DocumentRecord, GuestRecord, Kind, NodeRecord, ServiceRecord
@@ -76,6 +77,8 @@ class Registry:
         self._services: dict[str, dict[tuple[NodeId, str], Instance]] = {}
         self._guests: dict[str, dict[NodeId, GuestRecord]] = {}
         self._documents = DocumentIndex()
+        self.key_forks: dict[NodeId, KeyFork] = {}
+        """Of owners with two key events of one sequence, the first proof that was met."""
         self._index = 1
         self._service_index: dict[str, int] = {}
         self._vanished: dict[str, None] = {}
@@ -159,7 +162,7 @@ class Registry:
 
     def vector(self) -> VersionVector:
         """The vector clock: the newest commit of every owner that we hold completely."""
-        return {owner: branch.dot for owner, branch in self._branches.items() if branch.head}
+        return {owner: branch.dot for owner, branch in self._branches.items() if branch.tip}
 
     def prove(self, owner: NodeId, key: RecordKey) -> RecordProof | None:
         """What shows anybody that an owner signed a record; None where it is not held."""
@@ -181,10 +184,10 @@ class Registry:
         while self._unsettled and self._unsettled[0][0] <= now - SETTLE_S:
             at, owner = self._unsettled.popleft()
             branch = self._branches.get(owner)
-            if self._changed_at.get(owner) == at and branch and branch.head:
+            if self._changed_at.get(owner) == at and branch and branch.tip:
                 del self._changed_at[owner]
                 if not branch.disputed:
-                    self._settled = self._settled.set(owner, branch.head.hash)
+                    self._settled = self._settled.set(owner, branch.tip.hash)
         return self._settled.root
 
     # Changing
@@ -196,12 +199,16 @@ class Registry:
             branch = self._branches[owner] = branch.copy(self._trust, self._read_body)
         return branch
 
-    def learn(self, packed: Sequence[bytes]) -> tuple[Branch, bool]:
-        """Take in key events; returns the branch and whether the chain is new or longer.
+    def learn(self, packed: Sequence[bytes], *, now: float = 0.0) -> tuple[Branch, bool]:
+        """Take in key events; returns the branch and whether the chain is new to us.
+
+        A longer one that continues ours replaces it. Of two that part, the one whose event there
+        has the smaller hash stands, whatever their lengths.
 
         Raises:
             MalformedError, BadKeyEventError: the chain breaks a rule.
-            RefusedError: `limit`, no room for another owner; `stale`, another chain stands.
+            RefusedError: `limit`, no room for another owner; `stale`, another chain stands, and
+                `key_forks` has the proof.
         """
         branch = self._branches.get(NodeId(unpack_event(packed[0]).hash)) if packed else None
         if branch is not None and branch.chain.packed() == list(packed):
@@ -211,19 +218,35 @@ class Registry:
         if branch is None:
             if len(self._branches) >= limits.MEMBERS_MAX:
                 raise RefusedError("limit", f"{limits.MEMBERS_MAX} owners are known already")
-            branch = Branch(chain, self._trust, self._read_body)
-            self._branches[chain.node] = branch
+            branch = self._branches[chain.node] = Branch(chain, self._trust, self._read_body)
+            self._turn(branch, chain, None, now)
             return branch, True
-        known = branch.chain.events
-        if [event.hash for event in chain.events[: len(known)]] != [
-            event.hash for event in known[: len(chain.events)]
-        ]:
-            raise RefusedError("stale", "another chain of key events stands for this owner")
-        if len(chain.events) <= len(known):
+        at = parting(branch.chain, chain)
+        if at is None and len(chain.events) <= len(branch.chain.events):
             return branch, False
+        if at is not None:
+            ours, theirs = branch.chain.events[at], chain.events[at]
+            fork = key_fork_of(chain.node, ours, theirs)
+            if fork is not None:
+                self.key_forks.setdefault(chain.node, fork)
+            if ours.hash < theirs.hash:
+                raise RefusedError("stale", "another chain of key events stands for this owner")
         branch = self.claim(chain.node)
-        branch.chain = chain
+        self._turn(branch, chain, at, now)
         return branch, True
+
+    def _turn(self, branch: Branch, chain: KeyChain, parted: int | None, now: float) -> None:
+        """An owner has another chain; `parted`: from where on what it signed does not count."""
+        owner, head = branch.owner, branch.head
+        if parted is not None and head is not None and head.epoch >= parted:
+            self._index_deltas(owner, branch.lose())
+            self._heads = self._heads.remove(owner)
+            self._settled = self._settled.remove(owner)
+        branch.chain = chain
+        if chain.revoked and branch.tip is not None:
+            self._index_deltas(owner, branch.reap())
+            self._heads = self._heads.set(owner, branch.tip.hash, branch.tip)
+            self._unsettle(owner, now)
 
     def offer(
         self, owner: NodeId, steps: Sequence[Commit], *, now: float, signed_here: bool = False
@@ -231,21 +254,21 @@ class Registry:
         """Take in steps of a known owner. Arguments and errors are those of `Branch.offer`."""
         branch = self.claim(owner)
         disputed = branch.disputed
-        outcome = self._settle(branch, branch.offer(steps, signed_here=signed_here), now)
-        if disputed and not branch.disputed:
-            self.touch(owner)
-            self._unsettle(owner, now)
-        return outcome
+        outcome = branch.offer(steps, signed_here=signed_here)
+        return self._settle(branch, outcome, now, disputed=disputed)
 
     def adopt(self, manifest: Manifest, *, now: float, even_older: bool = False) -> Outcome:
         """Take in the whole state of a known owner. Raises as `Branch.adopt` does."""
         branch = self.claim(manifest.head.owner)
-        return self._settle(branch, branch.adopt(manifest, even_older=even_older), now)
+        disputed = branch.disputed
+        outcome = branch.adopt(manifest, even_older=even_older)
+        return self._settle(branch, outcome, now, disputed=disputed)
 
     def mend(self, mend: Mend, *, now: float) -> Outcome:
         """Take in what differs in a known owner's newer state. Raises as `Branch.mend` does."""
         branch = self.claim(mend.head.owner)
-        return self._settle(branch, branch.mend(mend), now)
+        disputed = branch.disputed
+        return self._settle(branch, branch.mend(mend), now, disputed=disputed)
 
     def dispute(self, evidence: Evidence) -> bool:
         """Mark a known owner as in dispute; whether that is news."""
@@ -304,21 +327,25 @@ class Registry:
         learned, _ = self.learn(stored.key_events)
         if learned.owner != stored.owner:
             raise RefusedError("foreign", "key events under another owner's name")
-        if stored.head is None:
-            return
         branch = self.claim(stored.owner)
-        branch.restore(stored.head, stored.commits, stored.records, reaped=stored.reaped)
-        self._heads = self._heads.set(branch.owner, stored.head.hash, stored.head)
-        self._settled = self._settled.set(branch.owner, stored.head.hash)
+        if stored.head is not None:
+            branch.restore(stored.head, stored.commits, stored.records, reaped=stored.reaped)
+        if branch.tip is None:
+            return
+        self._heads = self._heads.set(branch.owner, branch.tip.hash, branch.tip)
+        self._settled = self._settled.set(branch.owner, branch.tip.hash)
         deltas = tuple(Delta(key, None, body) for key, body in branch.bodies.items())
         self._index_deltas(branch.owner, deltas)
 
-    def _settle(self, branch: Branch, outcome: Outcome, now: float) -> Outcome:
+    def _settle(self, branch: Branch, outcome: Outcome, now: float, *, disputed: bool) -> Outcome:
+        owner = branch.owner
         if isinstance(outcome, AppliedStep) and branch.head is not None:
-            owner = branch.owner
             self._heads = self._heads.set(owner, branch.head.hash, branch.head)
             self._unsettle(owner, now)
             self._index_deltas(owner, outcome.deltas)
+        if disputed and not branch.disputed:
+            self.touch(owner)
+            self._unsettle(owner, now)
         return outcome
 
     def _unsettle(self, owner: NodeId, now: float) -> None:

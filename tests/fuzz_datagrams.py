@@ -81,6 +81,8 @@ def corpus() -> Corpus:
     world.run(4)
     world.cut = lambda _a, _b: False
     world.run(4)
+    world.nodes[4].rotate()
+    world.run(1)
     victim = world.nodes[1]
     datagrams = [(a, raw) for a, b, raw in world.datagrams if b is victim]
     frames = world.frames

@@ -172,7 +172,9 @@ class Villain:
             issued_at=head.issued_at + 1,
             state_root=branch.preview([change]),
         )
-        commit = make_commit(draft, [change], key=self._node.signer, cluster=self._world.cluster)
+        commit = make_commit(
+            draft, [change], key=self._node.keys.signer, cluster=self._world.cluster
+        )
         for receiver in self._others(3):
             self._tell(receiver, Push((commit,), ()))
 
@@ -188,7 +190,7 @@ class Villain:
 
     def _key(self, other: int) -> bytes:
         if other not in self._keys:
-            secret = self._node.signer.agree(self._world.nodes[other].signer.public_key)
+            secret = self._node.keys.signer.agree(self._world.nodes[other].keys.signer.public_key)
             assert secret is not None
             self._keys[other] = signing.mac_key(secret, self._world.cluster)
         return self._keys[other]
@@ -201,7 +203,7 @@ class Villain:
     def _signed(self, votes: tuple[Vote, ...], stamp: int) -> SignedVotes:
         payload = votes_payload(self._node.id, votes, stamp)
         cluster = self._world.cluster
-        signature = signing.sign(self._node.signer, signing.Domain.VOTES, cluster, payload)
+        signature = signing.sign(self._node.keys.signer, signing.Domain.VOTES, cluster, payload)
         return SignedVotes(self._node.id, 0, votes, stamp, signature)
 
     def _keep(self, sender: int, datagram: bytes) -> bool:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Protocol, TypeAlias
 
 from chaos.history import Life
+from protocol.errors import ProposalError
 
 from .network import Pair
 from .node import STOP_S, SimNode
@@ -339,6 +340,26 @@ def _disk_works(injector: Injector, fault: Fault) -> None:
             node.start()
 
 
+def rotate(node: SimNode) -> bool:
+    """Have a node go on with its next key, on all its faces; whether this was the time for it."""
+    if not node.up or node.paused or not all(peer.ready for peer in node.faces):
+        return False
+    signer, chain = node.keys.next()
+    try:
+        effects = [peer.rotate(chain, signer, None, now=node.now) for peer in node.faces]
+    except ProposalError:
+        return False
+    node.keys.save(signer, chain)
+    for face, each in enumerate(effects):
+        node.perform(face, each)
+    return True
+
+
+def _rotate(injector: Injector, fault: Fault) -> None:
+    for node in injector.nodes(fault):
+        rotate(node)
+
+
 class _Switch(Protocol):
     def __call__(self, injector: Injector, fault: Fault, *, heal: bool) -> None: ...
 
@@ -377,4 +398,5 @@ _ACTS: dict[FaultKind, tuple[_Act, _Act]] = {
     FaultKind.DISK_SLOW: (_disk, _disk),
     FaultKind.DISK_FULL: (_disk, _disk),
     FaultKind.DISK_FAIL: (_disk_fails, _disk_works),
+    FaultKind.ROTATE: (_rotate, _nothing),
 }

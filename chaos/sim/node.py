@@ -41,18 +41,19 @@ from protocol.effects import (
     Store,
 )
 from protocol.errors import ProposalError
-from protocol.events import Applied, Committed, Event, MemberChanged
-from protocol.identity import Address, KeyChain, NodeId
+from protocol.events import Applied, Committed, Event, KeysChanged, MemberChanged
+from protocol.identity import Address, NodeId
 from protocol.peer import NODE_RECORD, Peer, PeerSetup
 from protocol.records import NodeRecord, Phase
 from protocol.restored import RestoredBranch
 from protocol.shared.joined import Joined
 from protocol.shared.reading import Reading
-from protocol.signing import Signer, Verifier
+from protocol.signing import Verifier
 
 from .bootstrap import Bootstrap, address_of
 from .clock import Clock
 from .disk import LINGER_S, PERSIST_S, Disk
+from .keys import NodeKeys
 from .network import Network
 from .recorder import Recorder
 from .timeline import Arguments, Deed, Timeline
@@ -107,17 +108,15 @@ class SimNode:
         world: Surroundings,
         number: int,
         *,
-        signer: Signer,
-        chain: KeyChain,
+        keys: NodeKeys,
         seeds: tuple[int, ...],
         seed: int,
     ) -> None:
         self.number = number
         self.name = f"n{number}"
-        self.id: NodeId = chain.node
+        self.id: NodeId = keys.chain.node
         self.address = address_of(number)
-        self.chain = chain
-        self.signer = signer
+        self.keys = keys
         self.disk = Disk(world.stored)
         self.clock = Clock()
         self.up = False
@@ -164,6 +163,7 @@ class SimNode:
     def start(self, make: Callable[[PeerSetup, Random, Instant], Peer] | None = None) -> None:
         """Run, with the disk as it is. `make` builds the machine where it is not plain `Peer`."""
         world, now = self._world, self.now
+        self.keys.load()
         joined = world.joined if not self.life else None
         self.life += 1
         self.up = True
@@ -175,8 +175,8 @@ class SimNode:
         own = next((one for one in restored if one.owner == self.id), None)
         setup = PeerSetup(
             cluster=world.cluster,
-            chain=self.chain,
-            signer=self.signer,
+            chain=self.keys.chain,
+            signer=self.keys.signer,
             record=self.record(incarnation),
             restored=() if joined else restored,
             evidence=self.disk.evidence(),
@@ -221,7 +221,7 @@ class SimNode:
         for face, peer in enumerate(self.faces):
             if peer.ready:
                 record = replace(peer.record, phase=Phase.STOPPING)
-                self._perform(face, peer.propose({NODE_RECORD: record}, None, now=self.now))
+                self.perform(face, peer.propose({NODE_RECORD: record}, None, now=self.now))
         self._world.timeline.after(STOP_S, self._ended, self.life)
 
     def pause(self) -> None:
@@ -295,38 +295,38 @@ class SimNode:
             del self._waiting[ticket]
             done(Outcome.FAILED)
             return
-        self._perform(0, effects)
+        self.perform(0, effects)
 
     def serve(self, face: int, body: bytes, caller: "SimNode") -> bytes | None:
         """Answer a request of an authenticated stream."""
         peer = self.faces[face]
         answer, effects = peer.serve(body, caller.id, caller.address, now=self.now)
-        self._perform(face, effects)
+        self.perform(face, effects)
         return answer if self.answers is None else self.answers(answer)
 
     def answered(self, face: int, ticket: int, answer: bytes | None, by: NodeId | None) -> None:
         """A request of ours ended."""
-        self._perform(face, self.faces[face].answered(ticket, answer, by, now=self.now))
+        self.perform(face, self.faces[face].answered(ticket, answer, by, now=self.now))
 
     def act(self, face: int, changes: Mapping[RecordKey, Body | None]) -> None:
         """Change something of our own, on one face, with nobody waiting."""
         peer = self.faces[face]
         if peer.ready:
-            self._perform(face, peer.propose(changes, None, now=self.now))
+            self.perform(face, peer.propose(changes, None, now=self.now))
 
     def _receive(self, sender: int, datagram: bytes) -> None:
         if self.hears is not None and not self.hears(sender, datagram):
             return
         source = address_of(sender)
         for face, peer in enumerate(self.faces):
-            self._perform(face, peer.receive(datagram, source, now=self.now))
+            self.perform(face, peer.receive(datagram, source, now=self.now))
 
     def _tick(self, life: int) -> None:
         if not self.up or life != self.life:
             return
         for face, peer in enumerate(self.faces):
             if peer.next_deadline <= self.now.mono_s:
-                self._perform(face, peer.tick(now=self.now))
+                self.perform(face, peer.tick(now=self.now))
         self._plan()
 
     def _woken(self, life: int, planned: float) -> None:
@@ -357,7 +357,8 @@ class SimNode:
 
     # Effects
 
-    def _perform(self, face: int, effects: list[Effect]) -> None:
+    def perform(self, face: int, effects: list[Effect]) -> None:
+        """Do what one of its faces asks for, in order."""
         world = self._world
         for effect in effects:
             for one in (effect,) if self.filter is None else self.filter(face, effect):
@@ -409,7 +410,7 @@ class SimNode:
         self.hurry(life, self._persisted, face)
 
     def _persisted(self, face: int) -> None:
-        self._perform(face, self.faces[face].persisted(now=self.now))
+        self.perform(face, self.faces[face].persisted(now=self.now))
 
     def _store(self, keep: Keep) -> None:
         timeline = self._world.timeline
@@ -434,6 +435,8 @@ class SimNode:
                         done(Outcome.OK)
             case events.Joined(address, _, ok):
                 self._bootstraps[face].joined(address, ok=ok)
+            case KeysChanged(owner, _, _) if owner == self.id:
+                self.keys.load()
             case MemberChanged():
                 recorder.believed(self.name, event)
             case Applied(owner, dot, _):
@@ -468,10 +471,10 @@ class SimNode:
         rng = Random(f"{self._seed}/bootstrap/{self.number}/{life}/{face}")
 
         def join(address: Address) -> None:
-            self._perform(face, peer.join(address, now=self.now))
+            self.perform(face, peer.join(address, now=self.now))
 
         def read_back() -> None:
-            self._perform(face, peer.read_back(now=self.now))
+            self.perform(face, peer.read_back(now=self.now))
 
         node_at = self._world.node_at
         return Bootstrap(peer, self._seeds, rng, node_at=node_at, join=join, read_back=read_back)
@@ -485,15 +488,11 @@ class SimNode:
     def join(self, address: Address) -> None:
         """Ask whoever is there for all it holds, now."""
         for face, peer in enumerate(self.faces):
-            self._perform(face, peer.join(address, now=self.now))
+            self.perform(face, peer.join(address, now=self.now))
 
     def record(self, incarnation: int) -> NodeRecord:
         """What it says of itself in a life."""
         return NodeRecord(
-            name=self.name,
-            host=self.address.host,
-            port=self.address.port,
-            api_host=self.address.host,
-            api_port=8400,
-            incarnation=incarnation,
-        )
+            name=self.name, host=self.address.host, port=self.address.port,
+            api_host=self.address.host, api_port=8400, incarnation=incarnation,
+        )  # fmt: skip

@@ -63,6 +63,8 @@ class FaultKind(enum.Enum):
     """Nothing can be written; registrations are refused."""
     DISK_FAIL = "disk-fail"
     """The next write fails, and the node ends as a node does whose disk fails."""
+    ROTATE = "rotate"
+    """`nodes` go on with their next keys, if they are up; there is nothing to heal."""
 
 
 class Role(enum.Enum):

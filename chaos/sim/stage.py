@@ -281,12 +281,14 @@ class Stage:
         self._here.slanders += 1
         votes = (Vote(victim.id, view.incarnation, COUNTER_AHEAD * self._here.slanders),)
         payload = votes_payload(liar.id, votes, self._here.slanders)
-        signature = sign(liar.signer, Domain.VOTES, world.cluster, payload)
+        signature = sign(liar.keys.signer, Domain.VOTES, world.cluster, payload)
         said = SignedVotes(liar.id, 0, votes, self._here.slanders, signature)
         kind, body = encode(Gossip((), (said,)))
         self._here.script.say(f"{liar.name} tells everybody that it cannot reach {victim.name}")
         for other in world.nodes:
-            secret = liar.signer.agree(other.signer.public_key) if other is not liar else None
+            secret = (
+                liar.keys.signer.agree(other.keys.signer.public_key) if other is not liar else None
+            )
             if secret is not None:
                 datagram = seal(liar.id, mac_key(secret, world.cluster), kind, body)
                 world.network.send(liar.number, other.number, datagram)

@@ -31,9 +31,12 @@ from protocol.events import (
     ForkFound,
     ForkSettled,
     Joined,
+    KeyForkFound,
+    KeysChanged,
     MemberChanged,
     Parted,
     Ready,
+    ShutOut,
 )
 from protocol.identity import Address, NodeId
 from protocol.wire.messages import DatagramKind
@@ -138,7 +141,7 @@ class Trace:
             case _:
                 assert_never(keep)
 
-    def _event(self, event: Event) -> str:  # noqa: PLR0911 (a return a case)
+    def _event(self, event: Event) -> str:  # noqa: C901, PLR0911 (a return a case)
         of = self._names.of
         match event:
             case Committed(tickets, dot):
@@ -153,6 +156,12 @@ class Trace:
                 return f"fork of {of(evidence.owner)}"
             case ForkSettled(case):
                 return f"fork of {of(case.owner)} settled"
+            case KeysChanged(owner, epoch, revoked):
+                return f"keys of {of(owner)} epoch={epoch}{' revoked' * revoked}"
+            case KeyForkFound(fork):
+                return f"key fork of {of(fork.owner)} sequence={fork.sequence}"
+            case ShutOut(epoch):
+                return f"shut out epoch={epoch}"
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return f"joined {who}" if ok else f"join of {who} failed"

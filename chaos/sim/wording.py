@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from protocol import signing
-from protocol.agreement.evidence import Evidence
+from protocol.agreement.evidence import Evidence, KeyFork
 from protocol.agreement.split import SplitRequest
 from protocol.commits import Change, Dot, Head
 from protocol.detector.detection import Ack, Ask, Gossip, Ping
@@ -46,17 +46,21 @@ from protocol.events import (
     ForkFound,
     ForkSettled,
     Joined,
+    KeyForkFound,
+    KeysChanged,
     MemberChanged,
     Parted,
     Ready,
+    ShutOut,
 )
-from protocol.identity import NodeId
+from protocol.identity import KeyEvent, NodeId
 from protocol.records import Kind
 from protocol.wire.exchange import CheckRequest, FetchRequest, SyncRequest, decode_request
 from protocol.wire.messages import (
     OVERHEAD,
     Advert,
     Beat,
+    Keys,
     Message,
     Push,
     Want,
@@ -133,7 +137,7 @@ class Wording:
             return "garbage", f"garbage of {len(datagram)} B"
         return kind.name.lower(), self._message(message)
 
-    def _message(self, message: Message) -> str:  # noqa: PLR0911 (a return a case)
+    def _message(self, message: Message) -> str:  # noqa: C901, PLR0911 (a return a case)
         of = self._names.of
         match message:
             case Beat():
@@ -162,6 +166,10 @@ class Wording:
             case Evidence(first, second):
                 names = sorted((self.commit(first), self.commit(second)))
                 return f"evidence {' against '.join(names)}"
+            case KeyFork(owner, first, _):
+                return f"evidence of two key events {first.sequence} of {of(owner)}"
+            case Keys(owner, event):
+                return f"keys of {of(owner)}, {_key_event(event)}"
             case _:
                 assert_never(message)
 
@@ -228,7 +236,7 @@ class Wording:
         names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
         return " against ".join(names)
 
-    def _event(self, by: str, event: Event) -> Line:  # noqa: PLR0911 (a return a case)
+    def _event(self, by: str, event: Event) -> Line:  # noqa: C901, PLR0911 (a return a case)
         of = self._names.of
         match event:
             case Committed(_, dot):
@@ -243,6 +251,13 @@ class Wording:
                 return Line("fork", f"fork {self._fork(evidence)}")
             case ForkSettled(case):
                 return Line("fork", f"settled {self._fork(case.evidence)}")
+            case KeysChanged(owner, epoch, revoked):
+                what = "revoked its key" if revoked else f"has key {epoch}"
+                return Line("keys", f"{of(owner)} {what}")
+            case KeyForkFound(fork):
+                return Line("key_fork", f"two key events {fork.sequence} of {of(fork.owner)}")
+            case ShutOut(epoch):
+                return Line("shut_out", f"shut out by key event {epoch}")
             case Joined(address, node, ok):
                 who = of(node) if node is not None else self._names.at(address)
                 return Line("joined", f"joined {who}" if ok else f"could not join {who}")
@@ -252,6 +267,10 @@ class Wording:
                 return Line("partition", f"partition {number} {stage.value}")
             case _:
                 assert_never(event)
+
+
+def _key_event(event: KeyEvent) -> str:
+    return f"{('inception', 'rotation', 'revocation')[event.kind]} {event.sequence}"
 
 
 def _changes(changes: Sequence[Change]) -> str:

@@ -26,6 +26,7 @@ from protocol.signing import Signer, Trust, Verifier
 from .clock import WALL_START_US
 from .disk import Disk
 from .identities import Identities
+from .keys import NodeKeys
 from .network import Network
 from .node import SimNode
 from .plan import Plan
@@ -66,7 +67,7 @@ class World:
             latency_s=plan.latency_s,
             arrive=self._arrive,
         )
-        identities = Identities(CLUSTER)
+        identities = self._identities = Identities(CLUSTER)
         self.verifier: Verifier = identities.verifier
         self.reading = identities.reading
         self.joined: Joined | None = None
@@ -74,12 +75,10 @@ class World:
         seeds = tuple(range(min(SEEDS, plan.nodes)))
         self.nodes: list[SimNode] = []
         for number in range(plan.nodes):
-            signer, chain = identities.of(number)
             node = SimNode(
                 self,
                 number,
-                signer=WitnessedSigner(signer, chain.node, self.recorder),
-                chain=chain,
+                keys=self._keys(number),
                 seeds=seeds,
                 seed=plan.seed,
             )
@@ -139,10 +138,25 @@ class World:
             ),
         )  # fmt: skip
 
+    def _keys(self, number: int) -> NodeKeys:
+        signer, chain = self._identities.of(number)
+
+        def witnessed(signer: Signer) -> WitnessedSigner:
+            return WitnessedSigner(signer, chain.node, self.recorder)
+
+        return NodeKeys(
+            witnessed(signer),
+            chain,
+            lambda epoch: witnessed(self._identities.signer(number, epoch)),
+            Trust(self.cluster, self.verifier),
+        )
+
     def _join(self) -> None:
         """All know each other from the start; joining is not the question."""
         now = self.nodes[0].now
-        founders = [_Founder(n.chain, n.signer, n.record(FIRST_INCARNATION)) for n in self.nodes]
+        founders = [
+            _Founder(n.keys.chain, n.keys.signer, n.record(FIRST_INCARNATION)) for n in self.nodes
+        ]
         trust = Trust(self.cluster, self.verifier)
         self.joined = Joined.of(founders, trust, rings=self.config.rings, now=now)
         self.stored = self.joined.stored()
@@ -199,11 +213,24 @@ class _Stream:
             self._end(None, None)
             return
         face = receiver.face_for(self.sender.number)
+        if not self._meet(receiver, face):
+            self._end(None, None)
+            return
         answer = receiver.serve(face, request.body, self.sender)
         size = len(answer) if answer is not None else 0
         trip = world.network.round_trip_s(receiver.number, self.sender.number, size)
         if trip is not None:
             world.timeline.after(trip / 2, self._end, answer, receiver.id)
+
+    def _meet(self, receiver: SimNode, face: int) -> bool:
+        """Each sees the other's key events; who refuses a replaced key shows what replaced it."""
+        sender = self.sender
+        if not _meets(receiver, face, sender.keys.chain, sender):
+            newer = receiver.faces[face].registry.chain(sender.id)
+            if newer is not None:
+                _meets(sender, self.face, newer, receiver)
+            return False
+        return _meets(sender, self.face, receiver.keys.chain, receiver)
 
     def _end(self, answer: bytes | None, by: NodeId | None) -> None:
         if not self.done:
@@ -211,3 +238,9 @@ class _Stream:
             self.sender.hurry(
                 self.life, self.sender.answered, self.face, self.request.ticket, answer, by
             )
+
+
+def _meets(node: SimNode, face: int, chain: KeyChain, other: SimNode) -> bool:
+    good, effects = node.faces[face].met(chain, other.address, now=node.now)
+    node.perform(face, effects)
+    return good

@@ -153,6 +153,13 @@ class Herald:
             self._ack_at = now
         return self._ack
 
+    def sign_anew(self, *, now: float) -> None:
+        """Our key was replaced: forget what the old one signed, say the last refutation anew."""
+        said, self._refutation, self._ack = self._refutation, None, None
+        self._ack_at = float("-inf")
+        if said is not None:
+            self.refute(None, now=now)
+
     def refuted(self, vote: Vote) -> bool:
         """Whether a refutation already said is newer than that vote against us."""
         return self._refutation is not None and self._refutation.pair > vote.pair

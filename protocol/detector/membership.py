@@ -253,6 +253,12 @@ class Membership:
         if seconds > self._config.grace_s:
             self._watch.lagged(seconds)
 
+    def rekeyed(self, *, now: float) -> list[MembershipEffect]:
+        """Our key is another: what we signed with the old one is signed and said anew."""
+        self._advance(now)
+        self._judge.sign_anew()
+        return self._done()
+
     def take_standing(
         self, items: Iterable[SignedAck | SignedVotes], sender: NodeId, *, now: float
     ) -> list[MembershipEffect]:

@@ -351,6 +351,14 @@ class Judge:
             self.herald.publish(vote, now=self._ground.now)
         self.judge(member)
 
+    def sign_anew(self) -> None:
+        """Our key was replaced: nobody believes what the old one signed any more."""
+        self.herald.sign_anew(now=self._ground.now)
+        for subject in self.ballots.subjects():
+            mine = self.ballots.finding(self._me, subject)
+            if mine is not None and mine.carrier is not None:
+                self.herald.publish(Vote(subject, *mine.pair), now=self._ground.now)
+
     def stood(self, member: Member) -> None:
         """Votes have stood undecided: judge, or look for ourselves and judge again."""
         node = member.node

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from protocol import limits
 from protocol.commits import Change, Head, Mend, Record, leaf_of
-from protocol.identity import NodeId
+from protocol.identity import NodeId, Revoked
 from protocol.merkle import Leaf, Tree
 from protocol.wire.trees import (
     NODES_MAX,
@@ -104,6 +104,8 @@ class Compared:
             case Children(shown):
                 descent.take(prefix, shown)
             case Head() if self.head is None:
+                descent.take(prefix, Leaf(node.owner, node.hash, node))
+            case Revoked() if self.head is None:
                 descent.take(prefix, Leaf(node.owner, node.hash, node))
             case Record() if self.head is not None:
                 descent.take(prefix, leaf_of(node))

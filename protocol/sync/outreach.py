@@ -119,6 +119,14 @@ class Outreach:
         """Somebody whom we do not know sent a datagram: ask who that is, now and then."""
         return self.join(source) if self._strangers.allows(prefix, now) else []
 
+    def unheard_key(self, node: NodeId, prefix: bytes, now: float) -> list[Effect]:
+        """A datagram in a member's name is under no key of its: has it another one by now?
+
+        Its own address is asked, never where the datagram came from: the handshake shows the key
+        events, the answer the branch.
+        """
+        return self.fetch(node, node) if self._strangers.allows(prefix, now) else []
+
     def sync(self, node: NodeId, *, now: float) -> list[Effect]:
         """Ask a member for what differs."""
         around = self._around

@@ -206,8 +206,8 @@ class Repair:
         vector = []
         for owner in self._registry.owners() if scope is None else scope:
             branch = self._registry.branch(owner)
-            if branch is not None and branch.head is not None:
-                vector.append(Held(owner, branch.head.dot, branch.head.hash))
+            if branch is not None and branch.tip is not None:
+                vector.append(Held(owner, branch.dot, branch.tip.hash))
             elif scope is not None:
                 vector.append(Held(owner, Dot(0, 0), bytes(HASH_BYTES)))
         return SyncRequest(tuple(vector), own, whole=scope is None)
@@ -222,10 +222,10 @@ class Repair:
         room -= sum(map(gossip_bytes, gossip.acks)) + sum(map(gossip_bytes, gossip.votes))
         for owner in self._registry.owners() if request.whole else theirs:
             branch = self._registry.branch(owner)
-            if branch is None or branch.head is None or owner == without:
+            if branch is None or branch.tip is None or owner == without:
                 continue
             held = theirs.get(owner)
-            if held and (held.hash == branch.head.hash or held.dot > branch.dot):
+            if held and (held.hash == branch.tip.hash or held.dot > branch.dot):
                 continue
             known = held.hash if held and held.dot.version else b""
             bundle = self.bundle(branch, known, room)
@@ -239,7 +239,7 @@ class Repair:
     def answer_fetch(self, request: FetchRequest) -> FetchAnswer:
         """One owner's branch, or the next part of it."""
         branch = self._registry.branch(request.owner)
-        if branch is None or branch.head is None:
+        if branch is None or branch.tip is None:
             return FetchAnswer(None)
         if request.offset == 0 and self._compares(branch, request.known):
             return FetchAnswer(self.bundle(branch, request.known, ANSWER_BYTES_MAX))

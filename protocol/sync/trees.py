@@ -14,6 +14,7 @@ from collections import OrderedDict
 
 from protocol.branch import Branch
 from protocol.commits import Head, Record
+from protocol.identity import Revoked
 from protocol.merkle import Branching, Tree
 from protocol.registry import Registry
 from protocol.wire.trees import (
@@ -99,4 +100,4 @@ def _shown(tree: Tree, prefix: str) -> NodeShown | None:
     if isinstance(node, Branching):
         return Children(node.shown())
     item = node.item if node is not None else None
-    return item if isinstance(item, Head | Record) else None
+    return item if isinstance(item, Head | Record | Revoked) else None

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from protocol import limits, signing
-from protocol.agreement.evidence import Evidence, unpack_evidence
+from protocol.agreement.evidence import AnyEvidence, Evidence, KeyFork, unpack_any
 from protocol.commits import HASH_BYTES, Commit, Dot, unpack_commit
 from protocol.detector.detection import (
     Ack,
@@ -34,7 +34,7 @@ from protocol.detector.detection import (
     Vote,
 )
 from protocol.errors import MalformedError, RefusedError
-from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId, unpack_event
+from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, KeyEvent, NodeId, unpack_event
 
 from . import codec
 
@@ -49,6 +49,7 @@ _ITEMS_MAX = 64
 STANDING_MAX = 4_096
 """Signed items of each sort in one sync."""
 _VOTES_MAX = 64
+_KEY_EVENT_BYTES_MAX = 384
 
 
 class DatagramKind(enum.IntEnum):
@@ -63,6 +64,7 @@ class DatagramKind(enum.IntEnum):
     ADVERT = 7
     WANT = 8
     EVIDENCE = 9
+    KEYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,18 @@ class Want:
     items: tuple[tuple[NodeId, bytes], ...]
 
 
-Message: TypeAlias = Beat | Ping | Ack | Ask | Gossip | Push | Advert | Want | Evidence
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """An owner's newest key event: it has another key now, or none any more."""
+
+    owner: NodeId
+    event: KeyEvent
 
 
-def encode(message: Message) -> tuple[DatagramKind, bytes]:  # noqa: PLR0911 (a return a case)
+Message: TypeAlias = Beat | Ping | Ack | Ask | Gossip | Push | Advert | Want | AnyEvidence | Keys
+
+
+def encode(message: Message) -> tuple[DatagramKind, bytes]:  # noqa: C901, PLR0911 (a return a case)
     """The kind and body of a message."""
     match message:
         case Beat(heartbeat, root):
@@ -137,13 +147,15 @@ def encode(message: Message) -> tuple[DatagramKind, bytes]:  # noqa: PLR0911 (a 
         case Want():
             wants = [[owner, known] for owner, known in message.items]
             return DatagramKind.WANT, codec.pack(wants)
-        case Evidence():
+        case Evidence() | KeyFork():
             return DatagramKind.EVIDENCE, message.pack()
+        case Keys():
+            return DatagramKind.KEYS, codec.pack([message.owner, message.event.pack()])
         case _:
             assert_never(message)
 
 
-def decode(kind: DatagramKind, body: bytes) -> Message:  # noqa: PLR0911 (a return a case)
+def decode(kind: DatagramKind, body: bytes) -> Message:  # noqa: C901, PLR0911 (a return a case)
     """Read a body whose MAC was right. Raises MalformedError."""
     match kind:
         case DatagramKind.HEARTBEAT:
@@ -155,7 +167,9 @@ def decode(kind: DatagramKind, body: bytes) -> Message:  # noqa: PLR0911 (a retu
         case DatagramKind.WANT:
             return _read_want(body)
         case DatagramKind.EVIDENCE:
-            return unpack_evidence(body)
+            return unpack_any(body)
+        case DatagramKind.KEYS:
+            return _read_keys(body)
         case DatagramKind.PING:
             return _read_ping(body)
         case DatagramKind.ACK:
@@ -342,3 +356,11 @@ def _read_want(body: bytes) -> Want:
         item.end()
     reader.end()
     return Want(tuple(items))
+
+
+def _read_keys(body: bytes) -> Keys:
+    reader = codec.read(body, "keys")
+    owner = NodeId(reader.fixed("owner", NODE_ID_BYTES))
+    event = unpack_event(reader.raw("event", most=_KEY_EVENT_BYTES_MAX))
+    reader.end()
+    return Keys(owner, event)

@@ -5,6 +5,7 @@ and its root. A node is named by the hex digits that lead to it.
 
     children   the bitmap and the hashes that the node's own hash is made of
     head       in the tree of heads, instead of a leaf: the signed header that it stands for
+    revoked    in the tree of heads, of an owner that ended its identity: the event that did
     record     in a state's tree, instead of a leaf: the record that it stands for
 
 So a leaf never travels apart from what it stands for, and who reads it computes its hash.
@@ -18,7 +19,14 @@ from typing import TypeAlias
 from protocol import limits
 from protocol.commits import HASH_BYTES, HEADER_MAX, Head, Record, decode_head
 from protocol.errors import MalformedError
-from protocol.identity import NODE_ID_BYTES, NodeId
+from protocol.identity import (
+    KEY_EVENTS_MAX,
+    NODE_ID_BYTES,
+    REVOCATION,
+    NodeId,
+    Revoked,
+    read_event,
+)
 from protocol.merkle import DEPTH_MAX
 from protocol.records import Kind
 from protocol.signing import SIGNATURE_BYTES
@@ -52,7 +60,7 @@ class Children:
     """Bitmap and hashes, as `merkle.Branching.shown` writes them."""
 
 
-NodeShown: TypeAlias = Children | Head | Record
+NodeShown: TypeAlias = Children | Head | Record | Revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ def read_answer(reader: codec.Reader) -> TreeAnswer:
         inner = outer.array("tree", most=2)
         at = _read_at(inner)
         nodes = inner.array("nodes", most=NODES_MAX)
-        shown = tuple(_read_node(nodes.array("node", most=3)) for _ in range(len(nodes)))
+        shown = tuple(_read_node(nodes.array("node", most=4)) for _ in range(len(nodes)))
         inner.end()
         trees.append(NodesShown(at, shown))
     return TreeAnswer(tuple(trees))
@@ -137,6 +145,8 @@ def weight_of_node(node: NodeShown) -> int:
             return len(node.encoded) + 80
         case Record():
             return len(node.key.encode()) + len(node.body) + 10
+        case Revoked():
+            return len(node.event.encoded) + 120
 
 
 def _read_at(reader: codec.Reader) -> bytes:
@@ -155,6 +165,8 @@ def _node_fields(node: NodeShown) -> list[object]:
             return [node.encoded, node.signature]
         case Record():
             return [node.kind, node.key, node.body]
+        case Revoked():
+            return [node.owner, node.event.sequence, node.event.encoded, node.event.signature]
 
 
 def _read_node(reader: codec.Reader) -> NodeShown:
@@ -167,6 +179,14 @@ def _read_node(reader: codec.Reader) -> NodeShown:
     elif len(reader) == 2:
         encoded = reader.raw("header", most=HEADER_MAX)
         node = decode_head(encoded, reader.fixed("signature", SIGNATURE_BYTES))
+    elif len(reader) == 4:
+        owner = NodeId(reader.fixed("owner", NODE_ID_BYTES))
+        sequence = reader.integer("sequence", high=KEY_EVENTS_MAX)
+        body = reader.raw("body", most=256)
+        event = read_event(body, reader.fixed("signature", SIGNATURE_BYTES))
+        if event.kind != REVOCATION or event.sequence != sequence:
+            raise MalformedError("node.event", "not the revocation that it is called")
+        node = Revoked(owner, event)
     else:
         node = read_record(reader)
     reader.end()

@@ -8,7 +8,7 @@ import pytest
 from protocol import bodies, limits, rules
 from protocol.agreement.changelog import Became, Difference
 from protocol.agreement.docket import Reported
-from protocol.agreement.evidence import Evidence, fork_of
+from protocol.agreement.evidence import Evidence, fork_of, key_fork_of, unpack_any
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.commits import (
     Change,
@@ -92,8 +92,8 @@ def inception(key: KeyPair = KEY, following: KeyPair = NEXT) -> KeyEvent:
     return make_event(INCEPTION, previous=None, key=key, next_commitment=promised, cluster=CLUSTER)
 
 
-def rotation() -> KeyEvent:
-    promised = commitment(KEY.public_key)
+def rotation(following: KeyPair = KEY) -> KeyEvent:
+    promised = commitment(following.public_key)
     return make_event(
         ROTATION, previous=inception(), key=NEXT, next_commitment=promised, cluster=CLUSTER
     )
@@ -141,6 +141,7 @@ LARGEST: dict[str, messages.Message] = {
     "ASK": Ask(ME),
     "WANT": messages.Want(((ME, bytes(32)),)),
     "EVIDENCE": fork(Dot(INT_MAX, INT_MAX), INT_MAX),
+    "KEYS": messages.Keys(ME, rotation()),
 }
 
 
@@ -183,6 +184,10 @@ ORIGINAL_READ = codec.read
 def read_everything() -> None:
     """Read one sample of everything that travels."""
     event, step = inception().pack(), registration()
+    other = rotation(KeyPair(bytes([2] * 32)))
+    key_fork = key_fork_of(ME, rotation(), other)
+    assert key_fork is not None
+    unpack_any(key_fork.pack())
     unpack_event(event)
     unpack_commit(step.pack()).changes()
     unpack_head(step.head.pack())

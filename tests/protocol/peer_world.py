@@ -33,13 +33,16 @@ from protocol.effects import (
     Send,
     Store,
 )
-from protocol.events import Event
+from protocol.events import Event, KeysChanged
 from protocol.identity import (
     INCEPTION,
+    REVOCATION,
+    ROTATION,
     Address,
     KeyChain,
     NodeId,
     commitment,
+    continued,
     make_event,
     verify_chain,
 )
@@ -58,8 +61,17 @@ def key_pair(number: int) -> signing.KeyPair:
     return signing.KeyPair(number.to_bytes(32, "big"))
 
 
+def next_key(number: int, epoch: int) -> signing.KeyPair:
+    """The key that the event of an epoch commits to; after the inception the same for all."""
+    return signing.KeyPair(
+        number.to_bytes(16, "big") + (1000 + epoch).to_bytes(16, "big")
+        if epoch
+        else bytes(31) + b"\xff"
+    )
+
+
 def chain_of(keys: signing.KeyPair, *, cluster: bytes = CLUSTER) -> KeyChain:
-    following = commitment(signing.KeyPair(bytes(31) + b"\xff").public_key)
+    following = commitment(next_key(0, 0).public_key)
     event = make_event(
         INCEPTION, previous=None, key=keys, next_commitment=following, cluster=cluster
     )
@@ -141,6 +153,8 @@ class Node:
         self.address = Address(f"10.0.{number // 250}.{number % 250 + 1}", 8401)
         self.keys = key_pair(number + 1)
         self.chain = chain_of(self.keys)
+        self.key_file = self.keys, self.chain
+        """What a start reads: ahead of what is shown on streams while a rotation lands."""
         self.disk = Disk()
         self.up = False
         self.life = 0
@@ -155,6 +169,7 @@ class Node:
     def start(self, joined: Joined | None = None) -> None:
         self.up = True
         self.life += 1
+        self.keys, self.chain = self.key_file
         lived = bool(self.disk.branches)
         self.disk.incarnation += 1
         own = self.disk.branches.get(self.id)
@@ -202,6 +217,39 @@ class Node:
         changes |= dict.fromkeys(remove)
         self.perform(self.peer.propose(changes, ticket, now=self.world.now))
 
+    def successor(self, kind: int = ROTATION) -> tuple[signing.KeyPair, KeyChain]:
+        """The key that the newest event committed to, and the chain with it."""
+        keys = next_key(self.number, self.chain.epoch)
+        following = commitment(next_key(self.number, self.chain.epoch + 1).public_key)
+        event = make_event(
+            kind, previous=self.chain.events[-1], key=keys, next_commitment=following,
+            cluster=CLUSTER,
+        )  # fmt: skip
+        return keys, continued(self.chain, event, TRUST)
+
+    def rotate(self, ticket: int | None = None) -> None:
+        keys, chain = self.successor()
+        effects = self.peer.rotate(chain, keys, ticket, now=self.world.now)
+        self.key_file = keys, chain
+        self.perform(effects)
+
+    def revoke(self, ticket: int | None = None) -> None:
+        keys, chain = self.successor(REVOCATION)
+        self.key_file = keys, chain
+        self.perform(self.peer.revoke(chain, ticket, now=self.world.now))
+
+    def meets(self, other: "Node") -> bool:
+        """Whether the other is talked to on a stream."""
+        good, effects = self.peer.met(other.chain, other.address, now=self.world.now)
+        self.perform(effects)
+        return good
+
+    def is_shown(self, by: "Node") -> None:
+        """Who refuses our key as replaced shows the events that replaced it."""
+        chain = by.peer.registry.chain(self.id)
+        if chain is not None and chain.epoch > self.chain.epoch:
+            self.perform(self.peer.met(chain, by.address, now=self.world.now)[1])
+
     def join(self, other: "Node") -> None:
         self.perform(self.peer.join(other.address, now=self.world.now))
 
@@ -220,6 +268,8 @@ class Node:
                     self.disk.write(keep)
                 case Notify(event):
                     self.events.append((world.time, event))
+                    if isinstance(event, KeysChanged) and event.owner == self.id:
+                        self.keys, self.chain = self.key_file
                 case Drop(_, reason):
                     self.drops[reason] = self.drops.get(reason, 0) + 1
         self.plan()
@@ -308,6 +358,10 @@ class World:
             wrong = request.expected is not None and request.expected != receiver.id
             if not receiver.up or wrong or self.cut(sender, receiver):
                 self.at(self.time + 0.2, lambda: answered(None, None))
+                return
+            if not (receiver.meets(sender) and sender.meets(receiver)):
+                sender.is_shown(receiver)
+                self.at(self.time + 0.002, lambda: answered(None, None))
                 return
             answer, effects = receiver.peer.serve(
                 request.body, sender.id, sender.address, now=self.now

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import limits, signing
-from protocol.agreement.evidence import fork_of
+from protocol.agreement.evidence import fork_of, key_fork_of
 from protocol.commits import Dot
 from protocol.detector.detection import (
     GOSSIP_BYTES_MAX,
@@ -23,7 +23,7 @@ from protocol.detector.detection import (
     gossip_bytes,
 )
 from protocol.errors import MalformedError, RefusedError
-from protocol.identity import NodeId
+from protocol.identity import ROTATION, KeyEvent, NodeId, make_event
 from protocol.wire.messages import (
     BODY_MAX,
     OVERHEAD,
@@ -31,6 +31,7 @@ from protocol.wire.messages import (
     Advertised,
     Beat,
     DatagramKind,
+    Keys,
     Message,
     Push,
     Want,
@@ -44,7 +45,7 @@ from protocol.wire.messages import (
 )
 
 from .author import Author
-from .peer_world import service
+from .peer_world import CLUSTER, service
 
 KEY = b"k" * 32
 INT_MAX = 2**62 - 1
@@ -62,6 +63,18 @@ AUTHOR = Author()
 COMMITS = [AUTHOR.commit(service(port=port)) for port in range(1, 4)]
 EVIDENCE = fork_of(AUTHOR.draft(service(port=8)).head, AUTHOR.draft(service(port=9)).head)
 assert EVIDENCE is not None
+
+
+def rotation(promised: bytes) -> KeyEvent:
+    return make_event(
+        ROTATION, previous=AUTHOR.events[0], key=AUTHOR.key(1), next_commitment=promised,
+        cluster=CLUSTER,
+    )  # fmt: skip
+
+
+KEYS = Keys(AUTHOR.id, rotation(bytes(32)))
+KEY_FORK = key_fork_of(AUTHOR.id, rotation(bytes(32)), rotation(b"\1" * 32))
+assert KEY_FORK is not None
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Beat,
@@ -90,6 +103,8 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
         Want, st.lists(st.tuples(IDS, st.sampled_from([b"", bytes(32)])), max_size=4).map(tuple)
     ),
     st.just(EVIDENCE),
+    st.just(KEY_FORK),
+    st.just(KEYS),
 )
 
 
@@ -109,7 +124,9 @@ def test_there_is_an_example_of_every_kind() -> None:
         Gossip(), Push((), ()), Advert(()), Want(()),
     ]  # fmt: skip
     assert EVIDENCE is not None
-    assert {encode(one)[0] for one in [*messages, EVIDENCE]} == set(DatagramKind)
+    assert KEY_FORK is not None
+    messages += [EVIDENCE, KEY_FORK, KEYS]
+    assert {encode(one)[0] for one in messages} == set(DatagramKind)
 
 
 def test_a_heartbeat_is_small_whatever_it_counts() -> None:
@@ -136,6 +153,8 @@ def test_full_gossip_fits_a_datagram_as_its_sizes_promise() -> None:
 def test_evidence_and_a_signed_ack_fit_a_datagram() -> None:
     assert EVIDENCE is not None
     assert len(encode(EVIDENCE)[1]) <= BODY_MAX
+    assert KEY_FORK is not None
+    assert len(encode(KEY_FORK)[1]) <= BODY_MAX
     signed = SignedAck(AUTHOR.id, 1_000, 2**32 - 1, INT_MAX, bytes(64))
     assert len(encode(Ack(INT_MAX, 2**32 - 1, INT_MAX, signed))[1]) <= BODY_MAX
 
@@ -151,7 +170,7 @@ GOOD = seal(AUTHOR.id, KEY, *encode(Ping(1, accused=False)))
         (b"\0" + GOOD[1:], "unknown_version"),
         (b"\2" + GOOD[1:], "unknown_version"),
         (b"\1\0" + GOOD[2:], "malformed"),
-        (b"\1\x0a" + GOOD[2:], "malformed"),
+        (b"\1\x0b" + GOOD[2:], "malformed"),
         (GOOD + bytes(limits.DATAGRAM_MAX + 1 - len(GOOD)), "oversized"),
     ],
 )

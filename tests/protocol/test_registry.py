@@ -5,10 +5,19 @@ from dataclasses import replace
 import pytest
 
 from protocol import limits
-from protocol.agreement.evidence import fork_of
+from protocol.agreement.evidence import KeyFork, fork_of
 from protocol.bodies import key_of
+from protocol.branch import Old
+from protocol.commits import Dot
 from protocol.errors import BadKeyEventError, RefusedError
-from protocol.identity import ROTATION, make_event
+from protocol.identity import (
+    NO_NEXT_KEY,
+    REVOCATION,
+    ROTATION,
+    KeyEvent,
+    commitment,
+    make_event,
+)
 from protocol.merkle import EMPTY_ROOT
 from protocol.records import DocumentRecord, GuestRecord, NodeRecord, NodeType
 from protocol.registry import SETTLE_S, Instance, Registry
@@ -253,8 +262,8 @@ def test_only_so_many_owners_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert registry.learn(authors[0].chain.packed())[1] is False, "a known one is no newcomer"
 
 
-def test_a_longer_chain_replaces_a_shorter_and_no_other_chain_does() -> None:
-    alice, twin = Author(), Author()
+def test_a_longer_chain_replaces_a_shorter() -> None:
+    alice = Author()
     registry = knowing(alice)
     short = alice.chain.packed()
     alice.rotate()
@@ -262,16 +271,90 @@ def test_a_longer_chain_replaces_a_shorter_and_no_other_chain_does() -> None:
     assert registry.learn(alice.chain.packed())[1]
     assert not registry.learn(short)[1], "older events say nothing new"
     assert registry.chain(alice.id) == alice.chain
-    other = make_event(
-        ROTATION, previous=twin.events[0], key=alice.key(1), next_commitment=bytes(32),
-        cluster=CLUSTER,
-    )  # fmt: skip
-    with pytest.raises(RefusedError) as refused:
-        registry.learn([twin.events[0].pack(), other.pack()])
-    assert refused.value.code == "stale"
-    assert registry.chain(alice.id) == alice.chain
     with pytest.raises(BadKeyEventError):
         registry.learn([])
+
+
+@pytest.mark.parametrize("smaller_first", [True, False])
+def test_of_two_chains_the_smaller_hash_stands_whatever_their_lengths(smaller_first: bool) -> None:
+    alice = Author()
+    registry = knowing(alice)
+    registry.offer(alice.id, [alice.commit(WEB)], now=0.0)
+    one, other = sorted(
+        (rotation(alice, promised) for promised in (alice.key(2).public_key, bytes(32))),
+        key=lambda event: event.hash,
+    )
+    first, second = (one, other) if smaller_first else (other, one)
+    inception = alice.events[0].pack()
+    registry.learn([inception, first.pack()])
+
+    if smaller_first:
+        with pytest.raises(RefusedError) as refused:
+            registry.learn([inception, second.pack()])
+        assert refused.value.code == "stale"
+    else:
+        assert registry.learn([inception, second.pack()])[1]
+
+    chain = registry.chain(alice.id)
+    assert chain is not None
+    assert chain.events[-1] == one
+    assert registry.key_forks == {alice.id: KeyFork(alice.id, one, other)}
+    assert names(registry) == ["web"], "the state of before stands"
+
+
+def test_what_a_chain_signed_that_does_not_stand_is_dropped() -> None:
+    alice = Author()
+    registry = knowing(alice)
+    registry.offer(alice.id, [alice.commit(WEB)], now=0.0)
+    rivals = [rotation(alice, bytes((number,)) * 32) for number in range(9)]
+    alice.rotate()
+    registry.learn(alice.chain.packed())
+    registry.offer(alice.id, [alice.commit(DB)], now=0.0)
+    smaller = [event for event in rivals if event.hash < alice.events[1].hash]
+    assert smaller, "another draw of promises would do"
+
+    registry.learn([alice.events[0].pack(), smaller[0].pack()])
+
+    branch = registry.branch(alice.id)
+    assert branch is not None
+    assert (branch.head, names(registry)) == (None, [])
+    assert registry.root == Registry(TRUST).root
+
+
+def rotation(alice: Author, promised: bytes) -> KeyEvent:
+    return make_event(
+        ROTATION, previous=alice.events[0], key=alice.key(1),
+        next_commitment=commitment(promised), cluster=CLUSTER,
+    )  # fmt: skip
+
+
+def names(registry: Registry) -> list[str]:
+    return sorted(registry.services())
+
+
+def test_a_revocation_takes_the_records_and_is_what_the_root_has_of_its_owner() -> None:
+    alice, bob = Author(1), Author(2)
+    behind, ahead = knowing(alice, bob), knowing(alice, bob)
+    first = alice.commit(WEB)
+    behind.offer(alice.id, [first], now=0.0)
+    ahead.offer(alice.id, [first], now=0.0)
+    ahead.offer(alice.id, [alice.commit(DB)], now=0.0)
+    end = make_event(
+        REVOCATION, previous=alice.events[0], key=alice.key(1), next_commitment=NO_NEXT_KEY,
+        cluster=CLUSTER,
+    )  # fmt: skip
+    packed = [alice.events[0].pack(), end.pack()]
+    late = knowing(bob)
+
+    for registry in (behind, ahead, late):
+        registry.learn(packed, now=1.0)
+
+    assert len({registry.root for registry in (behind, ahead, late)}) == 1
+    assert len({registry.settled_root(4.0) for registry in (behind, ahead, late)}) == 1
+    for registry in (behind, ahead, late):
+        assert registry.vector()[alice.id] == Dot(1, 0)
+        assert names(registry) == []
+        assert registry.adopt(alice.manifest(), now=2.0) == Old()
 
 
 def test_a_fork_is_marked_once_and_what_was_settled_is_not_disputed_again() -> None:

@@ -37,7 +37,8 @@ def test_whatever_is_drawn_can_be_done(profile: str) -> None:
 def test_many_seeds_draw_every_kind_of_fault_and_many_sizes() -> None:
     drawn = plans()
 
-    assert {fault.kind for plan in drawn for fault in plan.faults} == set(FaultKind)
+    kinds = {fault.kind for plan in drawn for fault in plan.faults}
+    assert kinds == set(FaultKind) - {FaultKind.ROTATE}, "rotations are only asked for by name"
     assert len({plan.nodes for plan in drawn}) >= 8
     assert {plan.safety_s for plan in drawn} == {20.0, 30.0, 45.0, 60.0}
     assert any(plan.lost for plan in drawn)
