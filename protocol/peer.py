@@ -237,7 +237,7 @@ class Peer:
             return self._done(effects)
         effects = self._heard(message, Source(node, source), now)
         if self.registry.node(node) is None:  # we have its keys, but not its record, or reaped it
-            effects += self._outreach.stranger(prefix, source, now.mono_s)
+            effects += self._outreach.stranger(prefix, source, now.mono_s, known=node)
         return self._done(effects)
 
     def tick(self, *, now: Instant) -> list[Effect]:

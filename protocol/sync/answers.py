@@ -10,7 +10,8 @@ Rules this module keeps:
 
 1. An answer is made from memory and bounded; whatever a request shows us (that the asker holds more
    than we, or a commit of ours that we forgot) becomes errands of our own.
-2. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
+2. A request from one that is away is word from it, as any datagram is: it is checked.
+3. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
 """
 
 from dataclasses import replace
@@ -19,7 +20,7 @@ from typing import assert_never
 from protocol.agreement.split import SplitRequest
 from protocol.clocks import Instant
 from protocol.commits import Dot
-from protocol.detector.detection import Gossip, SignedAck, SignedVotes, gossip_bytes
+from protocol.detector.detection import Gossip, SignedAck, SignedVotes, Status, gossip_bytes
 from protocol.effects import Effect
 from protocol.identity import NodeId
 from protocol.intake import Source
@@ -51,6 +52,15 @@ class Answers:
         self, request: StreamRequest, caller: NodeId, source: Source, now: Instant
     ) -> tuple[StreamAnswer, list[Effect]]:
         """The answer, and what else follows from the request."""
+        answer, effects = self._answer(request, caller, source, now)
+        around = self._around
+        if around.membership.status(caller) in (Status.UNREACHABLE, Status.DEAD):
+            effects += around.translate(around.membership.heard(caller, now=now.mono_s), now)
+        return answer, effects
+
+    def _answer(
+        self, request: StreamRequest, caller: NodeId, source: Source, now: Instant
+    ) -> tuple[StreamAnswer, list[Effect]]:
         match request:
             case SyncRequest():
                 return self._sync(request, caller, source, now)

@@ -23,7 +23,7 @@ from protocol.agreement.partitions import Episodes
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.authoring import Authoring
 from protocol.clocks import Instant
-from protocol.commits import NOTHING, Dot, Head, Manifest
+from protocol.commits import NOTHING, Dot, Head
 from protocol.detector.detection import MembershipEffect
 from protocol.detector.membership import Membership
 from protocol.effects import Drop, Effect, Notify, Request
@@ -37,10 +37,7 @@ from protocol.wire.exchange import (
     Bundle,
     CheckAnswer,
     CheckRequest,
-    Content,
     FetchAnswer,
-    Part,
-    Steps,
     StreamAnswer,
     SyncAnswer,
 )
@@ -115,9 +112,20 @@ class Outreach:
         body = exchange.encode_request(around.repair.sync_request(own))
         return [Request(address, None, body, ticket, JOIN_TIMEOUT_S, always=True)]
 
-    def stranger(self, prefix: bytes, source: Address, now: float) -> list[Effect]:
-        """Somebody whom we do not know sent a datagram: ask who that is, now and then."""
-        return self.join(source) if self._strangers.allows(prefix, now) else []
+    def stranger(
+        self, prefix: bytes, source: Address, now: float, *, known: NodeId | None = None
+    ) -> list[Effect]:
+        """Somebody whom we do not know sent a datagram: ask who that is, now and then.
+
+        Of one that we have reaped (`known`) we hold the head, so that nobody would show us more:
+        fetch its state from itself.
+        """
+        if not self._strangers.allows(prefix, now):
+            return []
+        branch = self._around.registry.branch(known) if known is not None else None
+        if known is not None and branch is not None and branch.reaped:
+            return self.fetch(known, known, at=source)
+        return self.join(source)
 
     def unheard_key(self, node: NodeId, prefix: bytes, now: float) -> list[Effect]:
         """A datagram in a member's name is under no key of its: has it another one by now?
@@ -292,7 +300,7 @@ class Outreach:
         news = False
         for bundle in answer.bundles:
             taken = around.intake.bundle(bundle, source, now)
-            head = _head_of(bundle.content)
+            head = exchange.head_of(bundle.content)
             if head is not None:
                 shown[head.owner] = max(head.dot, shown.get(head.owner, NOTHING))
             if taken.refused in _LIES and source.node is not None:
@@ -339,7 +347,7 @@ class Outreach:
     def _whole_fetched(self, errand: FetchFrom, whole: Bundle, now: Instant) -> list[Effect]:
         owner, node, expects = errand.fetching.owner, errand.node, errand.expects
         taken = self._around.intake.bundle(whole, self._source(node), now, final=True)
-        head = _head_of(whole.content)
+        head = exchange.head_of(whole.content)
         if isinstance(whole.content, Head) and self._comparable(whole.content):
             mends = self._mend([whole.content], node, errand.address, errand.tried)
             return taken.effects + mends
@@ -486,14 +494,3 @@ class Outreach:
     def _address(self, node: NodeId) -> Address | None:
         record = self._around.registry.node(node)
         return Address(record.host, record.port) if record else None
-
-
-def _head_of(content: Content) -> Head | None:
-    """The newest head that a bundle shows."""
-    match content:
-        case Steps(commits):
-            return commits[-1].head
-        case Manifest() | Part():
-            return content.head
-        case _:
-            return content

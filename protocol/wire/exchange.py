@@ -254,6 +254,17 @@ def own_bytes_max(owners: int) -> int:
     return max(0, min(OWN_BYTES_MAX, room))
 
 
+def head_of(content: Content) -> Head | None:
+    """The newest head that a bundle shows."""
+    match content:
+        case Steps(commits):
+            return commits[-1].head
+        case Manifest() | Part():
+            return content.head
+        case _:
+            return content
+
+
 def weight(content: Content) -> int:
     """About how many bytes a bundle's content takes in a frame."""
     match content:
