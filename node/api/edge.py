@@ -25,6 +25,7 @@ from protocol.records import Health
 from . import openapi
 from .documents import DocumentRoutes
 from .evidence import EvidenceRoutes
+from .explain import ExplainRoutes
 from .lookup import Lookups
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
@@ -81,6 +82,7 @@ class Edge:
             ProofRoutes(context),
             DocumentRoutes(context, held, self._guests),
             EvidenceRoutes(context),
+            ExplainRoutes(context, lookups),
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context),
         )

@@ -9,7 +9,7 @@ Rules this module keeps:
    reason beside it; one whose owner said that it stops is not listed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from node.context import NodeContext
@@ -22,6 +22,7 @@ from protocol.records import Health
 from protocol.registry import Instance
 
 from .shapes import Json, health_of, instance_shape, is_shown
+from .table import Parameter
 
 KEPT_MAX = 4_096
 KEPT_BYTES_MAX = 32 * 1024 * 1024
@@ -30,10 +31,28 @@ KEPT_QUERY_MAX = 512
 LIMIT_MAX = 10_000
 HEALTHS = tuple(health.value for health in Health)
 PARAMETERS = ("health", "tag", "version", "zone", "near", "limit", "index", "wait")
+LOOKUP_QUERY = (
+    Parameter("health", "Only of this health: passing, warning, critical …"),
+    Parameter("tag", "Only with this tag; may be repeated: with all of them."),
+    Parameter("meta.KEY", "Only with this metadata."),
+    Parameter("version", "Only of this version."),
+    Parameter("zone", "Only in this zone."),
+    Parameter("near", "`self`: the nearest first, by round-trip time."),
+    Parameter("limit", "At most so many, 1 to 10000."),
+)
 _META = "meta."
 _NEAR_SELF = "self"
 
 Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Why a filter leaves an instance out."""
+
+    filter: str
+    wanted: str
+    has: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +69,23 @@ class Filters:
 
     def admits(self, found: Instance, peer: Peer) -> bool:
         """Whether an instance is wanted."""
+        return next(self.misses(found, peer), None) is None
+
+    def misses(self, found: Instance, peer: Peer) -> Iterator[Miss]:
+        """The filters that leave it out; none if it is wanted."""
         service = found.service
         if self.tags and not set(self.tags).issubset(service.tags):
-            return False
+            yield Miss("tag", ", ".join(self.tags), ", ".join(service.tags))
         if self.version is not None and service.version != self.version:
-            return False
+            yield Miss("version", self.version, service.version)
         if self.zone is not None and service.zone != self.zone:
-            return False
+            yield Miss("zone", self.zone, service.zone)
         if self.metadata and not set(self.metadata).issubset(service.metadata):
-            return False
-        return self.health is None or health_of(peer, found).value == self.health
+            has = dict(service.metadata)
+            keys = dict.fromkeys(key for key, _ in self.metadata)
+            yield Miss("meta", _pairs(self.metadata), _pairs((k, has[k]) for k in keys if k in has))
+        if self.health is not None and (health := health_of(peer, found).value) != self.health:
+            yield Miss("health", self.health, health)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +121,7 @@ class Lookups:
         partition = self._peer.membership.partition().value
         kept = self._kept.get((name, pairs))
         if kept is None or kept.index != index or kept.partition != partition:
-            filters = _filters(request)
+            filters = filters_of(request)
             kept = self._answer(name, filters, index, partition)
             if not filters.near and sum(len(k) + len(v) for k, v in pairs) <= KEPT_QUERY_MAX:
                 self._keep((name, pairs), kept)
@@ -103,6 +129,17 @@ class Lookups:
         if asked is not None and _matches(asked, kept.etag):
             return Response(304, headers=kept.response.headers)
         return kept.response
+
+    def matching(self, name: str, filters: Filters) -> list[Instance]:
+        """What a lookup lists, in its order, before the limit."""
+        peer = self._peer
+        wanted = [
+            found
+            for found in peer.registry.instances(name)
+            if is_shown(peer, found) and filters.admits(found, peer)
+        ]
+        wanted.sort(key=self._by_nearness if filters.near else by_id)
+        return wanted
 
     def overview(self, request: Request) -> Response:
         """`GET /v1/services`."""
@@ -124,17 +161,11 @@ class Lookups:
         return kept[2]
 
     def _answer(self, name: str, filters: Filters, index: int, partition: str) -> _Kept:
-        peer = self._peer
-        wanted = [
-            found
-            for found in peer.registry.instances(name)
-            if is_shown(peer, found) and filters.admits(found, peer)
-        ]
-        wanted.sort(key=self._by_nearness if filters.near else _by_id)
+        wanted = self.matching(name, filters)[: filters.limit]
         document = {
             "service": name,
             "index": self._index(index),
-            "instances": [instance_shape(peer, found) for found in wanted[: filters.limit]],
+            "instances": [instance_shape(self._peer, found) for found in wanted],
         }
         etag = f'"{self._index(index)}"'
         headers = self._headers(index, partition)
@@ -177,7 +208,7 @@ class Lookups:
         rtt_s = view.rtt_s if view else None
         if view is not None and view.status is Status.DEAD:
             rtt_s = None
-        return (rtt_s is None, rtt_s or 0.0, *_by_id(found))
+        return (rtt_s is None, rtt_s or 0.0, *by_id(found))
 
     def _keep(self, key: tuple[str, Pairs], kept: _Kept) -> None:
         old = self._kept.pop(key, None)
@@ -190,7 +221,8 @@ class Lookups:
             self._kept_bytes -= len(oldest.response.body)
 
 
-def _filters(request: Request) -> Filters:
+def filters_of(request: Request) -> Filters:
+    """Read a lookup's query. Raises ApiError, 400."""
     query = request.query
     query.check_known(*PARAMETERS, prefix=_META)
     for name in ("index", "wait"):
@@ -220,8 +252,13 @@ def _filters(request: Request) -> Filters:
     )
 
 
-def _by_id(found: Instance) -> tuple[str, bytes]:
+def by_id(found: Instance) -> tuple[str, bytes]:
+    """The order of lookups."""
     return found.service.id, found.owner
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in pairs)
 
 
 def _matches(asked: str, etag: str) -> bool:

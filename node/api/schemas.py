@@ -10,6 +10,7 @@ from protocol import limits, rules
 from protocol.agreement.resolve import BLAMES, RULES
 from protocol.records import CheckType
 
+from .explain import CODES
 from .reading import NODE_TYPES
 from .registration import ACTIONS
 
@@ -250,6 +251,18 @@ SCHEMAS: Mapping[str, Schema] = {
         cluster=HASH, owner=NODE_ID, key_events=_list(RAW), head=_reference("Head"),
         record=_object(kind=WHOLE, key=TEXT, body=RAW), state_path=_list(RAW),
         root_path=_list(RAW), root=HASH,
+    ),
+    "Explanation": _object(
+        service=TEXT,
+        instances=_list(
+            _object(**{"in": FLAG}, id=NAME, owner=NODE_ID, node=TEXT, health=HEALTH,
+                    reasons=_list(_reference("Reason")))
+        ),
+        total=WHOLE, notes=_list(_reference("Reason")),
+    ),
+    "Reason": _object(
+        code={"enum": sorted(CODES)}, because=TEXT,
+        effect={"enum": ["none", "warning", "critical", "maintenance", "out"]},
     ),
     "Head": _object(header=RAW, signature=RAW),
     "Evidence": _object(

@@ -18,7 +18,7 @@ from protocol.records import Health, ServiceRecord
 
 from .fields import Fields
 from .finding import OWNER, the_instance, the_owner
-from .lookup import Lookups
+from .lookup import LOOKUP_QUERY, Lookups
 from .reading import Defaults, patched, request_of, service_of
 from .shapes import instance_shape
 from .table import Endpoint, Parameter
@@ -61,15 +61,7 @@ class ServiceRoutes:
             Endpoint(
                 route=SyncRoute("GET", "/v1/services/{name}", self._lookups.find),
                 summary="The instances of a service; an unknown service has none.",
-                query=(
-                    Parameter("health", "Only of this health: passing, warning, critical …"),
-                    Parameter("tag", "Only with this tag; may be repeated: with all of them."),
-                    Parameter("meta.KEY", "Only with this metadata."),
-                    Parameter("version", "Only of this version."),
-                    Parameter("zone", "Only in this zone."),
-                    Parameter("near", "`self`: the nearest first, by round-trip time."),
-                    Parameter("limit", "At most so many, 1 to 10000."),
-                ),
+                query=LOOKUP_QUERY,
                 answers={200: "The instances.", 304: "Nothing changed since that ETag."},
                 answer="Lookup",
             ),

@@ -11,6 +11,7 @@ from .session import (
     count_of,
     note,
     objects_of,
+    plain,
     segment,
     session_of,
     show_json,
@@ -22,6 +23,7 @@ from .tables import show_table, shown_id
 OUTPUT_SHOWN = 60
 """Characters of a check's output in a table; JSON has all of it."""
 LIMIT_MAX = 10_000
+WHY_HEADINGS = ("CODE", "EFFECT", "BECAUSE")
 HEADINGS = ("ID", "ADDRESS", "HEALTH", "NODE", "ZONE", "VERSION", "TAGS", "CHECKS")
 
 
@@ -94,12 +96,15 @@ def run_lookup(arguments: argparse.Namespace) -> int:
         instances = session.rows(document, "instances")
         _warn_of_partition(reply)
         known = bool(instances) or (bool(query) and _has_instances(session, path))
+        why = _explanation(session, arguments.name, query) if arguments.why else None
         if session.json:
-            _add_why(session, document, wanted=arguments.why)
-            show_json(document)
-        elif instances:
-            show_table(HEADINGS, [_row(instance) for instance in instances])
-            _show_why(session, text_of(document, "service"), wanted=arguments.why)
+            show_json(document if why is None else {**document, "why": why})
+        else:
+            if instances:
+                show_table(HEADINGS, [_row(instance) for instance in instances])
+            if why is not None:
+                _show_why(why)
+                known = known or count_of(why, "total") > 0
         if not known:
             return _unknown(arguments.name, as_json=session.json)
         if not instances:
@@ -171,22 +176,38 @@ def _check(check: dict[str, Json]) -> str:
     return f"{text_of(check, 'type')} {text_of(check, 'status')}{said}"
 
 
-def _explanation(session: Session, name: str) -> dict[str, Json] | None:
-    reply = session.call("GET", f"/v1/explain/services/{segment(name)}", accept=(404, 405))
+def _explanation(
+    session: Session, name: str, query: list[tuple[str, str]]
+) -> dict[str, Json] | None:
+    path = f"/v1/explain/services/{segment(name)}"
+    reply = session.call("GET", path, query=query, accept=(404, 405))
     if reply.status >= 400:
-        note("this node cannot explain yet; that comes with a later version")
+        note("this node cannot explain; it is of an older version")
         return None
     return session.document(reply)
 
 
-def _add_why(session: Session, document: dict[str, Json], *, wanted: bool) -> None:
-    if wanted:
-        document["why"] = _explanation(session, text_of(document, "service"))
+def _show_why(why: dict[str, Json]) -> None:
+    """For each instance, listed or not, all that speaks for and against it."""
+    for instance in objects_of(why, "instances"):
+        place = "in" if instance.get("in") is True else "out"
+        ident, node = text_of(instance, "id"), text_of(instance, "node")
+        print(f"\n{plain(ident)} on {plain(node)}: {place}, {text_of(instance, 'health')}")
+        show_table(WHY_HEADINGS, [_reason(reason) for reason in objects_of(instance, "reasons")])
+    for remark in objects_of(why, "notes"):
+        note(text_of(remark, "because"))
+    hidden = count_of(why, "total") - len(objects_of(why, "instances"))
+    if hidden > 0:
+        note(f"{hidden} more instances are not explained")
 
 
-def _show_why(session: Session, name: str, *, wanted: bool) -> None:
-    if wanted and (explanation := _explanation(session, name)) is not None:
-        show_json(explanation)
+def _reason(reason: dict[str, Json]) -> tuple[str, ...]:
+    effect = text_of(reason, "effect")
+    because = text_of(reason, "because")
+    voted = [text_of(voter, "node") for voter in objects_of(reason, "voted")]
+    if voted:
+        because += f" (voted: {', '.join(voted)})"
+    return text_of(reason, "code"), "" if effect == "none" else effect, because
 
 
 COMMANDS = {

@@ -291,21 +291,16 @@ class Membership:
     def view(self, node: NodeId) -> MemberView | None:
         """All that we believe of a member, ourselves included; None for an unknown one."""
         observers = self._roster.rings.observers(node)
+        needed = self._config.majority_of(len(observers))
         if node == self._me:
             return MemberView(
-                node=node,
-                status=Status.ALIVE,
-                certified=False,
-                incarnation=self.incarnation,
-                rtt_s=0.0,
-                since=self._started_at,
-                votes=(),
-                observers=observers,
-            )
+                node=node, status=Status.ALIVE, certified=False, incarnation=self.incarnation,
+                rtt_s=0.0, since=self._started_at, votes=(), observers=observers, needed=needed,
+            )  # fmt: skip
         member = self._roster.get(node)
         ballot = self._judge.ballots.of(node)
         votes = tuple(ballot.findings) if ballot else ()
-        return member.view(votes=votes, observers=observers) if member else None
+        return member.view(votes=votes, observers=observers, needed=needed) if member else None
 
     def observers(self, node: NodeId) -> tuple[NodeId, ...]:
         """Who watches a member."""

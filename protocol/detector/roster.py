@@ -29,7 +29,8 @@ class MemberView:
     """What this node believes of one member, for people and programs.
 
     `since` is when `status` last changed, in seconds of the clock that `now` comes from; `votes`
-    are the authors of all votes that stand against it, `observers` those whose votes count.
+    are the authors of all votes that stand against it, `observers` those whose votes count, and
+    `needed` so many of them certify.
     """
 
     node: NodeId
@@ -40,6 +41,7 @@ class MemberView:
     since: float
     votes: tuple[NodeId, ...]
     observers: tuple[NodeId, ...]
+    needed: int
 
 
 @dataclass(slots=True)
@@ -79,7 +81,9 @@ class Member:
         """Whether to send it gossip: not where it would be lost."""
         return self.status is Status.ALIVE or self.status is Status.SUSPECT
 
-    def view(self, *, votes: tuple[NodeId, ...], observers: tuple[NodeId, ...]) -> MemberView:
+    def view(
+        self, *, votes: tuple[NodeId, ...], observers: tuple[NodeId, ...], needed: int
+    ) -> MemberView:
         """What is fit to be shown."""
         return MemberView(
             node=self.node,
@@ -90,6 +94,7 @@ class Member:
             since=self.since,
             votes=votes,
             observers=observers,
+            needed=needed,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from node.cli import ALIASES, VERBS
 
 from .conftest import Type
-from .fake_node import A_ID, B2_ID, B_ID, Answer, FakeNode, error, instance, peer
+from .fake_node import A_ID, B2_ID, B_ID, Answer, Document, FakeNode, error, instance, peer
 
 STATUS = f"""\
 node          a
@@ -209,13 +209,61 @@ def test_lookup_in_a_minority_says_that_the_answer_may_be_old(kith: Type, fake: 
     assert "fewer than half" in typed.err
 
 
-def test_lookup_why_says_that_a_node_cannot_explain_yet(kith: Type, fake: FakeNode) -> None:
+def explanation(*instances: Document, notes: tuple[str, ...] = ()) -> Answer:
+    told = [{"code": "side", "effect": "none", "because": note} for note in notes]
+    total = len(instances)
+    return Answer(200, {"service": "web", "instances": instances, "total": total, "notes": told})
+
+
+OUT: Document = {
+    "id": "web-9",
+    "node": "b",
+    "in": False,
+    "health": "critical",
+    "reasons": [
+        {"code": "signed", "effect": "none", "because": "b signed it"},
+        {
+            "code": "node_unreachable",
+            "effect": "critical",
+            "because": "b is unreachable from here",
+            "voted": [{"id": A_ID, "node": "a"}],
+        },
+        {"code": "filter_tag", "effect": "out", "because": "left out by tag"},
+    ],
+}
+
+
+def test_lookup_why_says_that_an_older_node_cannot_explain(kith: Type, fake: FakeNode) -> None:
     typed = kith("lookup", "web", "--why", "--api", fake.url)
     assert (typed.code, typed.out) == (0, LOOKUP)
-    assert "comes with a later version" in typed.err
+    assert "cannot explain" in typed.err
 
 
-def test_lookup_why_shows_the_explanation(kith: Type, fake: FakeNode) -> None:
+def test_lookup_why_shows_the_explanation_also_of_what_is_out(kith: Type, fake: FakeNode) -> None:
+    fake.answers["GET", "/v1/explain/services/web"] = explanation(OUT, notes=("this may be old",))
+    typed = kith("lookup", "web", "--why", "--tag", "v2", "--api", fake.url)
+    assert typed.code == 0
+    assert typed.out.startswith(LOOKUP)
+    lines = [line.split(maxsplit=2) for line in typed.out.removeprefix(LOOKUP).splitlines() if line]
+    assert lines[0] == ["web-9", "on", "b: out, critical"]
+    assert lines[-3:] == [
+        ["signed", "-", "b signed it"],
+        ["node_unreachable", "critical", "b is unreachable from here (voted: a)"],
+        ["filter_tag", "out", "left out by tag"],
+    ]
+    assert "this may be old" in typed.err
+    asked = next(one for one in fake.asked if one.path.startswith("/v1/explain"))
+    assert asked.query == (("tag", "v2"),), "with the same filters"
+
+
+def test_lookup_why_of_a_service_that_only_stopping_nodes_have(kith: Type, fake: FakeNode) -> None:
+    fake.answers["GET", "/v1/explain/services/none"] = explanation(OUT)
+    typed = kith("lookup", "none", "--why", "--api", fake.url)
+    assert typed.code == 1
+    assert "web-9 on b: out" in typed.out
+
+
+def test_lookup_why_as_json_holds_the_explanation(kith: Type, fake: FakeNode) -> None:
     fake.answers["GET", "/v1/explain/services/web"] = Answer(200, {"because": "it passes"})
     typed = kith("lookup", "web", "--why", "--json", "--api", fake.url)
     assert json.loads(typed.out)["why"] == {"because": "it passes"}
