@@ -18,7 +18,7 @@ Rules this module keeps:
 
 import enum
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -151,11 +151,17 @@ class ChangeLog:
         return older[-1] if older else self._complete_from - 1
 
     def net(
-        self, held: Mapping[NodeId, Dot], until: Mapping[NodeId, Dot], mark: int
+        self,
+        held: Mapping[NodeId, Dot],
+        until: Mapping[NodeId, Dot],
+        mark: int,
+        *,
+        without: Container[NodeId] = (),
     ) -> tuple[list[Difference], bool]:
         """What became of records between the two vectors, and whether that is exact.
 
-        Owners that are not in `held` count only if they were met within the log.
+        Owners that are not in `held` count only if they were met within the log, and are not among
+        those to be left out: who was away is in the other's log, however lately it joined.
         """
         ends: dict[tuple[NodeId, RecordKey], tuple[_Seen, _Seen, int]] = {}
         reached: dict[NodeId, Dot] = {}
@@ -164,6 +170,8 @@ class ChangeLog:
             if step.number > mark:
                 break
             owner = step.owner
+            if owner in without and owner not in held:
+                continue
             start = held.get(owner, NOTHING if step.before == NOTHING else None)
             at = reached.get(owner, start)
             if at is None or step.after <= at:

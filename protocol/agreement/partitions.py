@@ -179,14 +179,14 @@ class Episodes:
             self._met(*known, now)
         met = known[1].met if known is not None else None
         if known and met and now.mono_s - met.mono_s <= ANSWERED_WITHIN_S:
-            mark, away = known[1].mark, self._held(known[0])
+            mark, away, cuts = known[1].mark, self._held(known[0]), known[0].cuts
         elif self._membership.incarnation > request.incarnation and self._log.reaches(0):
             # We began another life since: what we held is what we began it with.
-            mark, away = 0, self._log.vector_at(0, vector)
+            mark, away, cuts = 0, self._log.vector_at(0, vector), {}
         else:
             return NO_ANSWER
         until = self._log.vector_at(mark, vector)
-        found, exact = self._log.net(dict(request.held), until, mark)
+        found, exact = self._log.net(dict(request.held), until, mark, without=cuts)
         changed, left = bounded(found)
         here = {one.owner: until[one.owner] for one in found}
         return SplitAnswer(
@@ -337,7 +337,7 @@ class Episodes:
         """What diverged between us and the group of one that answered."""
         mark, vector = cut.mark, self._registry.vector()
         until = self._log.vector_at(mark, vector)
-        ours, exact = self._log.net(dict(answer.away), until, mark)
+        ours, exact = self._log.net(dict(answer.away), until, mark, without=episode.cuts)
         episode.exact = episode.exact and exact and answer.complete and self._log.reaches(mark)
         self._add(episode, [*ours, *answer.changed], left=answer.left)
         for owner, dot in answer.here:

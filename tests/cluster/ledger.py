@@ -22,10 +22,12 @@ PORTS = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of one instance, from one moment to another."""
+    """What became of one record, from one moment to another."""
 
     node: str
-    id: str
+    """Its owner."""
+    kind: str
+    key: str
     change: str
     """`added`, `changed` or `removed`."""
 
@@ -112,6 +114,18 @@ class Ledger:
         """What must be there, of all clients."""
         return {name: port for client in self.clients for name, port in client.held.items()}
 
+    def state(self) -> list[dict[str, int]]:
+        """What each client knows now; for `changes_since`."""
+        return [dict(client.held) for client in self.clients]
+
+    def changes_since(self, state: Sequence[Mapping[str, int]]) -> list[Change]:
+        """What became of each record since then, all in all."""
+        return [
+            change
+            for client, before in zip(self.clients, state, strict=True)
+            for change in changes(client.node.name, before, client.held)
+        ]
+
     def strange(self) -> list[str]:
         """Whatever no client should have met."""
         return [f"{client.node.name}: {what}" for client in self.clients for what in client.strange]
@@ -125,12 +139,13 @@ def changes(node: str, before: Mapping[str, int], after: Mapping[str, int]) -> l
     """The net changes between two states of a node's instances, in the order of their ids."""
     found = []
     for name in sorted({*before, *after}):
+        key = f"{SERVICE}/{name}"
         if name not in before:
-            found.append(Change(node, name, "added"))
+            found.append(Change(node, "service", key, "added"))
         elif name not in after:
-            found.append(Change(node, name, "removed"))
+            found.append(Change(node, "service", key, "removed"))
         elif before[name] != after[name]:
-            found.append(Change(node, name, "changed"))
+            found.append(Change(node, "service", key, "changed"))
     return found
 
 

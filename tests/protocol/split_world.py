@@ -88,12 +88,11 @@ class SplitWorld(World):
 
 
 def reported(node: Node, episode: Episode, world: World) -> Expected:
-    """What a report says of services, in the words of the history."""
+    """What a report says, in the words of the history."""
     numbers = {one.id: one.number for one in world.nodes}
     return {
         (numbers[one.owner], one.key.key): one.became.name.lower()
         for one in episode.diverged.values()
-        if one.key.kind == Kind.SERVICE
     }
 
 

@@ -31,6 +31,23 @@ def after_heal(world: SplitWorld) -> Expected:
     return expected
 
 
+def test_who_joined_just_before_the_split_is_not_taken_for_new_on_the_other_side() -> None:
+    world = SplitWorld(5, seed=1)
+    world.start_joined()
+    world.run(1.0)
+    world.busy(1.0, each_s=0.1)
+    world.run(0.5)
+    world.divide(*GROUPS)
+    world.busy(5.0, each_s=0.2)
+    world.run(0.2)
+
+    expected = after_heal(world)
+
+    for node in world.nodes:
+        assert reported(node, newest(node), world) == expected, f"{node.number}"
+        assert newest(node).exact
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("each_s", [0.4, 0.04])
 def test_each_report_lists_exactly_what_diverged(seed: int, each_s: float) -> None:
