@@ -30,6 +30,7 @@ from .lookup import Lookups
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
 from .operations import OperationRoutes
+from .owners import OwnerRoutes
 from .partitions import PartitionRoutes
 from .proofs import ProofRoutes
 from .registration import RegistrationRoutes
@@ -82,6 +83,7 @@ class Edge:
             ProofRoutes(context),
             DocumentRoutes(context, held, self._guests),
             EvidenceRoutes(context),
+            OwnerRoutes(context),
             ExplainRoutes(context, lookups),
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context),

@@ -264,6 +264,18 @@ SCHEMAS: Mapping[str, Schema] = {
         code={"enum": sorted(CODES)}, because=TEXT,
         effect={"enum": ["none", "warning", "critical", "maintenance", "out"]},
     ),
+    "Log": _object(
+        owner=NODE_ID, node=TEXT, epoch=WHOLE, reaped=FLAG, disputed=FLAG, records=WHOLE,
+        commits=_list(
+            _object(
+                hash=HASH, epoch=WHOLE, version=VERSION, parents=_list(HASH), merge=FLAG,
+                issued_at=TIME, state_root=HASH, changes_total=WHOLE,
+                changes=_list(
+                    _object(kind=TEXT, key=TEXT, change={"enum": ["set", "removed"]})
+                ),
+            )
+        ),
+    ),
     "Head": _object(header=RAW, signature=RAW),
     "Evidence": _object(
         evidence=_list(

@@ -47,6 +47,8 @@ VERBS = {
     "partitions": Verb("partitions", "what partitions of the cluster did"),
     "document": Verb("documents", "read and write a document that several nodes may write"),
     "conflicts": Verb("documents", "what is in conflict: documents, and hosts of guests"),
+    "clock": Verb("clock", "what the node has heard, or how that stands to another node"),
+    "log": Verb("clock", "the last commits of an owner"),
     "evidence": Verb("evidence", "which owners forked, and whether it is settled"),
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),
