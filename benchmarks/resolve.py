@@ -12,13 +12,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
+from typing import TypeAlias
 
+from protocol.agreement import documents
 from protocol.agreement.resolve import Statement, clock_of, reports, resolve
 from protocol.identity import NodeId
+from protocol.records import DocumentRecord
+
+Words: TypeAlias = dict[NodeId, DocumentRecord]
 
 ROUNDS = 1_000
 ROUNDS_MAX = 1_000_000
 REPORTS = (3, 10, 100)
+WRITERS = (2, 8, 64)
+KEY = "document"
 GOAL_US = 100.0
 """For ten reports; the design source resolved a conflict in 470 µs."""
 
@@ -55,7 +62,36 @@ def cases() -> list[tuple[str, Callable[[], object], float | None]]:
         found.append((f"resolve {count} reports, by votes", _resolving(said, voters), goal_us))
         seen = [_statement(voters, number, seen=True) for number in range(count)]
         found.append((f"resolve {count} reports, with clocks", _resolving(seen, voters), goal_us))
+    for count in WRITERS:
+        for name, words in (("one after another", _in_turn(count)), ("apart", _apart(count))):
+            found.append((f"join {count} words, written {name}", _joining(words), None))
     return found
+
+
+def _joining(words: Words) -> Callable[[], object]:
+    return lambda: documents.joined(KEY, words)
+
+
+def _in_turn(count: int) -> Words:
+    """Each writer saw all before it, and set one of eight fields."""
+    words: Words = {}
+    for number in range(count):
+        before = documents.joined(KEY, words)
+        writer = _node(number)
+        words[writer] = documents.write(before, {f"f{number % 8}": b'"set"'}, writer, 1 + number)
+    return words
+
+
+def _apart(count: int) -> Words:
+    """Nobody saw another: each of eight fields has a sibling for every eighth writer."""
+    nothing = documents.joined(KEY, {})
+    words: Words = {}
+    for number in range(count):
+        value = f'"{number}"'.encode()
+        words[_node(number)] = documents.write(
+            nothing, {f"f{number % 8}": value}, _node(number), 1 + number
+        )
+    return words
 
 
 def _resolving(said: list[Statement[str]], voters: list[NodeId]) -> Callable[[], object]:

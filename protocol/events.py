@@ -1,11 +1,12 @@
 """What those who watch a node's machine may learn. Plain values; see `effects.Notify`."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .agreement.docket import Case
 from .agreement.evidence import Evidence, KeyFork
+from .agreement.peer_lists import PeerList
 from .commits import Dot
 from .detector.detection import Status
 from .identity import Address, NodeId
@@ -88,6 +89,8 @@ class Joined:
     node: NodeId | None
     """Who answered, if known."""
     ok: bool
+    told: PeerList | None = field(default=None, compare=False)
+    """Whom it listed, if it answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import trio
 
 from node import logs
 from node.agreement.documents import Documents
+from node.agreement.seeds import SeedLists
 from node.agreement.tally import Tally
 from node.agreement.tidying import Tidying
 from node.auth import Authenticator
@@ -68,6 +69,7 @@ class Edge:
         self._guests = Guests(context, self._updates, self._tally)
         held = Documents(context, self._updates, self._tally)
         self._tidying = Tidying(context, held)
+        self._seeds = SeedLists(context, self._tally)
         self._auth = Authenticator(context.secret)
         lookups = Lookups(context)
         sources = Sources(

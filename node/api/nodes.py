@@ -32,7 +32,7 @@ from protocol.records import ForgetRecord, NodeRecord
 from .documents import resolution_shape
 from .fields import Fields, refused
 from .reading import NODE_TYPES, patched_node
-from .shapes import Json, credit_shape, guest_shape, node_shape, reachability_shape
+from .shapes import Json, credit_shape, guest_shape, node_shape, reachability_shape, verdict_shape
 from .table import Endpoint, Parameter
 
 HANDLER_S = 30.0
@@ -146,7 +146,10 @@ class NodeRoutes:
         record = self._record_of(node) if node else None
         if node is None or record is None:
             raise not_found(f"no member or guest has the id {text!r}")
-        shape = node_shape(node, record, self._peer.membership.view(node))
+        view = self._peer.membership.view(node)
+        shape = node_shape(node, record, view)
+        if view is not None:
+            shape["verdict"] = verdict_shape(view)
         experience = self._context.driver.reachability.of(Address(record.host, record.port))
         if experience is not None:
             shape["reachability"] = reachability_shape(experience)

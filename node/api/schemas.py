@@ -6,6 +6,7 @@ request body and those that are read to each other.
 
 from collections.abc import Mapping
 
+from node.agreement.verdicts import GROUNDS
 from protocol import limits, rules
 from protocol.agreement.resolve import BLAMES, RULES
 from protocol.records import CheckType
@@ -122,6 +123,13 @@ _INSTANCE: Mapping[str, Schema] = {
 _WRITTEN: Mapping[str, Schema] = {"name": NAME, "id": NAME, "owner": NODE_ID, "version": VERSION}
 
 _RULE: Schema = {"enum": list(RULES)}
+_VERDICT: Schema = _object(
+    rule={"enum": list(GROUNDS)},
+    entitled=WHOLE,
+    needed=WHOLE,
+    votes=_list(NODE_ID),
+    not_entitled=_list(NODE_ID),
+)
 _DOCUMENT: Mapping[str, Schema] = {
     "value": {**OBJECT, "maxProperties": limits.DOCUMENT_FIELDS_MAX},
     "owners": {"type": "array", "items": TEXT, "maxItems": limits.DOCUMENT_OWNERS_MAX},
@@ -168,7 +176,9 @@ SCHEMAS: Mapping[str, Schema] = {
         partition_since=MAYBE_TIME, reached=WHOLE, known=WHOLE,
         agreement=_object(equal=WHOLE, differing=WHOLE, since=MAYBE_TIME),
     ),
-    "Peer": _object(**_PEER, hosts=WHOLE, has_key=FLAG, resolution=_reference("Resolution")),
+    "Peer": _object(
+        **_PEER, hosts=WHOLE, has_key=FLAG, resolution=_reference("Resolution"), verdict=_VERDICT
+    ),
     "Peers": _object(peers=_list(_reference("Peer"))),
     "Document": _object(
         key=NAME, value=OBJECT, etag=TEXT,

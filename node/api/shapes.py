@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from node.agreement.verdicts import explained
 from node.agreement.vouching import Settled
 from node.reachability import Experience
 from node.times import format_us
@@ -102,6 +103,20 @@ def node_shape(node: NodeId, record: NodeRecord, view: MemberView | None) -> dic
     if view is not None and view.rtt_s is not None:
         shape["rtt_ms"] = round(view.rtt_s * 1_000, 3)
     return shape
+
+
+def verdict_shape(view: MemberView) -> dict[str, Json]:
+    """Why a member has its status: which observers voted against it, of how many."""
+    why = explained(view)
+    voters = why.resolution.votes[0].voters if why.resolution.votes else ()
+    others = [one.voter for one in why.resolution.discrepancies if one.blame == "not_entitled"]
+    return {
+        "rule": why.ground,
+        "entitled": why.resolution.entitled,
+        "needed": view.needed,
+        "votes": [id_text(voter) for voter in voters],
+        "not_entitled": [id_text(voter) for voter in others],
+    }
 
 
 def reachability_shape(experience: Experience) -> dict[str, Json]:

@@ -87,21 +87,35 @@ class Document:
         return not self.owners or node in self.owners
 
 
-def join(ours: State, theirs: State) -> State:
-    """All that either knows. An entry stands if both hold it, or the other had not seen it."""
+def join(*states: State) -> State:
+    """All that any of them knows. An entry stands if each holds it, or had not seen its dot.
+
+    Of any number at once, since the states of a document are joined at every change of it; what
+    comes out is what joining them one by one would give.
+    """
+    context: dict[NodeId, int] = {}
+    holders: dict[tuple[Place, int], int] = {}
+    found: dict[tuple[Place, int], Entry] = {}
+    for state in states:
+        for writer, counter in state.context.items():
+            if context.get(writer, 0) < counter:
+                context[writer] = counter
+        for place, entry in state.entries.items():
+            dot = place, entry.counter
+            holders[dot] = holders.get(dot, 0) + 1
+            other = found.get(dot)
+            if other is None or _of_one_write(other) < _of_one_write(entry):
+                found[dot] = entry
     entries: dict[Place, Entry] = {}
-    for place, entry in ours.entries.items():
-        other = theirs.entries.get(place)
-        if other is not None and other.counter == entry.counter:
-            entries[place] = max(entry, other, key=_of_one_write)
-        elif theirs.context.get(entry.writer, 0) < entry.counter:
+    seen_by: dict[tuple[NodeId, int], int] = {}
+    for (place, counter), entry in found.items():
+        dot_of_write = entry.writer, counter
+        seen = seen_by.get(dot_of_write)
+        if seen is None:
+            seen = sum(state.context.get(entry.writer, 0) >= counter for state in states)
+            seen_by[dot_of_write] = seen
+        if seen == holders[place, counter]:  # a context covers the entries that it comes with
             entries[place] = entry
-    for place, entry in theirs.entries.items():
-        if place not in entries and ours.context.get(entry.writer, 0) < entry.counter:
-            entries[place] = entry
-    context = dict(ours.context)
-    for writer, counter in theirs.context.items():
-        context[writer] = max(counter, context.get(writer, 0))
     return State(context, entries)
 
 
@@ -122,9 +136,7 @@ def joined(key: str, words: Mapping[NodeId, DocumentRecord]) -> Document:
     owners = owners_of(settled.value or b"")
     entitled = [author for author in sorted(words) if not owners or author in owners]
     entitled = entitled[: limits.DOCUMENT_WRITERS_MAX]
-    state = State()
-    for author in entitled:
-        state = join(state, state_of(words[author]))
+    state = join(*(state_of(words[author]) for author in entitled))
     fields: dict[str, list[Entry]] = {}
     for name, writer in sorted(state.entries):
         if name != OWNERS:
@@ -246,11 +258,22 @@ def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
         author: [entry for entry in words[author].entries if entry.field == OWNERS]
         for author in sorted(words)
     }
-    loyal = [author for author in lists if not _usurps(author, words, lists)]
-    state = State()
-    for author in loyal:
-        listed = {(OWNERS, entry.writer): entry for entry in lists[author]}
-        state = join(state, State(dict(words[author].context), listed))
+    guards = [
+        entry
+        for author, listed in lists.items()
+        for entry in listed
+        if author in owners_of(entry.value)
+    ]
+    loyal = [author for author in lists if not _usurps(words[author], author, guards)]
+    state = join(
+        *(
+            State(
+                dict(words[author].context),
+                {(OWNERS, entry.writer): entry for entry in lists[author]},
+            )
+            for author in loyal
+        )
+    )
     names_some = any(entry.value for entry in state.entries.values())
     statements: list[Statement[bytes]] = []
     for author in loyal:
@@ -263,19 +286,12 @@ def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
     return resolve(reports(statements), [author for author in loyal if lists[author]])
 
 
-def _usurps(
-    author: NodeId,
-    words: Mapping[NodeId, DocumentRecord],
-    lists: Mapping[NodeId, Sequence[Entry]],
-) -> bool:
+def _usurps(word: DocumentRecord, author: NodeId, guards: Sequence[Entry]) -> bool:
     """Whether an author took away a list of owners that it knew, and that does not name it."""
-    context = dict(words[author].context)
-    for guard, listed in lists.items():
-        for entry in listed:
-            owners = owners_of(entry.value)
-            knew = covers(context, ((entry.writer, entry.counter),))
-            if guard in owners and author not in owners and knew and entry not in lists[author]:
-                return True
+    for guard in guards:
+        knew = covers(dict(word.context), ((guard.writer, guard.counter),))
+        if knew and author not in owners_of(guard.value) and guard not in word.entries:
+            return True
     return False
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from protocol.agreement.peer_lists import PeerList
 from protocol.commits import NOTHING, Dot, Head
 from protocol.errors import LocalProtocolError
 from protocol.identity import Address, NodeId
@@ -18,6 +19,8 @@ class Joining:
     address: Address
     rounds: int
     """How many frames were taken before this one."""
+    told: PeerList
+    """Whom those frames listed."""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from typing import assert_never
 
 from protocol.agreement.docket import Docket
 from protocol.agreement.partitions import Episodes
+from protocol.agreement.peer_lists import PeerList
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.authoring import Authoring
 from protocol.clocks import Instant
@@ -98,12 +99,13 @@ class Outreach:
         self._errands = Errands()
         self._strangers = StrangerLimit()
 
-    def join(self, address: Address, rounds: int = 0) -> list[Effect]:
+    def join(self, address: Address, rounds: int = 0, told: PeerList | None = None) -> list[Effect]:
         """Ask whoever is at `address` for all it holds; tell it of us if we have signed."""
         around = self._around
         if self._errands.full():
             return [Notify(Joined(address, None, ok=False))]
-        ticket = self._errands.issue(Joining(address, rounds))
+        told = told or PeerList(held=tuple(around.registry.vector()))
+        ticket = self._errands.issue(Joining(address, rounds, told))
         own: Bundle | None = None
         branch = around.registry.branch(around.me)
         if rounds == 0 and around.authoring.open and branch is not None and branch.head:
@@ -247,11 +249,12 @@ class Outreach:
             return [Notify(Joined(errand.address, by, ok=False))]
         source = Source(by, errand.address, asked=True)
         effects, news = self._bundles(answer, source, {}, now)
+        told = errand.told.with_more(exchange.listed(answer))
         if answer.more and news and errand.rounds < ROUNDS_MAX:
-            return effects + self.join(errand.address, errand.rounds + 1)
+            return effects + self.join(errand.address, errand.rounds + 1, told)
         if news:
             self._look_again(now)
-        return [*effects, Notify(Joined(errand.address, by, ok=True))]
+        return [*effects, Notify(Joined(errand.address, by, ok=True, told=told))]
 
     def _look_again(self, now: Instant) -> None:
         """Many may join at once, each while the others' word is still on its way: ask once more."""

@@ -265,6 +265,12 @@ def head_of(content: Content) -> Head | None:
             return content
 
 
+def listed(answer: SyncAnswer) -> list[tuple[NodeId, Dot]]:
+    """The owners of whom an answer shows a head, and its dot; nothing of it is verified."""
+    heads = [head_of(bundle.content) for bundle in answer.bundles]
+    return [(head.owner, head.dot) for head in heads if head is not None]
+
+
 def weight(content: Content) -> int:
     """About how many bytes a bundle's content takes in a frame."""
     match content:

@@ -1,5 +1,6 @@
 """Documents with several writers: the laws of the join, and that no write is lost."""
 
+import functools
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -178,6 +179,12 @@ def test_the_join_is_idempotent_and_absorbs(a: State, b: State) -> None:
 
 
 @law
+@given(st.lists(any_state(), max_size=5))
+def test_joining_many_at_once_is_joining_them_one_by_one(states: list[State]) -> None:
+    assert join(*states) == functools.reduce(join, states, State())
+
+
+@law
 @given(HISTORIES, st.randoms(use_true_random=False))
 def test_whoever_holds_the_same_words_sees_the_same_document(history: History, rng: Random) -> None:
     words = history.words()
@@ -266,6 +273,8 @@ def test_edits_of_one_field_are_a_conflict_until_a_later_write_settles_it() -> N
     settled = joined(KEY, written(words, C, x="settled"))
     assert shown(settled) == {"x": "settled"}
     assert not settled.conflicts
+    as_shown = documents.changes(document, document.values())
+    assert as_shown == {"x": text("theirs")}, "also the shown value settles, where it is written"
 
 
 def test_the_same_edit_on_both_sides_is_no_conflict() -> None:

@@ -1,8 +1,16 @@
 """`/v1/node` and `/v1/peers`: facts, filters, join and forget."""
 
 import pytest
+import trio
+
+from node.agreement.verdicts import explained
+from protocol.detector.detection import Status
+from protocol.detector.roster import MemberView
+from protocol.identity import NodeId
 
 from .situations import open_node, open_pair, until
+
+A, B, C, D = (NodeId(bytes([number]) * 32) for number in range(1, 5))
 
 
 @pytest.mark.trio
@@ -121,3 +129,53 @@ async def test_who_is_not_gone_is_not_forgotten() -> None:
         await alice.refused(404, "not_found", "DELETE", f"/v1/peers/{'a' * 52}")
         await alice.refused(404, "not_found", "DELETE", "/v1/peers/nobody")
         await alice.refused(404, "not_found", "GET", "/v1/peers/nobody")
+
+
+@pytest.mark.trio
+async def test_seeds_that_list_different_peers_are_noted() -> None:
+    async with open_node(1) as alice, open_node(2) as bob, open_node(3) as newcomer:
+        async with trio.open_nursery() as joining:
+            for seed in (alice, bob):
+                joining.start_soon(newcomer.context.driver.join, seed.address)
+
+        metrics = newcomer.edge.telemetry()
+        assert 'kith_resolutions_total{about="peers",rule="causality"} 2' in metrics
+        assert 'kith_discrepancies_total{about="peers",blame="older"} 2' in metrics
+
+
+@pytest.mark.trio
+async def test_a_member_is_shown_with_the_ground_of_its_status() -> None:
+    async with open_pair() as (alice, bob):
+        found = await alice.expect(200, "GET", f"/v1/peers/{bob.id}")
+        assert found["verdict"] == {
+            "rule": "none", "entitled": 1, "needed": 1, "votes": [], "not_entitled": [],
+        }  # fmt: skip
+
+
+def seen(status: Status, *votes: NodeId, certified: bool = False) -> MemberView:
+    return MemberView(
+        node=A, status=status, certified=certified, incarnation=1, rtt_s=None, since=0.0,
+        votes=votes, observers=(B, C), needed=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("view", "ground", "voters", "others"),
+    [
+        (seen(Status.ALIVE), "none", (), []),
+        (seen(Status.SUSPECT, B, D), "votes", (B,), [D]),
+        (seen(Status.UNREACHABLE, B, C, certified=True), "majority", (B, C), []),
+        (seen(Status.UNREACHABLE, D), "own_check", (), [D]),
+        (seen(Status.DEAD, B, C, certified=True), "majority", (B, C), []),
+        (seen(Status.LEFT), "own_word", (), []),
+    ],
+)
+def test_a_verdict_is_explained_by_its_votes(
+    view: MemberView, ground: str, voters: tuple[NodeId, ...], others: list[NodeId]
+) -> None:
+    why = explained(view)
+
+    assert why.ground == ground
+    assert why.resolution.entitled == 2
+    assert tuple(voter for votes in why.resolution.votes for voter in votes.voters) == voters
+    assert [one.voter for one in why.resolution.discrepancies] == others
