@@ -28,10 +28,11 @@ from protocol.commits import Dot, RecordKey
 from protocol.detector.detection import Status
 from protocol.effects import Drop, Effect, Keep, Notify, Persist, Request, Send, Store
 from protocol.errors import RefusalCode
-from protocol.events import Applied, Committed, Event, Joined, MemberChanged
-from protocol.identity import Address, NodeId, short_id
+from protocol.events import Applied, Committed, Event, Joined, KeysChanged, MemberChanged
+from protocol.identity import Address, KeyChain, NodeId, short_id
 from protocol.peer import Peer
-from protocol.wire.handshake import Session
+from protocol.signing import Signer
+from protocol.wire.handshake import Credentials, Session
 from storage import DiskFullError, QueueFullError, StorageError, Writer
 
 from .reachability import Attempt, Reachability
@@ -107,7 +108,12 @@ class Driver:
         self._last_ticket = 0
         self._waiting: dict[int, _Outcome] = {}
         self._joins: dict[Address, list[_Outcome]] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: list[Listener] = [self._turned]
+        self.acquainted = False
+        """Whether a peer has answered in this life, and so would have told us of ourselves."""
+        self.renew: Callable[[Credentials], None] = pool.renew
+        """Called when our own key is another, before anybody hears of it."""
+        self._turning: Credentials | None = None
         self._ready = trio.Event()
 
     def listen(self, listener: Listener) -> None:
@@ -140,6 +146,37 @@ class Driver:
         self._joins.setdefault(address, []).append(outcome)
         self._perform(self.peer.join(address, now=instant()))
         return await outcome.joined()
+
+    async def rotate(self, chain: KeyChain, signer: Signer) -> Dot:
+        """Go on with a new key; returns when its first commit is on disk and visible here.
+
+        Raises:
+            ProposalError: it does not continue our chain, or this is not the time.
+            DiskFull: no room on the disk: it counts as soon as there is.
+        """
+        outcome = self._expect()
+        try:
+            effects = self.peer.rotate(chain, signer, outcome.ticket, now=instant())
+            self._turning = Credentials(chain, signer, self._pool.credentials.cluster)
+            self._perform(effects)
+            return await outcome.dot()
+        finally:
+            self._waiting.pop(outcome.ticket, None)
+
+    async def revoke(self, chain: KeyChain) -> Dot:
+        """End our identity; returns when that is on disk and told. Raises as `rotate` does."""
+        outcome = self._expect()
+        try:
+            self._perform(self.peer.revoke(chain, outcome.ticket, now=instant()))
+            return await outcome.dot()
+        finally:
+            self._waiting.pop(outcome.ticket, None)
+
+    def met(self, key_events: Sequence[bytes], source: Address) -> bool:
+        """Key events were shown on a stream; whether their owner may be talked to."""
+        good, effects = self.peer.met(key_events, source, now=instant())
+        self._perform(effects)
+        return good
 
     def read_back(self) -> None:
         """Everybody who could be asked for our own branch was."""
@@ -276,6 +313,7 @@ class Driver:
                     if ticket in self._waiting:
                         self._waiting[ticket].succeed(dot)
             case Joined(address, node, ok):
+                self.acquainted = self.acquainted or ok
                 log.debug("joined", peer=str(address), node=short_id(node) if node else "", ok=ok)
                 for outcome in self._joins.pop(address, []):
                     outcome.end_join(ok=ok)
@@ -290,6 +328,11 @@ class Driver:
             self._ready.set()
         for listener in self._listeners:
             listener(event)
+
+    def _turned(self, event: Event) -> None:
+        if isinstance(event, KeysChanged) and event.owner == self.peer.me and self._turning:
+            self.renew(self._turning)
+            self._turning = None
 
     def _forgive(self, node: NodeId) -> None:
         record = self.peer.registry.node(node)

@@ -2,68 +2,50 @@
 
 `identity.key` holds the current Ed25519 seed and the key events that lead to it; `identity.next`
 holds the key that the newest event committed to. The next key has a file of its own so that it can
-be kept elsewhere: whoever steals the current key cannot rotate, its owner can.
+be kept elsewhere: whoever steals the current key cannot rotate, its owner can. A rotation makes the
+key after it in `identity.after`, which lives only until the rotation is over.
 
-A file is `payload ‖ BLAKE2b-256(payload)`; the payload is a canonical array: magic, format, role,
-cluster id, sealing, sealed content. Sealed means XSalsa20-Poly1305 (PyNaCl's SecretBox) under a key
-from the passphrase by Argon2id (RFC 9106; 64 MiB and three passes, its section 4's second choice).
-Role and cluster stand inside the seal once more, so that they cannot be exchanged outside.
+    rotate     write identity.after ─▶ replace identity.key ─▶ identity.after becomes identity.next
+                 undone by a start ◀─┤ counts from here; a start finishes it
+
+What a file is made of: `keyfiles`.
 
 Rules this module keeps:
 
 1. A key file is made whole or not at all: a temporary file, fsync, rename, fsync of the directory.
 2. `identity.next` is written first. If it stands alone, the node never ran: it is finished.
 3. A file that is damaged, open to others, or of another cluster is refused and left as it is.
-4. Hold `lock` while a node runs: one node to a directory.
+4. A rotation that was cut short is finished or undone by the next start or the next rotation.
+5. Hold `lock` while a node runs: one node to a directory.
 """
 
-import errno
 import fcntl
 import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import nacl.utils
-from nacl.exceptions import CryptoError
-from nacl.pwhash import argon2id
-from nacl.secret import SecretBox
 
 from protocol import identity, signing
 from protocol.errors import BadKeyEventError, MalformedError
-from protocol.wire import codec
 
-KEY_FILE = "identity.key"
-NEXT_FILE = "identity.next"
+from .keyfiles import (
+    AFTER,
+    CURRENT,
+    KEY_FILE,
+    NEXT,
+    NEXT_FILE,
+    SEED_BYTES,
+    Entropy,
+    KeyStoreError,
+    Vault,
+    damaged,
+    unusable,
+)
+
 LOCK_FILE = "lock"
-FILE_MAX = 1024 * 1024
-SEED_BYTES = 32
-_MAGIC = b"kith-key"
-_FORMAT = 1
-_CHECKSUM_BYTES = 32
-_CURRENT, _NEXT = 0, 1
-_PLAIN, _ARGON2ID = 0, 1
-_PASSES = 3
-_MEMORY_BYTES = 64 * 1024 * 1024
-_PASSES_MAX = 16
-_MEMORY_MAX_BYTES = 1024 * 1024 * 1024
-"""What a file may ask of us: a damaged one must not take all memory."""
-_DATABASE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
-
-Entropy = Callable[[int], bytes]
-
-
-class KeyStoreError(Exception):
-    """A key store that cannot be used: which file, why, what to do. Nothing was changed."""
-
-    def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        super().__init__(f"{path}: {reason}; {remedy}")
-        self.path = path
-        self.reason = reason
-        self.remedy = remedy
 
 
 class DirectoryInUseError(KeyStoreError):
@@ -104,14 +86,14 @@ def lock(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unusable(path, error) from None
+        raise unusable(path, error) from None
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DirectoryInUseError(data_dir, _pid_in(held)) from None
         except OSError as error:
-            raise _unusable(path, error) from None
+            raise unusable(path, error) from None
         os.ftruncate(held, 0)
         os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -135,31 +117,137 @@ def load_or_create(
         KeyStoreError: a file is damaged, open to others, of another cluster, does not fit the
             other file, or does not open with this passphrase.
     """
-    vault = _Vault(data_dir, cluster, passphrase, entropy)
-    current, following = vault.read(_CURRENT), vault.read(_NEXT)
+    vault = Vault(data_dir, cluster, passphrase, entropy)
+    current = vault.read(CURRENT)
     if current is None:
-        return _created(vault, following)
+        return _created(vault, vault.read(NEXT))
     seed, events = current
-    keys, chain = _judged(vault.path(_CURRENT), seed, events, cluster)
-    if following is not None:
-        promised = identity.commitment(signing.KeyPair(following[0]).public_key)
-        if chain.events[-1].next_commitment != promised and not chain.revoked:
-            raise KeyStoreError(
-                vault.path(_NEXT),
-                f"it is not the next key of {KEY_FILE}",
-                "restore both files from one backup",
-            )
+    keys, chain = _judged(vault.path(CURRENT), seed, events, cluster)
+    _next_key(vault, chain)
     vault.seal_what_is_open()
     return Identity(keys, chain, created=False)
 
 
-def _created(vault: "_Vault", following: tuple[bytes, list[bytes]] | None) -> Identity:
+def rotate(
+    data_dir: Path,
+    cluster: bytes,
+    passphrase: bytes | None,
+    *,
+    entropy: Entropy = nacl.utils.random,
+) -> Identity:
+    """Make the next key the current one, and a new next key; the identity as it is from now on.
+
+    Call it while holding `lock`.
+
+    Raises:
+        KeyStoreError: the next key is not there, or a file cannot be used; nothing was changed.
+    """
+    vault, chain, keys = _succession(data_dir, cluster, passphrase, entropy)
+    if len(chain.events) >= identity.KEY_EVENTS_MAX - 1:
+        raise KeyStoreError(
+            vault.path(CURRENT),
+            f"it holds {len(chain.events)} key events, and the last may only be a revocation",
+            "start a new node in another --data-dir, and revoke this one",
+        )
+    after = entropy(SEED_BYTES)
+    promised = identity.commitment(signing.KeyPair(after).public_key)
+    vault.write(AFTER, after, [])
+    chain = _continue(vault, chain, keys, identity.ROTATION, promised)
+    vault.become_next()
+    return Identity(keys, chain, created=False)
+
+
+def revoke(
+    data_dir: Path,
+    cluster: bytes,
+    passphrase: bytes | None,
+    *,
+    entropy: Entropy = nacl.utils.random,
+) -> Identity:
+    """End the identity for good: the chain that is returned ends in a revocation.
+
+    Call it while holding `lock`. From then on a node does not start with these files.
+
+    Raises:
+        KeyStoreError: the next key is not there, or a file cannot be used; nothing was changed.
+    """
+    vault, chain, keys = _succession(data_dir, cluster, passphrase, entropy)
+    chain = _continue(vault, chain, keys, identity.REVOCATION, identity.NO_NEXT_KEY)
+    return Identity(keys, chain, created=False)
+
+
+def holds_next(data_dir: Path) -> bool:
+    """Whether the next key lies in the directory, so that a rotation is possible."""
+    return (data_dir / NEXT_FILE).exists()
+
+
+def _succession(
+    data_dir: Path, cluster: bytes, passphrase: bytes | None, entropy: Entropy
+) -> tuple[Vault, identity.KeyChain, signing.KeyPair]:
+    """What a rotation or revocation begins with: the files, the chain, and the next key."""
+    vault = Vault(data_dir, cluster, passphrase, entropy)
+    current = vault.read(CURRENT)
+    if current is None:
+        raise KeyStoreError(vault.path(CURRENT), "it is missing", "restore it from a backup")
+    _, chain = _judged(vault.path(CURRENT), *current, cluster)
+    if chain.revoked:
+        raise KeyStoreError(
+            vault.path(CURRENT), "the identity was revoked", "start anew in another --data-dir"
+        )
+    seed = _next_key(vault, chain)
+    if seed is None:
+        raise KeyStoreError(
+            vault.path(NEXT),
+            "it is missing, and no other key can follow",
+            "put it back from where it is kept, with mode 0600, and ask again",
+        )
+    return vault, chain, signing.KeyPair(seed)
+
+
+def _continue(
+    vault: Vault, chain: identity.KeyChain, keys: signing.KeyPair, kind: int, promised: bytes
+) -> identity.KeyChain:
+    event = identity.make_event(
+        kind,
+        previous=chain.events[-1],
+        key=keys,
+        next_commitment=promised,
+        cluster=vault.cluster,
+    )
+    longer = identity.continued(chain, event, signing.Trust(vault.cluster))
+    vault.write(CURRENT, keys.seed, longer.packed())
+    return longer
+
+
+def _next_key(vault: Vault, chain: identity.KeyChain) -> bytes | None:
+    """The seed of the next key, if it is there; ends a rotation that was cut short."""
+    after, following = vault.read(AFTER), vault.read(NEXT)
+    if after is not None and _is_promised(after[0], chain):
+        vault.become_next()
+        return after[0]
+    if following is not None and not _is_promised(following[0], chain) and not chain.revoked:
+        raise KeyStoreError(
+            vault.path(NEXT),
+            f"it is not the next key of {KEY_FILE}",
+            "restore both files from one backup",
+        )
+    if after is not None:
+        vault.drop_after()
+    return following[0] if following is not None else None
+
+
+def _is_promised(seed: bytes, chain: identity.KeyChain) -> bool:
+    promised = identity.commitment(signing.KeyPair(seed).public_key)
+    return chain.events[-1].next_commitment == promised
+
+
+def _created(vault: Vault, following: tuple[bytes, list[bytes]] | None) -> Identity:
     if following is None:
         following = vault.entropy(SEED_BYTES), []
-        vault.write(_NEXT, *following)
+        vault.write(NEXT, *following)
     elif vault.holds_a_database():
         raise KeyStoreError(
-            vault.path(_CURRENT),
+            vault.path(CURRENT),
             f"it is missing, while {NEXT_FILE} and a database are there",
             "restore it from a backup, or start with an empty --data-dir as a new node",
         )
@@ -173,7 +261,7 @@ def _created(vault: "_Vault", following: tuple[bytes, list[bytes]] | None) -> Id
         cluster=vault.cluster,
     )
     chain = identity.verify_chain([event.pack()], signing.Trust(vault.cluster))
-    vault.write(_CURRENT, keys.seed, chain.packed())
+    vault.write(CURRENT, keys.seed, chain.packed())
     vault.seal_what_is_open()
     return Identity(keys, chain, created=True)
 
@@ -184,202 +272,11 @@ def _judged(
     try:
         chain = identity.verify_chain(events, signing.Trust(cluster))
     except (BadKeyEventError, MalformedError) as error:
-        raise _damaged(path, f"its key events are wrong ({error})") from None
+        raise damaged(path, f"its key events are wrong ({error})") from None
     keys = signing.KeyPair(seed)
     if chain.events[-1].public_key != keys.public_key:
-        raise _damaged(path, "its key is not the one of its newest key event")
+        raise damaged(path, "its key is not the one of its newest key event")
     return keys, chain
-
-
-class _Vault:
-    """Reads and writes the two files of one directory."""
-
-    def __init__(
-        self, data_dir: Path, cluster: bytes, passphrase: bytes | None, entropy: Entropy
-    ) -> None:
-        self.cluster = cluster
-        self.entropy = entropy
-        self._data_dir = data_dir
-        self._passphrase = passphrase
-        self._open: dict[int, tuple[bytes, list[bytes]]] = {}
-        """Contents read from files that are not encrypted."""
-        self._derived: dict[tuple[bytes, int, int], bytes] = {}
-        """One costly derivation serves both files, which share their salt."""
-
-    def path(self, role: int) -> Path:
-        return self._data_dir / (NEXT_FILE if role == _NEXT else KEY_FILE)
-
-    def holds_a_database(self) -> bool:
-        return any(found.suffix in _DATABASE_SUFFIXES for found in self._data_dir.iterdir())
-
-    def read(self, role: int) -> tuple[bytes, list[bytes]] | None:
-        """Seed and packed events, or None if there is no file."""
-        path = self.path(role)
-        data = _private_bytes(path)
-        if data is None:
-            return None
-        try:
-            return self._parsed(path, role, _checked(path, data))
-        except MalformedError as error:
-            raise _damaged(path, str(error)) from None
-
-    def write(self, role: int, seed: bytes, events: list[bytes]) -> None:
-        """Write the file anew, sealed if there is a passphrase."""
-        content = codec.pack([_FORMAT, role, self.cluster, seed, events])
-        sealing, sealed = [_PLAIN], content
-        if self._passphrase is not None:
-            salt, passes, memory = self._parameters()
-            box = SecretBox(self._key(salt, passes, memory))
-            sealed = bytes(box.encrypt(content, self.entropy(SecretBox.NONCE_SIZE)))
-            payload = codec.pack(
-                [_MAGIC, _FORMAT, role, self.cluster, [_ARGON2ID, salt, passes, memory], sealed]
-            )
-        else:
-            payload = codec.pack([_MAGIC, _FORMAT, role, self.cluster, sealing, sealed])
-        _write_private(self.path(role), payload + _checksum(payload))
-
-    def seal_what_is_open(self) -> None:
-        """Encrypt the files that were read in the clear, if there is a passphrase."""
-        if self._passphrase is not None:
-            for role, (seed, events) in self._open.items():
-                self.write(role, seed, events)
-        self._open.clear()
-
-    def _parsed(self, path: Path, role: int, payload: bytes) -> tuple[bytes, list[bytes]]:
-        outer = codec.read(payload, "key file")
-        outer.fixed("magic", len(_MAGIC))
-        if outer.integer("format") != _FORMAT:
-            raise KeyStoreError(path, "a newer Kith wrote it", "start that version")
-        outer.integer("role", low=role, high=role)
-        if outer.fixed("cluster", signing.CLUSTER_ID_BYTES) != self.cluster:
-            raise KeyStoreError(
-                path, "it belongs to another cluster", "check --cluster, or give another --data-dir"
-            )
-        sealing = outer.array("sealing", most=4)
-        sealed = outer.raw("content", most=FILE_MAX)
-        outer.end()
-        is_plain = sealing.integer("kind", high=_ARGON2ID) == _PLAIN
-        content = sealed if is_plain else self._unsealed(path, sealing, sealed)
-        sealing.end()
-        inner = codec.read(content, "key file content")
-        inner.integer("format", low=_FORMAT, high=_FORMAT)
-        inner.integer("role", low=role, high=role)
-        if inner.fixed("cluster", signing.CLUSTER_ID_BYTES) != self.cluster:
-            raise _damaged(path, "it names two clusters")
-        seed = inner.fixed("seed", SEED_BYTES)
-        events = inner.raws("events", most=identity.KEY_EVENTS_MAX, each=FILE_MAX)
-        inner.end()
-        if is_plain:
-            self._open[role] = seed, events
-        return seed, events
-
-    def _unsealed(self, path: Path, sealing: codec.Reader, sealed: bytes) -> bytes:
-        salt = sealing.fixed("salt", argon2id.SALTBYTES)
-        passes = sealing.integer("passes", low=1, high=_PASSES_MAX)
-        memory = sealing.integer("memory", low=argon2id.MEMLIMIT_MIN, high=_MEMORY_MAX_BYTES)
-        if self._passphrase is None:
-            raise KeyStoreError(path, "it is encrypted", "give --key-passphrase-file")
-        try:
-            return SecretBox(self._key(salt, passes, memory)).decrypt(sealed)
-        except (CryptoError, ValueError):
-            raise KeyStoreError(
-                path, "it does not open with this passphrase", "check --key-passphrase-file"
-            ) from None
-
-    def _parameters(self) -> tuple[bytes, int, int]:
-        for known in self._derived:
-            return known
-        return self.entropy(argon2id.SALTBYTES), _PASSES, _MEMORY_BYTES
-
-    def _key(self, salt: bytes, passes: int, memory: int) -> bytes:
-        assert self._passphrase is not None
-        found = self._derived.get((salt, passes, memory))
-        if found is None:
-            found = argon2id.kdf(
-                SecretBox.KEY_SIZE, self._passphrase, salt, opslimit=passes, memlimit=memory
-            )
-            self._derived[salt, passes, memory] = found
-        return found
-
-
-def _checked(path: Path, data: bytes) -> bytes:
-    payload, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if len(data) > FILE_MAX or _MAGIC not in data[:16]:
-        raise _damaged(path, "it is not a key file")
-    if _checksum(payload) != checksum:
-        raise _damaged(path, "its checksum is wrong")
-    return payload
-
-
-def _checksum(payload: bytes) -> bytes:
-    return blake2b(payload, digest_size=_CHECKSUM_BYTES, person=b"kith/key-file").digest()
-
-
-def _private_bytes(path: Path) -> bytes | None:
-    """The file's bytes if only its user can read it; None if there is none."""
-    try:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unusable(path, error) from None
-    try:
-        mode = os.fstat(opened).st_mode
-        if not stat.S_ISREG(mode):
-            raise KeyStoreError(path, "it is not a regular file", "move it away")
-        if mode & 0o077:
-            raise KeyStoreError(
-                path,
-                f"others may read or write it (mode {stat.S_IMODE(mode):04o})",
-                f"run chmod 600 {path}, and rotate the key if others could have read it",
-            )
-        return _read_whole(opened)
-    except OSError as error:
-        raise _unusable(path, error) from None
-    finally:
-        os.close(opened)
-
-
-def _read_whole(opened: int) -> bytes:
-    """All bytes, but no more than one past the limit."""
-    parts: list[bytes] = []
-    left = FILE_MAX + 1
-    while left and (part := os.read(opened, left)):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    """Replace or make `path` with mode 0600, whole or not at all, and durably."""
-    fresh = path.with_name(path.name + ".new")
-    try:
-        # Only the holder of the lock writes here, so one that is left is of a run that crashed.
-        fresh.unlink(missing_ok=True)
-        opened = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(opened, "wb") as file:
-            os.fchmod(opened, 0o600)
-            file.write(data)
-            file.flush()
-            os.fsync(opened)
-        fresh.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise _unusable(path, error) from None
-
-
-def _damaged(path: Path, reason: str) -> KeyStoreError:
-    return KeyStoreError(path, f"the file is damaged: {reason}", "restore it from a backup")
-
-
-def _unusable(path: Path, error: OSError) -> KeyStoreError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = "free some space" if full else "give a --data-dir that this user may write"
-    return KeyStoreError(path, error.strerror or type(error).__name__, remedy)
 
 
 def _pid_in(held: int) -> int:

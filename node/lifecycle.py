@@ -23,6 +23,8 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.stage = Stage.STARTING
+        self.failed = False
+        """Whether it ends because it must, not because somebody asked."""
         self._end = trio.Event()
         self._forced = trio.Event()
 
@@ -43,6 +45,12 @@ class Lifecycle:
             return
         self.stage = Stage.LEAVING if leaving else Stage.STOPPING
         self._end.set()
+
+    def fail(self) -> None:
+        """End: this node cannot go on."""
+        self.failed = True
+        if not self._end.is_set():
+            self.stop()
 
     async def end(self) -> None:
         """Wait until the end was asked for."""

@@ -3,12 +3,22 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import SystemRandom
 
 import structlog
 import trio
 
-from protocol.events import Event, ForkFound, ForkSettled, MemberChanged, Parted
+from protocol.events import (
+    Event,
+    ForkFound,
+    ForkSettled,
+    KeyForkFound,
+    KeysChanged,
+    MemberChanged,
+    Parted,
+    ShutOut,
+)
 from protocol.identity import Address, id_text, short_id
 from protocol.peer import Peer
 from protocol.wire.handshake import Credentials, Session
@@ -25,6 +35,7 @@ from .lifecycle import Lifecycle
 from .telemetry import CONTENT_TYPE
 from .transport.binding import Binding
 from .transport.pool import PoolLimits, StreamPool
+from .transport.sessions import KeyLore
 from .transport.streams import StreamServer
 
 log = structlog.get_logger(__name__)
@@ -64,14 +75,24 @@ class Parts:
 def assemble(on: Foundation) -> Parts:
     """Make every part; nothing runs yet."""
     config = on.config
+    driver: Driver
+    # What the machine knows of keys may be asked at any time; what it learns, the driver performs.
+    lore = KeyLore(on.peer.rotation.newer, lambda events, source: driver.met(events, source))
     pool = StreamPool(
-        on.credentials, limits=PoolLimits(kept_max=min(500, config.peer_connections_max))
+        on.credentials, limits=PoolLimits(kept_max=min(500, config.peer_connections_max)), lore=lore
     )
     driver = Driver(
         on.peer, writer=on.writer, transport=on.binding.datagrams, pool=pool, tasks=on.tasks
     )
     driver.listen(_log_event)
-    streams = StreamServer(driver.serve, on.credentials, on_error=_log_stream_error)
+    streams = StreamServer(driver.serve, on.credentials, on_error=_log_stream_error, lore=lore)
+
+    def renew(credentials: Credentials) -> None:
+        pool.renew(credentials)
+        streams.credentials = credentials
+
+    driver.renew = renew
+    driver.listen(partial(_end_when_shut_out, on.lifecycle))
     edge: api.Edge
     checker = HealthChecker(
         HttpProber(),
@@ -109,6 +130,20 @@ def _metrics_server(edge: api.Edge, node: str) -> HttpServer:
     return HttpServer(Router(SyncRoute("GET", path, telemetry) for path in paths), node=node)
 
 
+def _end_when_shut_out(lifecycle: Lifecycle, event: Event) -> None:
+    """A node whose own key does not count any more is of no use to anybody."""
+    match event:
+        case ShutOut(epoch):
+            log.critical(
+                "key_replaced_by_another", epoch=epoch,
+                remedy="this directory is an old copy, or its next key was stolen: restore the "
+                "newest identity.key, or start anew in another --data-dir",
+            )  # fmt: skip
+            lifecycle.fail()
+        case _:
+            pass
+
+
 def wall_us() -> int:
     """Unix microseconds."""
     return time.time_ns() // 1_000
@@ -131,6 +166,13 @@ def _log_event(event: Event) -> None:
             log.info(
                 "fork_settled", owner=short_id(case.owner), evidence=case.id.hex(),
                 settled_at_us=case.settlement.at if case.settlement else 0,
+            )  # fmt: skip
+        case KeysChanged(owner, epoch, revoked):
+            log.info("keys_changed", owner=short_id(owner), epoch=epoch, revoked=revoked)
+        case KeyForkFound(fork):
+            log.warning(
+                "key_fork_found", owner=short_id(fork.owner), sequence=fork.sequence,
+                stands=fork.first.hash.hex(), falls=fork.second.hash.hex(),
             )  # fmt: skip
         case Parted(number, stage):
             log.warning("partition", number=number, stage=stage.value)

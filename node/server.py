@@ -33,6 +33,7 @@ from storage import CannotOpenError, SqliteStore, StorageError, Writer, open_sto
 from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
 from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
+from .keyfiles import KeyStoreError
 from .lifecycle import Lifecycle, Stage
 from .transport.binding import Binding, bind
 from .transport.errors import BindError
@@ -49,6 +50,10 @@ LAST_SENDS_S = 0.15
 
 class StartError(Exception):
     """The node cannot start; the message says what to do."""
+
+
+class ShutOutError(Exception):
+    """The node ended because its own key does not count any more; the log has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def run(config: NodeConfig) -> int:
                 return trio.run(_main, ground, strict_exception_groups=True)
             finally:
                 ground.store.close()
-    except (StartError, keystore.KeyStoreError, CannotOpenError, advertise.AdvertiseError) as error:
+    except (StartError, KeyStoreError, CannotOpenError, advertise.AdvertiseError) as error:
         print(f"kith: cannot start: {error}", file=sys.stderr)  # noqa: T201 (before any log)
         return 1
     except KeyboardInterrupt:
@@ -107,6 +112,8 @@ async def _main(ground: _Ground) -> int:
         await _live(ground, await _open_sockets(ground.config))
     except* StartError as group:
         raise _first(group) from None
+    except* ShutOutError as group:
+        failed = _first(group)
     except* StorageError as group:
         failed = _first(group)
         log.critical("storage_failed", reason=str(failed))
@@ -183,6 +190,8 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
             tasks.cancel_scope.cancel()
     if broken:
         raise broken[0]
+    if lifecycle.failed:
+        raise ShutOutError
 
 
 async def _run(on: parts.Foundation) -> None:
@@ -252,7 +261,7 @@ async def _shut_down(node: parts.Parts, config: NodeConfig) -> None:
     stage, driver = node.lifecycle.stage, node.driver
     log.info("node_ending", leaving=stage is Stage.LEAVING)
     with trio.move_on_after(config.drain_timeout_s):
-        if driver.peer.ready:
+        if driver.peer.ready and not driver.peer.rotation.shut:
             await _say_farewell(driver, leaving=stage is Stage.LEAVING)
         node.streams.stop()
         await node.http.drain(max(0.5, config.drain_timeout_s - LAST_WORD_S - LAST_SENDS_S))

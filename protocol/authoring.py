@@ -128,6 +128,8 @@ class Authoring:
         Raises:
             ProposalError: too large, too many, or nothing could take them now; nothing was staged.
         """
+        if self.shut:
+            raise ProposalError("keys", "this node's key was revoked or replaced; it ends")
         encoded = {key: bodies.encode(body) if body else None for key, body in changes.items()}
         for key, raw in encoded.items():
             if raw is not None and len(raw) > limits.RECORD_BYTES_MAX:

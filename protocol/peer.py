@@ -322,13 +322,12 @@ class Peer:
         self.rotation.revoke(chain, ticket)
         return self._done(self.rotation.persist())
 
-    def met(self, chain: KeyChain, source: Address, *, now: Instant) -> tuple[bool, list[Effect]]:
-        """A peer proved on a stream that it holds the newest key of `chain`; may it be talked to?
-
-        Not if that key was replaced or revoked: then whoever holds it has stolen it.
-        """
+    def met(
+        self, packed: Sequence[bytes], source: Address, *, now: Instant
+    ) -> tuple[bool, list[Effect]]:
+        """Key events were shown on a stream; may their owner be talked to? See `Rotation.met`."""
         self._advance(now)
-        good, effects = self.rotation.met(chain, source, now)
+        good, effects = self.rotation.met(packed, source, now)
         return good, self._done(effects)
 
     def persisted(self, *, now: Instant) -> list[Effect]:

@@ -27,7 +27,7 @@ from .detector.detection import MembershipEffect
 from .detector.membership import Membership
 from .dissemination import Told
 from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Store
-from .errors import ProposalError, RemoteProtocolError
+from .errors import ProposalError, RefusedError, RemoteProtocolError
 from .events import Committed, KeyForkFound, KeysChanged, ShutOut
 from .identity import (
     Address,
@@ -105,11 +105,20 @@ class Rotation:
             ProposalError: it does not continue our chain, or an earlier key still passes.
         """
         self._check_next(chain)
+        self.check_time(now=now)
         if chain.revoked or chain.key_of(chain.epoch) != signer.public_key:
             raise ProposalError("keys", "the signer does not hold the key of the newest event")
+        self._parts.authoring.turn_to(Turn(chain, signer), ticket)
+
+    def check_time(self, *, now: float) -> None:
+        """Whether another key may follow now; ask before the key files are changed.
+
+        Raises:
+            ProposalError: not yet, or not any more.
+        """
+        self._check_open()
         if self._parts.keyring.turning(now=now) or self._parts.authoring.turning:
             raise ProposalError("keys", "the last rotation has only just begun; try again in 10 s")
-        self._parts.authoring.turn_to(Turn(chain, signer), ticket)
 
     def turned(self, turn: Turn, now: Instant) -> list[Effect]:
         """Our new key, and its first commit, are durable: tell of the key before all else."""
@@ -200,24 +209,38 @@ class Rotation:
             return self._proved(message, source, now, by)
         return self._heard(message, source, now, by)
 
-    def met(self, chain: KeyChain, source: Address, now: Instant) -> tuple[bool, list[Effect]]:
-        """A peer proved on a stream that it holds the newest key of `chain`: is it to be served?"""
-        if self.is_stale(chain):
-            return False, [Drop(source, "stale")]
-        known = self._parts.registry.chain(chain.node)
-        if known is None or known.events[-1].hash == chain.events[-1].hash:
-            return True, []
-        effects: list[Effect] = []
+    def met(
+        self, packed: Sequence[bytes], source: Address, now: Instant
+    ) -> tuple[bool, list[Effect]]:
+        """These key events were shown on a stream: is whoever holds the newest key to be served?
+
+        They are of the peer, which has proved that it does, or newer ones of our own, by which it
+        refuses us. Of whom we know nothing, nothing is learned so.
+        """
+        registry, effects = self._parts.registry, list[Effect]()
         try:
-            self.learn(chain.packed(), effects, now, by=chain.node)
+            owner = NodeId(unpack_event(packed[0]).hash) if packed else None
+            known = registry.chain(owner) if owner is not None else None
+            if known is None or known.packed() == list(packed):
+                return True, []
+            branch = self.learn(packed, effects, now, by=owner)
+            if len(packed) < len(branch.chain.events):
+                raise RefusedError("stale", "that key was replaced or revoked")
         except RemoteProtocolError as error:
             return False, [*effects, Drop(source, error.code)]
         return True, effects
 
-    def is_stale(self, chain: KeyChain) -> bool:
-        """Whether that chain ends before the one that we hold: its key was replaced or revoked."""
+    def newer(self, chain: KeyChain) -> KeyChain | None:
+        """The chain that we hold of the same owner, if that one ends before it."""
         known = self._parts.registry.chain(chain.node)
-        return known is not None and known.epoch > chain.epoch and parting(known, chain) is None
+        if known is None or known.epoch <= chain.epoch or parting(known, chain) is not None:
+            return None
+        return known
+
+    @property
+    def shut(self) -> bool:
+        """Whether this node may sign nothing any more: its key was replaced or revoked."""
+        return self._parts.authoring.shut
 
     def _heard(
         self, keys: Keys, source: Address, now: Instant, by: NodeId
@@ -297,7 +320,10 @@ class Rotation:
 
     def _check_next(self, chain: KeyChain) -> None:
         ours = self._parts.authoring.chain
-        if not self._parts.authoring.open or self._parts.authoring.shut:
-            raise ProposalError("keys", "this node may not sign yet, or not any more")
+        self._check_open()
         if chain.epoch != ours.epoch + 1 or parting(ours, chain) is not None:
             raise ProposalError("keys", "the chain does not continue ours by one event")
+
+    def _check_open(self) -> None:
+        if not self._parts.authoring.open or self._parts.authoring.shut:
+            raise ProposalError("keys", "this node may not sign yet, or not any more")

@@ -241,6 +241,6 @@ class _Stream:
 
 
 def _meets(node: SimNode, face: int, chain: KeyChain, other: SimNode) -> bool:
-    good, effects = node.faces[face].met(chain, other.address, now=node.now)
+    good, effects = node.faces[face].met(chain.packed(), other.address, now=node.now)
     node.perform(face, effects)
     return good

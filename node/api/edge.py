@@ -27,6 +27,7 @@ from . import openapi
 from .documents import DocumentRoutes
 from .evidence import EvidenceRoutes
 from .explain import ExplainRoutes
+from .keys import KeyRoutes
 from .lookup import Lookups
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
@@ -89,6 +90,7 @@ class Edge:
             ExplainRoutes(context, lookups),
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context),
+            KeyRoutes(context),
         )
         gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())
         self.endpoints: tuple[Endpoint, ...] = (*gathered, openapi.endpoint(gathered))

@@ -122,6 +122,20 @@ _INSTANCE: Mapping[str, Schema] = {
 }
 _WRITTEN: Mapping[str, Schema] = {"name": NAME, "id": NAME, "owner": NODE_ID, "version": VERSION}
 
+_CHAIN: Mapping[str, Schema] = {
+    "id": NODE_ID,
+    "epoch": WHOLE,
+    "revoked": FLAG,
+    "events": {
+        "type": "array",
+        "items": _object(
+            sequence=WHOLE,
+            kind={"enum": ["inception", "rotation", "revocation"]},
+            public_key=TEXT,
+            hash=HASH,
+        ),
+    },
+}
 _RULE: Schema = {"enum": list(RULES)}
 _VERDICT: Schema = _object(
     rule={"enum": list(GROUNDS)},
@@ -149,6 +163,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Maintenance": _closed(("enable",), enable=FLAG, reason=TEXT),
     "NodePatch": _closed(**_NODE_FACTS),
     "Join": _closed(("address",), address=TEXT),
+    "Revocation": _closed(("confirm",), confirm=TEXT),
     "GuestWord": _closed(
         ("action", "id", "address", "metrics_port", "node_type", "is_load_balancer",
          "capabilities", "last_updated"),
@@ -306,6 +321,10 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         total=WHOLE,
     ),
+    "Keys": _object(**_CHAIN, next_key=FLAG),
+    "OwnerKeys": _object(**_CHAIN),
+    "Rotated": _object(status=TEXT, **_CHAIN, version=VERSION),
+    "Revoked": _object(status=TEXT, **_CHAIN),
     "Leaving": _object(status=TEXT, id=NODE_ID),
     "Error": _object(
         error=_object(

@@ -21,6 +21,7 @@ Body: TypeAlias = Literal[
     "GuestWord",
     "DocumentPut",
     "DocumentPatch",
+    "Revocation",
 ]
 """Names of the request bodies in `schemas`."""
 

@@ -52,6 +52,7 @@ VERBS = {
     "evidence": Verb("evidence", "which owners forked, and whether it is settled"),
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),
+    "keys": Verb("keys", "show this node's keys, rotate to the next one, or revoke them"),
     "leave": Verb("peers", "make the node leave the cluster for good"),
     "sim": Verb("sim", "try the protocol in simulated clusters, replayed by seed", ("json",)),
     "version": Verb("version", "print the version of this program"),

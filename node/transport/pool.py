@@ -33,7 +33,7 @@ from .errors import (
     PoolBusyError,
 )
 from .frames import FrameStream
-from .sessions import open_session
+from .sessions import NO_LORE, KeyLore, open_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +131,20 @@ class StreamPool:
     """Requests to peers over kept connections. Run `run` beside it, to close idle ones.
 
     Args:
-        credentials: who we are; the attribute may be replaced after a rotation.
+        credentials: who we are; `renew` replaces it after a rotation.
         limits: what the pool may hold.
+        lore: what is known of the keys of others.
     """
 
-    def __init__(self, credentials: Credentials, *, limits: PoolLimits | None = None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        limits: PoolLimits | None = None,
+        lore: KeyLore = NO_LORE,
+    ) -> None:
         self.credentials = credentials
+        self._lore = lore
         self.counters = PoolCounters()
         self._limits = limits or PoolLimits()
         self._idle: dict[_Link, None] = {}
@@ -197,6 +205,13 @@ class StreamPool:
                 self._close_expired()
         finally:
             self.close()
+
+    def renew(self, credentials: Credentials) -> None:
+        """Go on as somebody with another key: what was opened with the old one is refused soon."""
+        self.credentials = credentials
+        for link in list(self._idle):
+            self._drop(self._take_idle(link))
+        self._serve_waiting()
 
     def close(self) -> None:
         """Close all idle connections; leased ones when their request ends, and none is opened."""
@@ -312,6 +327,8 @@ class StreamPool:
     async def _ask(self, link: _Link, body: bytes, deadline: float) -> Answer:
         try:
             with trio.fail_at(deadline):
+                if link.session is not None and self._lore.newer(link.session.chain) is not None:
+                    link.close()
                 if link.frames is not None and link.session is not None:
                     answer = await self._ask_kept(link, link.frames, link.session, body)
                     if answer is not None:
@@ -353,7 +370,9 @@ class StreamPool:
                 raise PeerUnreachableError(to, f"no connection ({error})") from None
             link.frames = FrameStream(link.stream)
             try:
-                opened = await open_session(link.frames, self.credentials, expected)
+                opened = await open_session(
+                    link.frames, self.credentials, expected, to=to, lore=self._lore
+                )
             except (RemoteProtocolError, FrameError) as error:
                 raise PeerRefusedError(to, error.code, str(error)) from None
             except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from protocol.errors import RefusalCode, RemoteProtocolError
+from protocol.errors import RefusalCode, RefusedError, RemoteProtocolError
 from protocol.identity import Address
 from protocol.limits import FRAME_MAX
 from protocol.wire.handshake import Credentials, Session, refusal
@@ -22,7 +22,7 @@ from protocol.wire.handshake import Credentials, Session, refusal
 from .addresses import from_socket, origin_of
 from .errors import FrameError
 from .frames import FrameStream
-from .sessions import accept_session
+from .sessions import NO_LORE, KeyLore, accept_session
 
 Serve = Callable[[bytes, Session, Address], Awaitable[bytes]]
 """Answers one request frame of a proven peer with one frame."""
@@ -87,6 +87,7 @@ class StreamServer:
         credentials: who we are; the attribute may be replaced after a rotation.
         limits: what clients may cost.
         on_error: told of what `serve` raised.
+        lore: what is known of the keys of others.
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class StreamServer:
         *,
         on_error: OnError,
         limits: ServerLimits | None = None,
+        lore: KeyLore = NO_LORE,
     ) -> None:
         self.credentials = credentials
         self.counters = ServerCounters()
         self._serve = serve
         self._on_error = on_error
+        self._lore = lore
         self._limits = limits or ServerLimits()
         self._connections: dict[_Connection, None] = {}
         self._by_origin: dict[str, int] = {}
@@ -184,7 +187,9 @@ class StreamServer:
     async def _converse(self, connection: _Connection) -> None:
         try:
             with trio.fail_after(self._limits.handshake_s):
-                session = await accept_session(connection.frames, self.credentials)
+                session = await accept_session(
+                    connection.frames, self.credentials, source=connection.source, lore=self._lore
+                )
             while not self._stopping and await self._next_request(connection):
                 if not await self._answer(connection, session):
                     return
@@ -208,6 +213,8 @@ class StreamServer:
         with trio.fail_after(self._limits.frame_s):
             request = await connection.frames.receive()
         assert request is not None, "its first byte was there"
+        if self._lore.newer(session.chain) is not None:
+            raise RefusedError("stale", "the peer's key was replaced since it opened the stream")
         self.counters.requests += 1
         answer: bytes | None = None
         with trio.fail_after(self._limits.answer_s):

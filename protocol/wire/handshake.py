@@ -15,8 +15,9 @@ Rules this module keeps:
 2. A peer's bytes can make it raise `RemoteProtocolError` and nothing else; cheap checks come first.
 3. It says who opened the stream, not who writes later: what follows is neither encrypted nor
    authenticated by it, which is the transport's task. Everything that matters is signed anyway.
-4. It accepts any valid chain, also one older than what the registry knows. Whoever serves the
-   session compares `Session.chain` with the chain that it holds.
+4. It accepts any valid chain, also one older than what the registry knows. Whoever drives it
+   compares `claimed` with the chain that it holds before it proves itself, and `Session.chain`
+   after; whom it refuses as `stale` it shows the newer events.
 """
 
 import enum
@@ -122,6 +123,11 @@ class Handshake:
         signature = signing.sign(self._ours.signer, Domain.HANDSHAKE, self._ours.cluster, payload)
         return codec.pack([_FORMAT, signature])
 
+    @property
+    def claimed(self) -> KeyChain | None:
+        """The key events in the peer's HELLO, whether or not it holds the key of the newest."""
+        return self._theirs.session.chain if self._theirs is not None else None
+
     def receive_proof(self, proof: bytes) -> Session:
         """Judge the peer's PROOF. Only the session that this returns may be believed.
 
@@ -185,9 +191,23 @@ class Handshake:
         return (ours, theirs) if self._role is Role.CLIENT else (theirs, ours)
 
 
-def refusal(code: RefusalCode) -> bytes:
-    """What to send in the place of a HELLO before closing, so that an honest peer learns why."""
-    return codec.pack([_REFUSAL, code])
+def refusal(code: RefusalCode, newer: KeyChain | None = None) -> bytes:
+    """What to send in the place of a HELLO before closing, so that an honest peer learns why.
+
+    `newer`: the key events by which its own key was replaced, which prove themselves.
+    """
+    return codec.pack([_REFUSAL, code, newer.packed() if newer is not None else []])
+
+
+class ReplacedError(RefusedError):
+    """The peer refuses us, and shows the key events by which our key was replaced: not yet judged.
+
+    State is unchanged; whoever drives the handshake hands them to the machine, which judges them.
+    """
+
+    def __init__(self, key_events: list[bytes]) -> None:
+        super().__init__("stale", "the peer refuses us: our key was replaced or revoked")
+        self.key_events = key_events
 
 
 def _open(data: bytes, what: str) -> codec.Reader:
@@ -201,7 +221,10 @@ def _open(data: bytes, what: str) -> codec.Reader:
     form = reader.integer("format", high=_VERSION_LIMIT)
     if form == _REFUSAL:
         text = reader.text("code", most=32)
+        events = reader.raws("key_events", most=KEY_EVENTS_MAX, each=_KEY_EVENT_BYTES_MAX)
         reader.end()
+        if events:
+            raise ReplacedError(events)
         for code in _CODES:
             if code == text:
                 raise RefusedError(code, f"the peer refuses us: {code}")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node import keystore
-from node.keystore import DirectoryInUseError, Identity, KeyStoreError, load_or_create, lock
+from node.keyfiles import KEY_FILE, NEXT_FILE, KeyStoreError
+from node.keystore import DirectoryInUseError, Identity, load_or_create, lock
 from protocol import identity, signing
 from protocol.wire import codec
 
@@ -89,7 +91,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
             start(home)
         finally:
             os.umask(before)
-        for name in (keystore.KEY_FILE, keystore.NEXT_FILE):
+        for name in (KEY_FILE, NEXT_FILE):
             assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
 
 
@@ -336,3 +338,97 @@ def test_the_same_entropy_makes_the_same_identity(tmp_path: Path) -> None:
         made = load_or_create(tmp_path / name, CLUSTER, None, entropy=rng.randbytes)
         nodes.append(made.node)
     assert nodes[0] == nodes[1]
+
+
+def rotate(home: Path, passphrase: bytes | None = None) -> Identity:
+    return keystore.rotate(home, CLUSTER, passphrase)
+
+
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+def test_a_rotation_reveals_the_promised_key_and_promises_another(
+    home: Path, passphrase: bytes | None
+) -> None:
+    first = start(home, passphrase)
+
+    second, third = rotate(home, passphrase), rotate(home, passphrase)
+
+    assert (first.node, second.node) == (third.node, third.node)
+    assert [each.chain.epoch for each in (first, second, third)] == [0, 1, 2]
+    again = start(home, passphrase)
+    assert again.chain == third.chain
+    assert again.keys.seed == third.keys.seed
+    assert sorted(contents(home)) == [KEY_FILE, NEXT_FILE, "lock"]
+
+
+def copied(home: Path, into: Path) -> None:
+    shutil.rmtree(into, ignore_errors=True)
+    shutil.copytree(home, into)
+
+
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+def test_a_rotation_cut_at_any_step_is_finished_or_undone_by_the_next_start(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: bytes | None
+) -> None:
+    first = start(home, passphrase)
+    cuts: list[Path] = []
+    really = os.fsync
+
+    def noting(opened: int) -> None:
+        really(opened)
+        cuts.append(tmp_path / f"cut-{len(cuts)}")
+        copied(home, cuts[-1])
+
+    monkeypatch.setattr(os, "fsync", noting)
+    rotate(home, passphrase)
+    monkeypatch.undo()
+
+    epochs = []
+    for cut in cuts:
+        found = start(cut, passphrase)
+        epochs.append(found.chain.epoch)
+        assert found.node == first.node
+        assert "identity.after" not in contents(cut)
+        assert rotate(cut, passphrase).chain.epoch == found.chain.epoch + 1, "the next key is there"
+    assert epochs == [0, 0, 0, 1, 1], "after written, key file before and after its rename, the end"
+
+
+def test_a_rotation_without_the_next_key_names_the_file_and_changes_nothing(home: Path) -> None:
+    start(home)
+    kept = (home / NEXT_FILE).read_bytes()
+    (home / NEXT_FILE).unlink()
+    before = contents(home)
+
+    for change in (keystore.rotate, keystore.revoke):
+        with pytest.raises(KeyStoreError, match=r"identity\.next: it is missing.*put it back"):
+            change(home, CLUSTER, None)
+    assert contents(home) == before
+    assert not keystore.holds_next(home)
+
+    (home / NEXT_FILE).write_bytes(kept)
+    (home / NEXT_FILE).chmod(0o600)
+    assert rotate(home).chain.epoch == 1
+
+
+def test_another_next_key_than_the_promised_one_is_refused(home: Path, tmp_path: Path) -> None:
+    start(home)
+    with lock(tmp_path / "other"):
+        start(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / NEXT_FILE, home / NEXT_FILE)
+    before = contents(home)
+
+    with pytest.raises(KeyStoreError, match="it is not the next key"):
+        rotate(home)
+
+    assert contents(home) == before
+
+
+def test_a_revoked_identity_loads_as_revoked_and_goes_no_further(home: Path) -> None:
+    first = start(home)
+
+    ended = keystore.revoke(home, CLUSTER, None)
+
+    assert ended.chain.revoked
+    assert ended.chain.events[:-1] == first.chain.events
+    assert start(home).chain == ended.chain
+    with pytest.raises(KeyStoreError, match="revoked"):
+        rotate(home)

@@ -240,7 +240,7 @@ class Node:
 
     def meets(self, other: "Node") -> bool:
         """Whether the other is talked to on a stream."""
-        good, effects = self.peer.met(other.chain, other.address, now=self.world.now)
+        good, effects = self.peer.met(other.chain.packed(), other.address, now=self.world.now)
         self.perform(effects)
         return good
 
@@ -248,7 +248,7 @@ class Node:
         """Who refuses our key as replaced shows the events that replaced it."""
         chain = by.peer.registry.chain(self.id)
         if chain is not None and chain.epoch > self.chain.epoch:
-            self.perform(self.peer.met(chain, by.address, now=self.world.now)[1])
+            self.perform(self.peer.met(chain.packed(), by.address, now=self.world.now)[1])
 
     def join(self, other: "Node") -> None:
         self.perform(self.peer.join(other.address, now=self.world.now))

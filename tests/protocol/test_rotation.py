@@ -230,7 +230,7 @@ def test_nothing_of_the_stolen_old_key_is_taken_once_the_new_one_is_known() -> N
         thief.says(Push((stolen,), ()), node)
         thief.says(Beat(Heartbeat(incarnation=9, counter=10**6), bytes(6)), node)
         assert node.drops["bad_mac"] == was.get("bad_mac", 0) + 2
-        good, effects = node.peer.met(thief.chain, ELSEWHERE, now=world.now)
+        good, effects = node.peer.met(thief.chain.packed(), ELSEWHERE, now=world.now)
         assert not good
         node.perform(effects)
         assert node.drops["stale"] == was.get("stale", 0) + 1
@@ -345,7 +345,7 @@ def test_a_revoked_owner_has_left_everywhere_and_its_key_opens_nothing() -> None
         assert node.peer.registry.node(owner.id) is None
         was = node.drops.get("stale", 0)
         thief.says(Push((thief.commit(1),), ()), node)
-        assert not node.peer.met(thief.chain, ELSEWHERE, now=world.now)[0]
+        assert not node.peer.met(thief.chain.packed(), ELSEWHERE, now=world.now)[0]
         assert node.drops["stale"] == was + 1
     assert events_of(owner, Committed)[-1].tickets == (9,)
     assert world.converged()
@@ -436,7 +436,8 @@ def test_a_node_whose_key_somebody_else_replaced_signs_nothing_more() -> None:
     head = owner.peer.registry.branch(owner.id)
     assert head is not None
     was = head.head
-    owner.propose(service())
+    with pytest.raises(ProposalError, match="revoked or replaced"):
+        owner.propose(service())
     world.run(1)
     assert head.head == was
     assert world.holding("web") == []
@@ -468,7 +469,8 @@ def test_a_revocation_waits_for_the_commit_in_flight_and_ends_signing() -> None:
 
     owner.propose(service(), ticket=1)
     owner.revoke(ticket=2)
-    owner.propose(service(port=9), ticket=3)
+    with pytest.raises(ProposalError, match="revoked or replaced"):
+        owner.propose(service(port=9), ticket=3)
     world.run(1)
 
     assert [event.tickets for event in events_of(owner, Committed)][-2:] == [(1,), (2,)]

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ import trio
 import trio.testing
 
 from node import config as configuration
+from node import keystore
 from node.api import Edge
 from node.checks.checker import HealthChecker
 from node.client import ProbeAnswer, ProbeFailed
@@ -21,18 +23,20 @@ from node.http import HttpServer
 from node.lifecycle import Lifecycle
 from node.transport.binding import bind
 from node.transport.pool import StreamPool
+from node.transport.sessions import KeyLore
 from node.transport.streams import StreamServer
 from protocol.detector.config import MembershipConfig
 from protocol.identity import Address, id_text
 from protocol.peer import Peer, PeerSetup
 from protocol.records import NodeRecord
-from protocol.wire.handshake import Session
+from protocol.wire.handshake import Credentials, Session
 from storage import MemoryStore, Writer
 from tests.node.http.speaking import Answer, Client, request
 from tests.node.transport.people import CLUSTER, credentials
 
 CLUSTER_NAME = "test"
 SOON_S = 5.0
+NOWHERE = Path("/nowhere")
 
 
 class StillProber:
@@ -122,6 +126,12 @@ class TestNode:
         return found
 
 
+def stored(home: Path) -> Credentials:
+    """Of the key files there, which are made if need be."""
+    identity = keystore.load_or_create(home, CLUSTER, None)
+    return Credentials(identity.chain, identity.keys, CLUSTER)
+
+
 async def _hold_tasks(task_status: trio.TaskStatus[trio.Nursery]) -> None:
     async with trio.open_nursery() as tasks:
         task_status.started(tasks)
@@ -149,16 +159,19 @@ def own_record(name: str, address: Address, incarnation: int, zone: str) -> Node
 
 
 @asynccontextmanager
-async def open_node(
+async def open_node(  # noqa: PLR0915 (a node, put together in order)
     number: int = 1,
     *,
     store: MemoryStore | None = None,
     secret: str | None = None,
     zone: str = "z1",
     is_started: bool = True,
+    home: Path | None = None,
 ) -> AsyncIterator[TestNode]:
-    """A node that is ready, and ended at the end of the block."""
+    """A node that is ready, and ended at the end of the block; `home` holds its key files."""
     ours = credentials(number)
+    if home is not None:
+        ours = stored(home)
     me = ours.chain.node
     if store is None:
         store = MemoryStore(me)
@@ -175,12 +188,16 @@ async def open_node(
         async with Writer(store, on_fatal=_fail) as writer, trio.open_nursery() as outside:
             # In a task of its own, so that ending it does not end the test.
             tasks: trio.Nursery = await outside.start(_hold_tasks)
-            pool = StreamPool(ours)
             peer = Peer(setup, rng=Random(number), now=instant())
+            drivers: list[Driver] = []
+            lore = KeyLore(peer.rotation.newer, lambda *shown: drivers[0].met(*shown))
+            pool = StreamPool(ours, lore=lore)
             driver = Driver(
                 peer, writer=writer, transport=binding.datagrams, pool=pool, tasks=tasks
             )
-            streams = StreamServer(driver.serve, ours, on_error=_on_stream_error)
+            drivers.append(driver)
+            streams = StreamServer(driver.serve, ours, on_error=_on_stream_error, lore=lore)
+            driver.renew = partial(_renew, pool, streams)
             prober = StillProber()
             parts: list[Edge] = []
             checker = HealthChecker(
@@ -192,7 +209,7 @@ async def open_node(
             )
             lifecycle = Lifecycle()
             context = NodeContext(
-                config=configured(name, Path("/nowhere")), me=me, driver=driver, writer=writer,
+                config=configured(name, home or NOWHERE), me=me, driver=driver, writer=writer,
                 checker=checker, lifecycle=lifecycle, started_at_us=time.time_ns() // 1_000,
                 secret=secret.encode() if secret else None,
             )  # fmt: skip
@@ -228,6 +245,11 @@ async def open_pair() -> AsyncIterator[tuple[TestNode, TestNode]]:
 def web(**fields: object) -> dict[str, object]:
     """A registration of `web` at port 8000, with these fields besides or instead."""
     return {"name": "web", "port": 8000, **fields}
+
+
+def _renew(pool: StreamPool, streams: StreamServer, ours: Credentials) -> None:
+    pool.renew(ours)
+    streams.credentials = ours
 
 
 def _fail(error: Exception) -> None:
