@@ -41,7 +41,7 @@ from .errors import RefusalCode, RefusedError, RemoteProtocolError
 from .events import Applied, ForkFound, ForkSettled
 from .identity import Address, NodeId, unpack_event
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
-from .registry import Registry
+from .registry import SETTLE_S, Registry
 from .rotation import Rotation
 from .signing import Trust
 from .wire.exchange import Bundle, Steps
@@ -136,7 +136,8 @@ class Intake:
                 return taken
             if owner == self._parts.me and self._parts.authoring.open:
                 return self._about_us(steps[-1].head, None, taken, now)
-            outcome = self._parts.registry.offer(owner, steps, now=now.mono_s)
+            is_old = source.asked and _is_old(steps[-1].head, now)
+            outcome = self._parts.registry.offer(owner, steps, now=now.mono_s, is_old=is_old)
         except RemoteProtocolError as error:
             return taken.refuse(error)
         return self._settle(taken, outcome, owner, now)
@@ -167,7 +168,8 @@ class Intake:
         """Take in what a comparison of states came to."""
         taken = Taken(source)
         try:
-            outcome = self._parts.registry.mend(mend, now=now.mono_s)
+            is_old = source.asked and _is_old(mend.head, now)
+            outcome = self._parts.registry.mend(mend, now=now.mono_s, is_old=is_old)
         except RemoteProtocolError as error:
             return taken.refuse(error)
         if isinstance(outcome, AppliedStep):
@@ -289,7 +291,8 @@ class Intake:
             raise RefusedError("unknown_sender", "a state without the key events of its owner")
         if owner == self._parts.me and self._parts.authoring.open:
             return self._about_us(manifest.head, manifest, taken, now)
-        outcome = self._parts.registry.adopt(manifest, now=now.mono_s)
+        is_old = taken.source.asked and _is_old(manifest.head, now)
+        outcome = self._parts.registry.adopt(manifest, now=now.mono_s, is_old=is_old)
         if isinstance(outcome, AppliedStep):
             taken.effects.append(Store(KeepManifest(manifest)))
         return self._settle(taken, outcome, owner, now)
@@ -455,3 +458,8 @@ class Intake:
             for case in parts.docket.open_cases(owner):
                 parts.registry.dispute(case.evidence)
         return effects
+
+
+def _is_old(head: Head, now: Instant) -> bool:
+    """Whether what we asked for has surely settled elsewhere; a wrong clock costs a vain sync."""
+    return now.wall_us - head.issued_at > SETTLE_S * 1e6

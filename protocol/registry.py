@@ -249,26 +249,37 @@ class Registry:
             self._unsettle(owner, now)
 
     def offer(
-        self, owner: NodeId, steps: Sequence[Commit], *, now: float, signed_here: bool = False
+        self,
+        owner: NodeId,
+        steps: Sequence[Commit],
+        *,
+        now: float,
+        signed_here: bool = False,
+        is_old: bool = False,
     ) -> Outcome:
-        """Take in steps of a known owner. Arguments and errors are those of `Branch.offer`."""
+        """Take in steps of a known owner. Arguments and errors are those of `Branch.offer`.
+
+        `is_old`: others have held it for long, so here it counts as settled at once.
+        """
         branch = self.claim(owner)
         disputed = branch.disputed
         outcome = branch.offer(steps, signed_here=signed_here)
-        return self._settle(branch, outcome, now, disputed=disputed)
+        return self._settle(branch, outcome, now, disputed=disputed, is_old=is_old)
 
-    def adopt(self, manifest: Manifest, *, now: float, even_older: bool = False) -> Outcome:
+    def adopt(
+        self, manifest: Manifest, *, now: float, even_older: bool = False, is_old: bool = False
+    ) -> Outcome:
         """Take in the whole state of a known owner. Raises as `Branch.adopt` does."""
         branch = self.claim(manifest.head.owner)
         disputed = branch.disputed
         outcome = branch.adopt(manifest, even_older=even_older)
-        return self._settle(branch, outcome, now, disputed=disputed)
+        return self._settle(branch, outcome, now, disputed=disputed, is_old=is_old)
 
-    def mend(self, mend: Mend, *, now: float) -> Outcome:
+    def mend(self, mend: Mend, *, now: float, is_old: bool = False) -> Outcome:
         """Take in what differs in a known owner's newer state. Raises as `Branch.mend` does."""
         branch = self.claim(mend.head.owner)
         disputed = branch.disputed
-        return self._settle(branch, branch.mend(mend), now, disputed=disputed)
+        return self._settle(branch, branch.mend(mend), now, disputed=disputed, is_old=is_old)
 
     def dispute(self, evidence: Evidence) -> bool:
         """Mark a known owner as in dispute; whether that is news."""
@@ -337,11 +348,17 @@ class Registry:
         deltas = tuple(Delta(key, None, body) for key, body in branch.bodies.items())
         self._index_deltas(branch.owner, deltas)
 
-    def _settle(self, branch: Branch, outcome: Outcome, now: float, *, disputed: bool) -> Outcome:
+    def _settle(
+        self, branch: Branch, outcome: Outcome, now: float, *, disputed: bool, is_old: bool
+    ) -> Outcome:
         owner = branch.owner
         if isinstance(outcome, AppliedStep) and branch.head is not None:
             self._heads = self._heads.set(owner, branch.head.hash, branch.head)
-            self._unsettle(owner, now)
+            if is_old and not branch.disputed:
+                self._changed_at.pop(owner, None)
+                self._settled = self._settled.set(owner, branch.head.hash)
+            else:
+                self._unsettle(owner, now)
             self._index_deltas(owner, outcome.deltas)
         if disputed and not branch.disputed:
             self.touch(owner)

@@ -114,10 +114,15 @@ def _remember_all(self: Branch, steps: Sequence[Commit]) -> None:
 
 
 def _adopt_under_the_old_root(
-    self: Registry, manifest: Manifest, *, now: float, even_older: bool = False
+    self: Registry,
+    manifest: Manifest,
+    *,
+    now: float,
+    even_older: bool = False,
+    is_old: bool = False,
 ) -> Outcome:
     heads = self._heads
-    outcome = _ADOPT_IN_REGISTRY(self, manifest, now=now, even_older=even_older)
+    outcome = _ADOPT_IN_REGISTRY(self, manifest, now=now, even_older=even_older, is_old=is_old)
     if isinstance(outcome, AppliedStep):
         self._heads = heads
     return outcome

@@ -19,6 +19,7 @@ Rules this module keeps:
 4. A peer whose word has been worth little is asked later, and less often.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -64,6 +65,10 @@ LATER_MAX_S = 2.0
 """How much later a peer is asked whose word is worth nothing."""
 LESS_MAX_S = 30.0
 """… and how long it is then left alone after each sync."""
+RETURNS_MAX = 3
+"""Members that came back and are asked at once, in `RETURN_WINDOW_S`. At the end of a split half
+the members come back together and mostly know the same; whom that leaves out, heartbeats show."""
+RETURN_WINDOW_S = 2.0
 _CLAIMS_MAX = 256
 """Owners for each peer of whom it said that it holds more than we."""
 _PEERS_MAX = limits.MEMBERS_MAX
@@ -109,6 +114,8 @@ class Repair:
         self._rng = rng
         self._peers: dict[NodeId, _Peer] = {}
         self._due: dict[NodeId, float] = {}
+        self._returns: deque[float] = deque()
+        """When members came back that were asked at once."""
         self.credit = Credit()
         self._trees = Trees(registry)
         self._fetching: dict[NodeId, Fetching] = {}
@@ -151,7 +158,11 @@ class Repair:
         between have made the waits long; neither says anything about the peer as it is now.
         """
         self.forget(peer)
-        self.hurry(peer, now=now)
+        while self._returns and self._returns[0] <= now - RETURN_WINDOW_S:
+            self._returns.popleft()
+        if len(self._returns) < RETURNS_MAX:
+            self._returns.append(now)
+            self.hurry(peer, now=now)
 
     def due(self, *, now: float) -> list[NodeId]:
         """Whom to sync with now. Each is busy until `synced`."""

@@ -436,3 +436,22 @@ def test_what_was_on_disk_is_looked_up_again() -> None:
     reaped.restore(replace(stored, records=(), commits=(), reaped=True))
     assert reaped.root == registry.root
     assert not list(reaped.services())
+
+
+def test_what_others_have_held_for_long_is_settled_here_at_once() -> None:
+    alice = Author()
+    alice.commit(service())
+    fresh, old = Registry(TRUST), Registry(TRUST)
+    for registry in (fresh, old):
+        registry.learn(alice.chain.packed())
+    fresh.adopt(alice.manifest(), now=10.0)
+    old.adopt(alice.manifest(), now=10.0, is_old=True)
+
+    assert fresh.settled_root(10.0) == EMPTY_ROOT
+    assert old.settled_root(10.0) == old.root == fresh.settled_root(12.0)
+
+    commit = alice.commit(service(port=9))
+    old.offer(alice.id, [commit], now=13.0)
+    assert old.settled_root(13.0) == EMPTY_ROOT
+    old.offer(alice.id, [alice.commit(service(port=10))], now=13.5, is_old=True)
+    assert old.settled_root(13.5) == old.settled_root(20.0) == old.root
