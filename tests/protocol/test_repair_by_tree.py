@@ -348,6 +348,12 @@ def test_on_the_word_of_a_peer_that_keeps_nothing_of_it_nobody_else_is_troubled(
 class Deaf(World):
     """Pushes, adverts and wants never arrive: only repair brings anything."""
 
+    asks_nobody: Node | None = None
+
+    def request(self, sender: Node, request: Request) -> None:
+        if sender is not self.asks_nobody:
+            super().request(sender, request)
+
     def send(self, sender: Node, to: Address, datagram: bytes) -> None:
         kinds = (DatagramKind.PUSH, DatagramKind.ADVERT, DatagramKind.WANT)
         if DatagramKind(datagram[1]) not in kinds:
@@ -376,18 +382,40 @@ def test_a_peer_that_withholds_is_noticed_and_others_are_asked_at_once() -> None
     world = Deaf(6).start_together()
     world.run(LATER_S)
     *honest, villain = world.nodes
+    victim, owner = honest[0], honest[1]
     withhold(villain)
 
-    for number in range(10):
-        honest[number % 5].propose(service(f"news-{number}", 1))
-        world.run(3.0)
-    world.run_until(same_root(world), within=20)
+    owner.propose(service("news", 1))
+    world.run(0.01)
+    villain.join(owner)
+    world.run(0.01)
+    assert world.holding("news") == [owner.number, villain.number]
+    villain.join(victim)  # and so says that it holds more
+    world.run_until(lambda: victim.number in world.holding("news"), within=0.5)
 
-    counts = [node.peer.credit.of(villain.id, now=world.time) for node in honest]
-    assert sum(account.withheld for account in counts) > 0
-    assert min(account.score for account in counts) < 1.0
-    assert sum(account.withheld for account in counts) == sum(
-        node.peer.credit.withheld for node in world.nodes
-    ), "nobody else is blamed"
+    account = victim.peer.credit.of(villain.id, now=world.time)
+    assert account.withheld == victim.peer.credit.withheld == 1
+    assert account.score < 1.0
+    world.run_until(same_root(world), within=20)
     assert sum(node.peer.credit.lies for node in world.nodes) == 0
-    assert all(world.holding(f"news-{number}") == list(range(6)) for number in range(10))
+    assert all(
+        node.peer.credit.of(one.id, now=world.time).score == 1.0
+        for node in world.nodes
+        for one in honest
+    ), "nobody else is blamed"
+
+
+def test_a_sync_that_found_nothing_is_followed_by_one_that_binds_the_peer_to_its_tree() -> None:
+    world = Deaf(2).start_together()
+    world.run(LATER_S)
+    victim, villain = world.nodes
+    withhold(villain)
+    world.asks_nobody = villain  # or its own vector would say what it holds
+    world.frames = []
+
+    villain.propose(service("news", 1))
+    world.run_until(lambda: victim.peer.credit.withheld > 0, within=30)
+
+    kinds = [type(one) for one in requests(world, victim)]
+    assert kinds[:3] == [SyncRequest, TreeRequest, SyncRequest]
+    assert victim.peer.credit.of(villain.id, now=world.time).withheld == 1
