@@ -406,8 +406,8 @@ def test_a_peer_that_withholds_is_noticed_and_others_are_asked_at_once() -> None
 
 
 def test_a_sync_that_found_nothing_is_followed_by_one_that_binds_the_peer_to_its_tree() -> None:
-    world = Deaf(2).start_together()
-    world.run(LATER_S)
+    world = Deaf(2)
+    world.start_together().run(LATER_S)
     victim, villain = world.nodes
     withhold(villain)
     world.asks_nobody = villain  # or its own vector would say what it holds
@@ -417,5 +417,5 @@ def test_a_sync_that_found_nothing_is_followed_by_one_that_binds_the_peer_to_its
     world.run_until(lambda: victim.peer.credit.withheld > 0, within=30)
 
     kinds = [type(one) for one in requests(world, victim)]
-    assert kinds[:3] == [SyncRequest, TreeRequest, SyncRequest]
+    assert kinds == [SyncRequest, TreeRequest, TreeRequest, SyncRequest]
     assert victim.peer.credit.of(villain.id, now=world.time).withheld == 1
