@@ -95,7 +95,7 @@ def decode(record: Record) -> Body:
     reading = _READERS.get(record.kind)
     if reading is None:
         raise RefusedError("limit", f"records of kind {record.kind} are not known here")
-    reader = codec.read(record.body, Kind(record.kind).name.lower())
+    reader = codec.read(record.body, _NAMES[record.kind])
     reader.integer("format", low=_FORMAT, high=_FORMAT)
     body = reading(reader)
     reader.end()
@@ -321,3 +321,5 @@ _READERS: dict[int, Callable[[codec.Reader], Body]] = {
     Kind.DOCUMENT: _read_document,
     Kind.FORGET: _read_forget,
 }
+_NAMES: dict[int, str] = {kind: kind.name.lower() for kind in Kind}
+"""What errors call each kind."""

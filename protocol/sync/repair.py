@@ -231,6 +231,7 @@ class Repair:
         bundles: list[Bundle] = []
         room, more = ANSWER_BYTES_MAX, False
         room -= sum(map(gossip_bytes, gossip.acks)) + sum(map(gossip_bytes, gossip.votes))
+        whole = room
         for owner in self._registry.owners() if request.whole else theirs:
             branch = self._registry.branch(owner)
             if branch is None or branch.tip is None or owner == without:
@@ -239,7 +240,7 @@ class Repair:
             if held and (held.hash == branch.tip.hash or held.dot > branch.dot):
                 continue
             known = held.hash if held and held.dot.version else b""
-            bundle = self.bundle(branch, known, room)
+            bundle = self.bundle(branch, known, whole)  # what fits the next frame comes with it
             room -= 200 * len(bundle.key_events) + weight(bundle.content)
             if room < 0 and bundles:
                 more = True

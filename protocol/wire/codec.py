@@ -9,6 +9,7 @@ Rule: a peer's bytes can make these functions raise `MalformedError` and nothing
 """
 
 from collections.abc import Sequence
+from operator import length_hint
 from typing import NoReturn, cast
 
 import msgpack
@@ -16,6 +17,8 @@ import msgpack
 from protocol.errors import MalformedError
 
 INT_MAX = 2**62 - 1
+_MISSING = object()
+"""Where a field should have been: of no type that a field may have."""
 
 
 def pack(value: Sequence[object]) -> bytes:
@@ -42,25 +45,24 @@ def read(data: bytes, what: str) -> "Reader":
 class Reader:
     """Takes the fields of one array in order, each checked; call `end` after the last."""
 
-    __slots__ = ("_items", "_next", "_what")
+    __slots__ = ("_left", "_what")
 
     def __init__(self, items: list[object], what: str) -> None:
-        self._items = items
-        self._next = 0
+        self._left = iter(items)
         self._what = what
 
     def integer(self, field: str, *, low: int = 0, high: int = INT_MAX) -> int:
         """An integer in `low..high`."""
-        value = self._take(field)
+        value = next(self._left, _MISSING)
         if type(value) is not int or not low <= value <= high:
-            self._refuse(field, f"not an integer in {low}..{high}")
+            self._refuse(field, value, f"not an integer in {low}..{high}")
         return value
 
     def raw(self, field: str, *, most: int, least: int = 0) -> bytes:
         """Raw bytes of a length in `least..most`."""
-        value = self._take(field)
+        value = next(self._left, _MISSING)
         if not isinstance(value, bytes) or not least <= len(value) <= most:
-            self._refuse(field, f"not {least}..{most} bytes")
+            self._refuse(field, value, f"not {least}..{most} bytes")
         return value
 
     def fixed(self, field: str, length: int) -> bytes:
@@ -69,23 +71,23 @@ class Reader:
 
     def text(self, field: str, *, most: int) -> str:
         """Text of at most `most` characters."""
-        value = self._take(field)
+        value = next(self._left, _MISSING)
         if not isinstance(value, str) or len(value) > most:
-            self._refuse(field, f"not text of at most {most} characters")
+            self._refuse(field, value, f"not text of at most {most} characters")
         return value
 
     def flag(self, field: str) -> bool:
         """A boolean."""
-        value = self._take(field)
+        value = next(self._left, _MISSING)
         if not isinstance(value, bool):
-            self._refuse(field, "not a boolean")
+            self._refuse(field, value, "not a boolean")
         return value
 
     def array(self, field: str, *, most: int) -> "Reader":
         """A nested array of at most `most` items; read it to its own end."""
-        value = self._take(field)
+        value = next(self._left, _MISSING)
         if not isinstance(value, list) or len(value) > most:
-            self._refuse(field, f"not an array of at most {most}")
+            self._refuse(field, value, f"not an array of at most {most}")
         return Reader(value, f"{self._what}.{field}")
 
     def raws(self, field: str, *, most: int, each: int) -> list[bytes]:
@@ -100,18 +102,14 @@ class Reader:
 
     def end(self) -> None:
         """Nothing may be left."""
-        if self._next != len(self._items):
-            self._refuse("length", f"{len(self._items)} fields where {self._next} are due")
+        left = len(self)
+        if left:
+            self._refuse("length", None, f"{left} fields more than are due")
 
     def __len__(self) -> int:
         """How many fields are left."""
-        return len(self._items) - self._next
+        return length_hint(self._left)
 
-    def _take(self, field: str) -> object:
-        if self._next >= len(self._items):
-            self._refuse(field, "missing")
-        self._next += 1
-        return self._items[self._next - 1]
-
-    def _refuse(self, field: str, reason: str) -> NoReturn:
+    def _refuse(self, field: str, value: object, reason: str) -> NoReturn:
+        reason = "missing" if value is _MISSING else reason
         raise MalformedError(f"{self._what}.{field}", reason)

@@ -151,31 +151,35 @@ class Noting(codec.Reader):
     bounds: dict[tuple[str, str], int] = {}  # noqa: RUF012 (shared on purpose)
     notes: list[tuple["Noting", str]] = []  # noqa: RUF012 (shared on purpose, emptied by `fields`)
 
-    def _take(self, field: str) -> object:
+    def _note(self, field: str, bound: int) -> None:
         Noting.notes.append((self, field))
-        return super()._take(field)
+        Noting.bounds[self._what, field] = bound
 
     def integer(self, field: str, *, low: int = 0, high: int = INT_MAX) -> int:
-        Noting.bounds[self._what, field] = high
+        self._note(field, high)
         return super().integer(field, low=low, high=high)
 
     def raw(self, field: str, *, most: int, least: int = 0) -> bytes:
-        Noting.bounds[self._what, field] = most
+        self._note(field, most)
         return super().raw(field, most=most, least=least)
 
     def text(self, field: str, *, most: int) -> str:
-        Noting.bounds[self._what, field] = most
+        self._note(field, most)
         return super().text(field, most=most)
 
+    def flag(self, field: str) -> bool:
+        self._note(field, 1)
+        return super().flag(field)
+
     def array(self, field: str, *, most: int) -> codec.Reader:
-        Noting.bounds[self._what, field] = most
+        self._note(field, most)
         inner = super().array(field, most=most)
-        return Noting(inner._items, inner._what)
+        return Noting(list(inner._left), inner._what)
 
 
 def noting_read(data: bytes, what: str) -> codec.Reader:
     reader = ORIGINAL_READ(data, what)
-    return Noting(reader._items, what)
+    return Noting(list(reader._left), what)
 
 
 ORIGINAL_READ = codec.read

@@ -96,7 +96,7 @@ def test_a_number_is_no_flag(value: object) -> None:
 def test_missing_and_trailing_fields_are_refused() -> None:
     with pytest.raises(MalformedError, match="missing"):
         reader().flag("f")
-    with pytest.raises(MalformedError, match="1 fields where 0 are due"):
+    with pytest.raises(MalformedError, match="1 fields more than are due"):
         reader(1).end()
     with pytest.raises(MalformedError):
         reader([1, 2]).array("l", most=1)

@@ -7,7 +7,7 @@ import pytest
 
 from protocol import limits
 from protocol.branch import AppliedStep
-from protocol.commits import Manifest
+from protocol.commits import Head, Manifest
 from protocol.detector.detection import Gossip
 from protocol.identity import NodeId
 from protocol.registry import Registry
@@ -184,6 +184,7 @@ def test_what_does_not_fit_one_answer_is_said_to_be_more(monkeypatch: pytest.Mon
         assert len(exchange.encode_answer(answer)) <= 20_000 + 1_000
         assert rounds < 20
         more = answer.more
+        assert not any(isinstance(bundle.content, Head) for bundle in answer.bundles)
         for bundle in answer.bundles:
             branch, _ = registry.learn(bundle.key_events)
             if isinstance(bundle.content, Steps):

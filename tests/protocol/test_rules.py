@@ -1,9 +1,12 @@
 """Every rule of a record's fields, at its limit and one beyond."""
 
+import ipaddress
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol import rules
 from protocol.errors import ProposalError
@@ -248,3 +251,24 @@ def test_what_breaks_a_rule_is_refused_by_the_name_of_its_field(body: Judged, fi
 
 def test_names_are_sorted_as_records_hold_them() -> None:
     assert rules.sorted_names(["b", "a", "b"]) == ("a", "b")
+
+
+@given(
+    st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", fullmatch=True)
+    | st.ip_addresses(v=4).map(str)
+    | st.sampled_from(["0.0.0." + "0", "0.0.0.1", "224.0.0.1", "239.255.255.255", "240.0.0.1"])
+)
+def test_an_ipv4_address_is_what_the_standard_library_takes_for_one(host: str) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+        good = not address.is_unspecified and not address.is_multicast
+    except ValueError:
+        good = False
+
+    try:
+        rules.check_host("address", host)
+        taken = True
+    except ProposalError:
+        taken = False
+
+    assert taken is good
