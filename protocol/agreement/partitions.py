@@ -31,7 +31,7 @@ from protocol.events import Parted, Stage
 from protocol.identity import NodeId
 from protocol.registry import Registry
 
-from .changelog import WINDOW_S, ChangeLog, Difference
+from .changelog import WINDOW_S, Became, ChangeLog, Difference
 from .evidence import Evidence
 from .report import Cut, Diverged, Episode, Outcome
 from .split import NO_ANSWER, SplitAnswer, SplitRequest, Vector, bounded
@@ -47,6 +47,8 @@ ASKED_MAX = 8
 """Returned members that are asked in one episode."""
 NOTICED_WITHIN_S = 3.0
 """How long a cut may have lasted before it was noticed, where nothing better is known."""
+MINGLED_S = 3.0
+"""How long after it was met again a member counts as one of the other side."""
 HINTED_WITHIN_S = 1.0
 """How much earlier than a member its side's commits may come, by way of a third."""
 DOUBTED_S = 2.0
@@ -179,14 +181,16 @@ class Episodes:
             self._met(*known, now)
         met = known[1].met if known is not None else None
         if known and met and now.mono_s - met.mono_s <= ANSWERED_WITHIN_S:
-            mark, away, cuts = known[1].mark, self._held(known[0]), known[0].cuts
+            mark, away = known[1].mark, self._held(known[0], met)
+            without = away
         elif self._membership.incarnation > request.incarnation and self._log.reaches(0):
             # We began another life since: what we held is what we began it with.
-            mark, away, cuts = 0, self._log.vector_at(0, vector), {}
+            mark, away, without = 0, self._log.vector_at(0, vector), {}
         else:
             return NO_ANSWER
         until = self._log.vector_at(mark, vector)
-        found, exact = self._log.net(dict(request.held), until, mark, without=cuts)
+        held = {owner: dot for owner, dot in request.held if owner not in without}
+        found, exact = self._log.net(held, until, mark, without=without)
         changed, left = bounded(found)
         here = {one.owner: until[one.owner] for one in found}
         return SplitAnswer(
@@ -205,10 +209,11 @@ class Episodes:
         if answer is not None and answer.known and episode.reconciled is None:
             if answer.complete:
                 away = dict(answer.away)
-                group = [one for one in episode.unspoken if one == node or one not in away]
-                for one in group:
-                    episode.unspoken.pop(one)
-                    episode.to_ask.pop(one, None)
+                for one in episode.cuts:
+                    if one == node or one not in away:
+                        episode.spoken[one] = None
+                        episode.unspoken.pop(one, None)
+                        episode.to_ask.pop(one, None)
                 self._take(episode, cut, answer, now)
             elif node in episode.unspoken:
                 episode.unspoken[node] = answer
@@ -258,6 +263,7 @@ class Episodes:
         episode.cuts[cut.node] = cut
         self._cuts[cut.node] = episode, cut
         episode.to_ask.pop(cut.node, None)
+        episode.spoken.pop(cut.node, None)
         self._log.seal()
         return episode, cut
 
@@ -279,6 +285,8 @@ class Episodes:
         cut.back_at, episode.reconciled = now, None
         if cut.met is None:
             self._met(episode, cut, now)
+        if cut.node in episode.spoken:
+            return
         episode.unspoken[cut.node] = None
         episode.to_ask[cut.node] = None
         self._ask_next(episode)
@@ -308,11 +316,16 @@ class Episodes:
             episode.contact = now
             self._tell(episode, Stage.CONTACT)
 
-    def _held(self, episode: Episode) -> dict[NodeId, Dot]:
-        """What we held of each that was away, when we met it again or now."""
+    def _held(self, episode: Episode, at: Instant) -> dict[NodeId, Dot]:
+        """What we held of each that was away at a time, when we met it again or now.
+
+        Who had been back for a while was on our side by then.
+        """
         met = sorted(cut.mark for cut in episode.cuts.values() if cut.met)
         marks: dict[NodeId, int] = {}
         for node, cut in episode.cuts.items():
+            if cut.met is not None and at.mono_s - cut.met.mono_s > MINGLED_S:
+                continue
             # The first of a group that we meet brings the branches of the others.
             place = bisect_left(met, cut.start)
             marks[node] = met[place] if place < len(met) else self._log.position
@@ -329,7 +342,8 @@ class Episodes:
             if cut.outcome is Outcome.BACK and node in episode.unspoken:
                 episode.asking = node
                 episode.asked += 1
-                request = SplitRequest(cut.incarnation, _vector(self._held(episode)))
+                held = self._held(episode, cut.met or cut.since)
+                request = SplitRequest(cut.incarnation, _vector(held))
                 self._questions.append((node, request))
                 return
 
@@ -337,7 +351,10 @@ class Episodes:
         """What diverged between us and the group of one that answered."""
         mark, vector = cut.mark, self._registry.vector()
         until = self._log.vector_at(mark, vector)
-        ours, exact = self._log.net(dict(answer.away), until, mark, without=episode.cuts)
+        # Of others who met us just now we may hold half of what they did apart: they say it all.
+        mingled = self._held(episode, cut.met or cut.since)
+        held = {owner: dot for owner, dot in answer.away if owner not in mingled}
+        ours, exact = self._log.net(held, until, mark, without=mingled)
         episode.exact = episode.exact and exact and answer.complete and self._log.reaches(mark)
         self._add(episode, [*ours, *answer.changed], left=answer.left)
         for owner, dot in answer.here:
@@ -367,7 +384,9 @@ class Episodes:
                 episode.left += 1
                 continue
             before = episode.diverged.get(place)
-            if before is None or one.version > before.version:
+            # Of two that lacked different things, the one that lacked more knows what became.
+            rank = one.version, one.became is not Became.CHANGED
+            if before is None or rank > (before.version, before.became is not Became.CHANGED):
                 here = one.owner not in episode.cuts
                 episode.diverged[place] = Diverged(
                     one.owner, one.key, here, one.became, one.version

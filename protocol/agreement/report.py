@@ -82,6 +82,8 @@ class Episode:
     asked: int = 0
     asking: NodeId | None = None
     to_ask: dict[NodeId, None] = field(default_factory=dict)
+    spoken: dict[NodeId, None] = field(default_factory=dict)
+    """Members that one of their group has answered for."""
     unspoken: dict[NodeId, SplitAnswer | None] = field(default_factory=dict)
     """Who is back and nobody answered for, with the answer that was not exact, if there was one."""
     pending: dict[NodeId, Dot] = field(default_factory=dict)

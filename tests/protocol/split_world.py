@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from protocol.agreement.report import Episode
-from protocol.bodies import service_key
+from protocol.bodies import Body, service_key
 from protocol.commits import RecordKey
 from protocol.records import Kind
 
@@ -53,6 +53,20 @@ class SplitWorld(World):
             for key in {**before, **now}:
                 if before.get(key) != now.get(key):
                     found[number, key] = (
+                        "added" if key not in before else "changed" if key in now else "removed"
+                    )
+        return found
+
+    def between(self, one: Node, other: Node) -> Expected:
+        """What two nodes hold differently now: another way to know what diverged."""
+        found: Expected = {}
+        for owner in self.nodes:
+            at_one, at_other = (services_of(node, owner) for node in (one, other))
+            ours = owner is one or not self.cut(owner, one)
+            now, before = (at_one, at_other) if ours else (at_other, at_one)
+            for key in {**before, **now}:
+                if before.get(key) != now.get(key):
+                    found[owner.number, key] = (
                         "added" if key not in before else "changed" if key in now else "removed"
                     )
         return found
@@ -105,3 +119,10 @@ def sides(episode: Episode, world: World) -> Mapping[int, bool]:
     """By number of the owner whether its changes are said to be of our side."""
     numbers = {one.id: one.number for one in world.nodes}
     return {numbers[one.owner]: one.here for one in episode.diverged.values()}
+
+
+def services_of(node: Node, owner: Node) -> dict[str, Body]:
+    """What a node holds of an owner's services."""
+    branch = node.peer.registry.branch(owner.id)
+    bodies = branch.bodies if branch else {}
+    return {key.key: body for key, body in bodies.items() if key.kind == Kind.SERVICE}
