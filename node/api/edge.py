@@ -89,7 +89,7 @@ class Edge:
             OwnerRoutes(context),
             ExplainRoutes(context, lookups),
             OperationRoutes(context, self._metrics),
-            PartitionRoutes(context),
+            PartitionRoutes(context, self._guests),
             KeyRoutes(context),
         )
         gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())

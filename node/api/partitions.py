@@ -4,11 +4,15 @@ The reports are kept by the machine (`protocol.agreement.partitions`), in memory
 they are gone. How conflicts were decided is looked up when somebody asks.
 """
 
+from collections.abc import Iterator
+
 from node.context import NodeContext
+from node.guests import Guests
 from node.http import Request, Response, SyncRoute, json_response
 from node.times import format_us
+from protocol.agreement.documents import joined
 from protocol.agreement.partitions import EPISODES_MAX
-from protocol.agreement.report import Cut, Diverged, Episode
+from protocol.agreement.report import Contested, Cut, Diverged, Episode
 from protocol.clocks import Instant
 from protocol.identity import NodeId, id_text, short_id
 from protocol.peer import Peer
@@ -21,8 +25,9 @@ from .table import Endpoint, Parameter
 class PartitionRoutes:
     """The handler of `/v1/partitions`."""
 
-    def __init__(self, context: NodeContext) -> None:
+    def __init__(self, context: NodeContext, guests: Guests) -> None:
         self._peer = context.peer
+        self._guests = guests
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes."""
@@ -40,12 +45,12 @@ class PartitionRoutes:
         request.query.check_known("limit")
         most = request.query.integer("limit", default=EPISODES_MAX, low=1, high=EPISODES_MAX)
         newest = list(self._peer.episodes.newest())[:most]
-        shapes = [_episode_shape(self._peer, episode) for episode in newest]
+        shapes = [_episode_shape(self._peer, self._guests, episode) for episode in newest]
         side = self._peer.membership.partition().value
         return json_response(200, {"partitions": shapes}, (("X-Kith-Partition", side),))
 
 
-def _episode_shape(peer: Peer, episode: Episode) -> dict[str, Json]:
+def _episode_shape(peer: Peer, guests: Guests, episode: Episode) -> dict[str, Json]:
     diverged = sorted(episode.diverged.values(), key=lambda one: (one.owner, one.key))
     return {
         "id": episode.number,
@@ -60,7 +65,11 @@ def _episode_shape(peer: Peer, episode: Episode) -> dict[str, Json]:
         "diverged": [_diverged_shape(peer, one) for one in diverged],
         "diverged_total": len(diverged) + episode.left,
         "truncated": episode.left > 0,
-        "conflicts": [_fork_shape(peer, owner) for owner in episode.forks],
+        "conflicts": [
+            *(_document_shape(peer, one) for one in episode.contested),
+            *_guest_shapes(guests, episode),
+            *(_fork_shape(peer, owner) for owner in episode.forks),
+        ],
     }
 
 
@@ -98,6 +107,32 @@ def _fork_shape(peer: Peer, owner: NodeId) -> dict[str, Json]:
         if disputed
         else f"{_name(peer, owner)} merged both sides",
     }
+
+
+def _document_shape(peer: Peer, one: Contested) -> dict[str, Json]:
+    document = joined(one.key, peer.registry.document(one.key))
+    decided = "settled by a later write"
+    if not one.field:
+        decided = "the edits of both sides merged field by field"
+    elif one.field in document.conflicts:
+        writer = _name(peer, document.fields[one.field][0].writer)
+        decided = f"not yet: a later write settles it; meanwhile that of {writer} is shown"
+    key = f"{one.key}#{one.field}" if one.field else one.key
+    return {"what": "document", "key": key, "rule": one.rule, "decided": decided}
+
+
+def _guest_shapes(guests: Guests, episode: Episode) -> Iterator[dict[str, Json]]:
+    """Guests that hosts on both sides spoke of, and whose word counts."""
+    sides: dict[str, set[bool]] = {}
+    for one in episode.diverged.values():
+        if one.key.kind == Kind.GUEST:
+            sides.setdefault(one.key.key, set()).add(one.here)
+    for guest in sorted(guest for guest, both in sides.items() if len(both) > 1):
+        settled = guests.settled(guest)
+        if settled is not None:
+            decided = f"the word of {short_id(settled.host)} counts, of {settled.hosts} hosts"
+            rule = settled.resolution.rule
+            yield {"what": "guest", "key": guest, "rule": rule, "decided": decided}
 
 
 def _name(peer: Peer, node: NodeId) -> str:

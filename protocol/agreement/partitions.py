@@ -29,11 +29,13 @@ from protocol.detector.membership import Membership
 from protocol.detector.partition import Partition
 from protocol.events import Parted, Stage
 from protocol.identity import NodeId
+from protocol.records import Kind
 from protocol.registry import Registry
 
 from .changelog import WINDOW_S, Became, ChangeLog, Difference
+from .documents import joined
 from .evidence import Evidence
-from .report import Cut, Diverged, Episode, Outcome
+from .report import Contested, Cut, Diverged, Episode, Outcome
 from .split import NO_ANSWER, SplitAnswer, SplitRequest, Vector, bounded
 
 EPISODES_MAX = 32
@@ -43,6 +45,8 @@ DIVERGED_ALL_MAX = 16_384
 """Records that all reports name together; beyond it the oldest reports go."""
 SIDES_MAX = 64
 FORKS_MAX = 64
+CONTESTED_MAX = 256
+"""Fields of documents that a report names."""
 ASKED_MAX = 8
 """Returned members that are asked in one episode."""
 NOTICED_WITHIN_S = 3.0
@@ -417,10 +421,26 @@ class Episodes:
         if episode.unspoken and not certain:
             return
         self._guess(episode)
+        self._contest(episode)
         episode.pending.clear()
         episode.reconciled = now
         self._forget_old()
         self._tell(episode, Stage.RECONCILED)
+
+    def _contest(self, episode: Episode) -> None:
+        """Which documents the sides wrote apart, and where that left two values of one field."""
+        writers: dict[str, list[bool]] = {}
+        for one in episode.diverged.values():
+            if one.key.kind == Kind.DOCUMENT:
+                writers.setdefault(one.key.key, []).append(one.here)
+        episode.contested = []
+        for key, sides in sorted(writers.items()):
+            conflicts = joined(key, self._registry.document(key)).conflicts
+            found = [Contested(key, name, decided.rule) for name, decided in conflicts.items()]
+            if not found and len(set(sides)) > 1:
+                found = [Contested(key, "", "merged")]
+            if len(sides) > 1:
+                episode.contested += found[: CONTESTED_MAX - len(episode.contested)]
 
     def _forget_old(self) -> None:
         named = sum(len(episode.diverged) for episode in self._episodes)

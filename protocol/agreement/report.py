@@ -59,6 +59,17 @@ class Diverged:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """A document that was written on both sides, as it stood when all of it was held again."""
+
+    key: str
+    field: str
+    """A field with several values; empty: all edits merged by themselves."""
+    rule: str
+    """How the value that is shown meanwhile was chosen."""
+
+
 @dataclass(slots=True)
 class Episode:
     """One partition, as seen from here."""
@@ -79,6 +90,7 @@ class Episode:
     """Diverged records that are only counted."""
     forks: dict[NodeId, None] = field(default_factory=dict)
     """Owners whose forks were found meanwhile."""
+    contested: list[Contested] = field(default_factory=list)
     asked: int = 0
     asking: NodeId | None = None
     to_ask: dict[NodeId, None] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from protocol.agreement.documents import changes, joined, write
 from protocol.agreement.report import Outcome
 from protocol.detector.partition import Partition
 
@@ -155,7 +156,7 @@ def test_one_that_restarts_within_the_split_says_that_it_does_not_know_all(seed:
     world.nodes[1].join(world.nodes[0])
     world.busy(5.0, each_s=0.3)
     world.run(0.2)
-    expected = after_heal(world)
+    expected = after_heal(world) | {(1, "node"): "changed"}
 
     for node in world.nodes[3:]:  # for whom its neighbours speak
         assert newest(node).exact
@@ -164,3 +165,34 @@ def test_one_that_restarts_within_the_split_says_that_it_does_not_know_all(seed:
         assert newest(node).exact
         assert reported(node, newest(node), world).items() >= expected.items()
     assert not newest(world.nodes[1]).exact
+
+
+def test_documents_that_both_sides_wrote_are_named_with_their_conflicts() -> None:
+    world = SplitWorld(5, seed=1)
+    world.start_together()
+    world.run(3.0)
+    edit(world, 0, "limits", {"a": b"1", "b": b"1"})
+    edit(world, 0, "notes", {"a": b"1"})
+    world.run(2.0)
+    world.divide(*GROUPS)
+    world.run(6.0)
+    edit(world, 1, "limits", {"a": b"2", "b": b"1"})
+    edit(world, 1, "notes", {"a": b"1", "here": b"1"})
+    edit(world, 3, "limits", {"a": b"3", "b": b"1"})
+    edit(world, 3, "notes", {"a": b"1", "there": b"1"})
+    world.run(1.0)
+    world.heal()
+    world.run_until(world.settled, within=30)
+
+    for node in world.nodes:
+        found = [(one.key, one.field) for one in newest(node).contested]
+        assert found == [("limits", "a"), ("notes", "")]
+        assert len(newest(node).diverged) == 4
+
+
+def edit(world: SplitWorld, number: int, key: str, values: dict[str, bytes]) -> None:
+    """One node writes a document, as it holds it."""
+    node = world.nodes[number]
+    before = joined(key, node.peer.registry.document(key))
+    now_us = world.now.wall_us
+    node.propose(write(before, changes(before, values), node.id, now_us))

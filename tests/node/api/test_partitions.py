@@ -6,9 +6,14 @@ import trio
 from node.critical import require_majority
 from node.driver import instant
 from node.http import ApiError
+from node.times import format_us
+from protocol.agreement.changelog import Became
 from protocol.agreement.monitor import ALARM_S
+from protocol.agreement.report import Contested, Diverged, Episode
 from protocol.clocks import Instant
+from protocol.commits import RecordKey
 from protocol.detector.partition import Partition
+from protocol.records import Kind
 
 from .situations import TestNode, open_node, open_pair, until, web
 
@@ -113,3 +118,35 @@ def agreement(shown: dict[str, object]) -> dict[str, object]:
     one = components["agreement"]
     assert isinstance(one, dict)
     return one
+
+
+@pytest.mark.trio
+async def test_each_sort_of_conflict_is_said_how_it_was_decided() -> None:
+    async with open_pair() as (alice, bob):
+        body = {
+            "action": "register", "id": "g1", "address": "10.0.0.9:80", "metrics_port": 0,
+            "node_type": "backend", "is_load_balancer": False, "capabilities": ["api"],
+            "last_updated": format_us(instant().wall_us),
+        }  # fmt: skip
+        for node in (alice, bob):
+            await node.expect(200, "POST", "/registration", body)
+        registry = alice.context.peer.registry
+        await until(lambda: len(registry.guest("g1")) == 2)
+        me, other = alice.context.me, bob.context.me
+        key = RecordKey(Kind.GUEST, "g1")
+        episode = Episode(1, instant(), forks={other: None})
+        episode.contested = [Contested("limits", "a", "later"), Contested("notes", "", "merged")]
+        episode.diverged = {
+            (me, key): Diverged(me, key, True, Became.ADDED, 1),  # noqa: FBT003
+            (other, key): Diverged(other, key, False, Became.ADDED, 1),  # noqa: FBT003
+        }
+        alice.context.peer.episodes._episodes.append(episode)
+
+        (report,) = await reports(alice)
+        found = {(str(one["what"]), one["key"]): one for one in listed(report["conflicts"])}
+        assert found["document", "limits#a"]["decided"] == "settled by a later write"
+        assert found["document", "notes"]["rule"] == "merged"
+        assert str(found["guest", "g1"]["decided"]).startswith("the word of")
+        assert found["fork", bob.id]["decided"] == "node-2 merged both sides"
+        (first, _) = listed(report["diverged"])
+        assert (first["kind"], first["change"]) == ("guest", "added")
