@@ -60,6 +60,38 @@ class Operation:
     """For a lookup that is ok: each instance shown, with the number of the write that set it."""
 
 
+@dataclass(slots=True)
+class DocumentWrite:
+    """One write to a document, through one node."""
+
+    number: int
+    """Counts them; the value that it sets fields to."""
+    node: str
+    invoked_s: float
+    completed_s: float
+    outcome: Outcome
+    key: str
+    counter: int
+    """Of the node's writes; with the node it names this one: its dot."""
+    fields: tuple[str, ...]
+    """Those that it set, or removed; none: it deleted all that it had seen."""
+    removes: bool
+    seen: tuple[tuple[str, int], ...]
+    """Each writer's newest counter that the node had seen."""
+
+    def __str__(self) -> str:
+        return f"write {self.number} through {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentState:
+    """What stands of a document where a node holds it."""
+
+    key: str
+    entries: tuple[tuple[str, str, int], ...]
+    """Field, writer and counter, sorted; several of one field are siblings."""
+
+
 class Belief(enum.Enum):
     """What a node holds of a member."""
 
@@ -199,6 +231,8 @@ class View:
     """Owners with a fork that is not settled, as this node sees it."""
     proofs: tuple[tuple[str, str, str], ...] = ()
     """Every proof of a fork that it keeps, sorted: the owner and the two commits."""
+    documents: tuple[DocumentState, ...] = ()
+    """Every document of which something stands, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +263,7 @@ class History:
     core: tuple[str, ...] = ()
     """Who is up and connected from `heal_at_s` to the end."""
     operations: list[Operation] = field(default_factory=list)
+    document_writes: list[DocumentWrite] = field(default_factory=list)
     beliefs: list[Believed] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)

@@ -17,6 +17,7 @@ from . import (
     bounded,
     burial,
     detection,
+    documents,
     evidence,
     false_death,
     resurrection,
@@ -36,6 +37,7 @@ CHECKERS: tuple[tuple[str, Checker], ...] = (
     ("detection", detection.check),
     ("authenticity", authenticity.check),
     ("bounded", bounded.check),
+    ("documents", documents.check),
     ("evidence", evidence.check),
 )
 

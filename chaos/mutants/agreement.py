@@ -1,18 +1,24 @@
-"""Mutants of what nodes come to agree on: forks and their proofs."""
+"""Mutants of what nodes come to agree on: documents, forks and their proofs."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chaos.sim.plan import Fault, FaultKind, Role
+from protocol.agreement import documents
+from protocol.agreement.documents import Document, State
 from protocol.agreement.evidence import Evidence
 from protocol.branch import Branch
 from protocol.clocks import Instant
 from protocol.commits import Head
 from protocol.effects import Effect, Send
+from protocol.identity import NodeId
 from protocol.intake import Intake, Taken
+from protocol.records import DocumentRecord
 from protocol.wire.messages import DatagramKind
 
 from .mutant import Mutant, Patch, small_plan
 
+_JOIN, _WRITE = documents.join, documents.write
 _FORKED = vars(Intake)["_forked"]
 
 
@@ -29,9 +35,57 @@ def _settle_nothing(self: Branch, head: Head) -> None:
     return None
 
 
+def _join_the_latest(ours: State, theirs: State) -> State:
+    joined = _JOIN(ours, theirs)
+    latest: dict[str, int] = {}
+    for (name, _), entry in joined.entries.items():
+        latest[name] = max(entry.written_at, latest.get(name, 0))
+    kept = {
+        place: entry
+        for place, entry in joined.entries.items()
+        if entry.written_at == latest[place[0]]
+    }
+    return State(joined.context, kept)
+
+
+def _write_without_context(
+    before: Document,
+    fields: Mapping[str, bytes | None],
+    writer: NodeId,
+    now_us: int,
+    *,
+    owners: Sequence[NodeId] | None = None,
+    update_id: str = "",
+) -> DocumentRecord:
+    word = _WRITE(before, fields, writer, now_us, owners=owners, update_id=update_id)
+    standing = {entry.writer for entry in word.entries}
+    context = tuple(one for one in word.context if one[0] == writer or one[0] in standing)
+    return replace(word, context=context)
+
+
+_EDITED_APART = replace(
+    small_plan(Fault(FaultKind.SPLIT, 2.0, 9.0, groups=((0, 1), (2, 3))), safety_s=10.0),
+    edits_per_s=4.0,
+)
+"""Both halves of a cluster edit the same documents."""
+
 _A_LIAR = replace(small_plan(nodes=12, safety_s=8.0), villains=((11, Role.FORKER),))
 
 AGREEMENT: tuple[Mutant, ...] = (
+    Mutant(
+        "last-word-wins",
+        "of two words on one field, neither of which had seen the other, the later is kept",
+        "documents",
+        _EDITED_APART,
+        (Patch(documents, "join", _join_the_latest),),
+    ),
+    Mutant(
+        "write-without-context",
+        "a word on a document does not say what its writer had seen of those that it replaced",
+        "documents",
+        _EDITED_APART,
+        (Patch(documents, "write", _write_without_context),),
+    ),
     Mutant(
         "hush-evidence",
         "who finds a fork keeps the proof to itself",

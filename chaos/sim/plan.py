@@ -119,6 +119,8 @@ class Plan:
     clients: int = 4
     operations_per_s: float = 4.0
     """Of all clients together."""
+    edits_per_s: float = 0.0
+    """Of documents, through all honest nodes together."""
     villains: tuple[tuple[int, Role], ...] = ()
     faults: tuple[Fault, ...] = ()
     lost: tuple[int, ...] = ()

@@ -7,12 +7,14 @@ healed but for the nodes that are lost for good, and what is left, the core, mus
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from chaos.checkers import Limits, check_all
 from chaos.history import TableSize
 
 from .byzantine import Villain
+from .clients.documents import Editors, states
 from .clients.services import Workload
 from .faults import Injector
 from .latencies import latencies_of
@@ -65,6 +67,7 @@ class Run:
         self.honest = [node for node in self.world.nodes if node.number not in liars]
         self.core = [node for node in self.honest if node.number not in plan.lost]
         self.workload = Workload(self.world, Random(f"{plan.seed}/clients"), self.honest)
+        self.editors = Editors(self.world, Random(f"{plan.seed}/editors"), self.honest)
         self.villains = [
             Villain(self.world, self.world.nodes[number], role, Random(f"{plan.seed}/v/{number}"))
             for number, role in plan.villains
@@ -92,6 +95,7 @@ class Run:
             timeline.at(WARM_S + fault.at_s, self.injector.inject, fault)
             timeline.at(WARM_S + fault.until_s, self.injector.heal, fault)
         timeline.at(WARM_S, self.workload.begin)
+        timeline.at(WARM_S, self.editors.begin)
         for villain in self.villains:
             timeline.at(WARM_S, villain.begin)
         timeline.at(self.heal_at_s, self._heal)
@@ -107,7 +111,11 @@ class Run:
         """Close the history and let every checker read it."""
         world, history = self.world, self.world.history
         history.end_s = world.timeline.now
-        history.views = [world.view(node) for node in self.honest if node.up]
+        history.views = [
+            replace(world.view(node), documents=states(node.peer.registry, world))
+            for node in self.honest
+            if node.up
+        ]
         self._measure_tables()
         world.recorder.finish()
         history.operations.sort(key=lambda operation: (operation.invoked_s, operation.number))
@@ -150,7 +158,7 @@ class Run:
             self.world.timeline.at(at_s, node.start)
 
     def _heal(self) -> None:
-        self.workload.writing = False
+        self.workload.writing = self.editors.writing = False
         self.injector.heal_all()
         for number in self.plan.lost:
             self.injector.lose(self.world.nodes[number])

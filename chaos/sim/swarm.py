@@ -32,7 +32,7 @@ PROFILES: Mapping[str, str] = {
     "joins": "all nodes start at once and join by seeds, while things go wrong",
     "byzantine": "100 nodes of which 10 lie, membership profile lan",
     "byzantine-hostile": "100 nodes of which 10 lie, membership profile hostile",
-    "agreement": "halves and other splits, old disks behind cuts, forks of liars and of the honest",
+    "agreement": "halves and other splits, old disks behind cuts, forks, documents of many writers",
 }
 
 _PARTITIONS = (
@@ -206,6 +206,7 @@ def draw(
         villains=villains,
         faults=faults,
         lost=_lost(draws, profile),
+        edits_per_s=rng.choice((0.5, 1.0, 3.0)) if profile == "agreement" else 0.0,
     )
 
 
