@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from . import limits
 from .agreement.docket import Case, Docket, Reported, Settlement
-from .agreement.evidence import Evidence, check_evidence
+from .agreement.evidence import Evidence, KeyFork, check_evidence, check_key_fork
 from .agreement.partitions import Episodes
 from .authoring import Authoring
 from .branch import AppliedStep, Branch, Forked, Gap, Known, Old, Outcome
@@ -215,6 +215,8 @@ class Intake:
         parts, evidence, merge = self._parts, report.evidence, report.merge
         if parts.registry.branch(evidence.owner) is None:
             return Taken(source)
+        if isinstance(evidence, KeyFork):
+            return self._key_fork(evidence, source, now)
         branch = parts.registry.claim(evidence.owner)
         known, merged = parts.docket.holds(evidence), branch.merged(evidence)
         if known and (merged or merge is None):
@@ -233,6 +235,14 @@ class Intake:
         taken.effects += self._ended(evidence.owner, now)
         return taken
 
+    def _key_fork(self, fork: KeyFork, source: Source, now: Instant) -> Taken:
+        taken = Taken(source)
+        if source.node is not None and not self._parts.docket.holds(fork):
+            rotation = self._parts.rotation
+            taken.effects, lacks = rotation.take(fork, source.address, now, by=source.node)
+            taken.gap = fork.owner if lacks else None
+        return taken
+
     def restore(self, cases: Iterable[Case]) -> None:
         """Take back the evidence of earlier lives: what was in dispute still is."""
         parts = self._parts
@@ -242,13 +252,17 @@ class Intake:
             try:
                 if branch is None:
                     continue
-                check_evidence(case.evidence, branch.chain, parts.trust)
+                if isinstance(case.evidence, KeyFork):
+                    check_key_fork(case.evidence, branch.chain, parts.trust)
+                    parts.registry.key_forks.setdefault(case.owner, case.evidence)
+                else:
+                    check_evidence(case.evidence, branch.chain, parts.trust)
                 if merge is not None:
                     parts.registry.claim(case.owner).learn_merge(merge)
-            except RefusedError:
+            except RemoteProtocolError:
                 continue  # a page gone bad, or a chain that was not read back: peers know better
             parts.docket.add(case)
-            if case.open and case.owner != parts.me:
+            if isinstance(case.evidence, Evidence) and case.open and case.owner != parts.me:
                 parts.registry.dispute(case.evidence)
 
     def applied_here(self, keeps: tuple[Keep, ...], now: Instant) -> list[Effect]:
@@ -456,7 +470,8 @@ class Intake:
             effects += [Notify(ForkSettled(case)), Store(KeepEvidence(case))]
         if not branch.disputed and owner != parts.me:
             for case in parts.docket.open_cases(owner):
-                parts.registry.dispute(case.evidence)
+                if isinstance(case.evidence, Evidence):
+                    parts.registry.dispute(case.evidence)
         return effects
 
 

@@ -151,7 +151,7 @@ class Peer:
         self._authoring = Authoring(own, setup.signer, trust, last=setup.last_dot, clock=clock)
         self.rotation = Rotation(RotationParts(
             me=self._me, trust=trust, registry=self.registry, membership=self.membership,
-            keyring=self._keyring, voice=voice, authoring=self._authoring,
+            keyring=self._keyring, voice=voice, authoring=self._authoring, docket=self.docket,
             translate=self._translate, tell=self._tell,
         ))  # fmt: skip
         self._intake = Intake(Parts(

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .agreement.docket import Case, Docket
 from .agreement.evidence import KeyFork, check_key_fork
 from .authoring import Authoring, Turn
 from .branch import Branch
@@ -26,7 +27,7 @@ from .commits import Dot
 from .detector.detection import MembershipEffect
 from .detector.membership import Membership
 from .dissemination import Told
-from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Store
+from .effects import Drop, DropRecords, Effect, KeepChain, KeepEvidence, Notify, Persist, Store
 from .errors import ProposalError, RefusedError, RemoteProtocolError
 from .events import Committed, KeyForkFound, KeysChanged, ShutOut
 from .identity import (
@@ -62,6 +63,7 @@ class RotationParts:
     keyring: Keyring
     voice: MemberVoice
     authoring: Authoring
+    docket: Docket
     translate: Callable[[list[MembershipEffect], Instant], list[Effect]]
     tell: Callable[[list[Told]], list[Effect]]
 
@@ -198,7 +200,7 @@ class Rotation:
         finally:
             fork = registry.key_forks.get(owner) if owner is not None else None
             if fork is not None and proved is None:
-                effects += self._found(fork, by)
+                effects += self._found(fork, by, now)
         return branch
 
     def take(
@@ -276,7 +278,7 @@ class Rotation:
         try:
             check_key_fork(fork, chain, self._parts.trust)
             if registry.key_forks.setdefault(fork.owner, fork) is fork:
-                effects += self._found(fork, by)
+                effects += self._found(fork, by, now)
             packed = [one.pack() for one in chain.events[: fork.sequence]]
             self.learn([*packed, fork.first.pack()], effects, now, by=by)
         except RemoteProtocolError as error:
@@ -312,11 +314,13 @@ class Rotation:
         self._again.append((now.mono_s + AGAIN_S, told))
         return self._parts.tell([told])
 
-    def _found(self, fork: KeyFork, by: NodeId | None) -> list[Effect]:
+    def _found(self, fork: KeyFork, by: NodeId | None, now: Instant) -> list[Effect]:
         parts = self._parts
+        added = parts.docket.add(Case(fork, now.wall_us, by))
+        kept: list[Effect] = [Store(KeepEvidence(added.case, added.dropped))] if added else []
         targets = [node for node in parts.membership.push_targets(RINGS) if node != by]
         to = tuple(node for node in dict.fromkeys([fork.owner, *targets]) if node != parts.me)
-        return [Notify(KeyForkFound(fork)), *parts.tell([Told(to, fork)])]
+        return [*parts.tell([Told(to, fork)]), Notify(KeyForkFound(fork)), *kept]
 
     def _check_next(self, chain: KeyChain) -> None:
         ours = self._parts.authoring.chain

@@ -94,8 +94,8 @@ evidence = Table(
     Column("merge", LargeBinary),
     sqlite_with_rowid=False,
 )
-"""Forks; `kind` says what the proof is (0: two heads). What settled one is null while it is open;
-`merge` is null also where a rotation settled it. `protocol` bounds how many there are."""
+"""Forks; `kind` says what the proof is (0: two heads, 1: two key events). What settled one is null
+while it is open; `merge` is null also where a rotation did. `protocol` bounds how many."""
 
 results = Table(
     "results",

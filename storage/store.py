@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from protocol import limits
 from protocol.agreement.docket import Case, Settlement
-from protocol.agreement.evidence import unpack_evidence
+from protocol.agreement.evidence import KeyFork, unpack_evidence, unpack_key_fork
 from protocol.commits import (
     NOTHING,
     Commit,
@@ -45,8 +45,8 @@ from .plan import OwnerPlan, plan
 
 _KEY_EVENT_BYTES_MAX = 512
 _NO_KEY_EVENTS = codec.pack([])
-_TWO_HEADS = 0
-"""Kind of evidence: two commits that cannot both stand."""
+_TWO_HEADS, _TWO_KEY_EVENTS = 0, 1
+"""Kinds of evidence: what of an owner cannot both stand."""
 
 _Row: TypeAlias = tuple[object, ...]
 
@@ -205,7 +205,8 @@ def _write_evidence(connection: Connection, keeps: Sequence[Keep]) -> None:
         if not isinstance(keep, KeepEvidence):
             continue
         case, settled = keep.case, keep.case.settlement
-        row = (case.id, _TWO_HEADS, case.evidence.pack(), case.found_at, case.reported_by)
+        kind = _TWO_KEY_EVENTS if isinstance(case.evidence, KeyFork) else _TWO_HEADS
+        row = (case.id, kind, case.evidence.pack(), case.found_at, case.reported_by)
         merge = settled.merge.pack() if settled and settled.merge else None
         end = (settled.at, settled.epoch, merge) if settled else (None, None, None)
         connection.exec_driver_sql(statements.SET_EVIDENCE, (*row, *end))
@@ -269,10 +270,10 @@ def _load(connection: Connection, node: NodeId) -> Loaded:
 
 def _read_case(row: Sequence[object]) -> Case:
     id_, kind, proof, found_at, reported_by, *end = row
-    if kind != _TWO_HEADS or not isinstance(proof, bytes):
+    if kind not in (_TWO_HEADS, _TWO_KEY_EVENTS) or not isinstance(proof, bytes):
         raise TypeError("evidence of another type")
     case = Case(
-        unpack_evidence(proof),
+        unpack_evidence(proof) if kind == _TWO_HEADS else unpack_key_fork(proof),
         _integer(found_at),
         None if reported_by is None else NodeId(_id(reported_by)),
         _read_settlement(*end),

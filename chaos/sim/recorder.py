@@ -21,7 +21,7 @@ from chaos.history import (
     Signed,
 )
 from protocol import signing
-from protocol.agreement.evidence import Evidence
+from protocol.agreement.evidence import AnyEvidence
 from protocol.branch import Branch
 from protocol.commits import Change, Dot, Head, Record, RecordKey, decode_head
 from protocol.detector.detection import Status
@@ -126,8 +126,8 @@ class Recorder:
         now = self._timeline.now
         self.history.proved.append(Proved(now, node, owner, (commits[0], commits[1])))
 
-    def proof(self, evidence: Evidence) -> tuple[str, str, str]:
-        """A proof as the history tells it: the owner and the two commits, sorted."""
+    def proof(self, evidence: AnyEvidence) -> tuple[str, str, str]:
+        """A proof as the history tells it: the owner and the two commits (or keys), sorted."""
         first, second = sorted((evidence.first.hash.hex(), evidence.second.hash.hex()))
         return self._owner(evidence.owner), first, second
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from protocol import signing
-from protocol.agreement.evidence import Evidence, KeyFork
+from protocol.agreement.evidence import AnyEvidence, Evidence, KeyFork
 from protocol.agreement.split import SplitRequest
 from protocol.commits import Change, Dot, Head
 from protocol.detector.detection import Ack, Ask, Gossip, Ping
@@ -232,7 +232,9 @@ class Wording:
             case _:
                 assert_never(keep)
 
-    def _fork(self, evidence: Evidence) -> str:
+    def _fork(self, evidence: AnyEvidence) -> str:
+        if isinstance(evidence, KeyFork):
+            return f"keys {self._names.of(evidence.owner)}.{evidence.sequence}"
         names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
         return " against ".join(names)
 

@@ -8,14 +8,14 @@ from node.context import NodeContext
 from node.http import Request, Response, SyncRoute, invalid_field, json_response
 from node.times import format_us
 from protocol.agreement.docket import Case, Settlement
-from protocol.agreement.evidence import check_evidence
+from protocol.agreement.evidence import KeyFork, check_evidence, check_key_fork
 from protocol.commits import Head
-from protocol.errors import RefusedError
-from protocol.identity import id_text, short_id
+from protocol.errors import RemoteProtocolError
+from protocol.identity import KeyEvent, id_text, short_id
 from protocol.signing import Trust, cluster_id
 
 from .finding import the_owner
-from .proofs import head_shape
+from .proofs import base64_of, head_shape
 from .shapes import Json
 from .table import Endpoint, Parameter
 
@@ -72,8 +72,7 @@ class EvidenceRoutes:
             "id": case.id.hex(),
             "owner": id_text(case.owner),
             "node": record.name if record else short_id(case.owner),
-            "kind": "commits",
-            "heads": [_head(case.evidence.first), _head(case.evidence.second)],
+            **_proof(case),
             "verified": self._holds(case),
             "found_at": format_us(case.found_at),
             "reported_by": id_text(reporter) if reporter is not None else None,
@@ -86,10 +85,29 @@ class EvidenceRoutes:
         if chain is None:
             return False
         try:
-            check_evidence(case.evidence, chain, self._trust)
-        except RefusedError:
+            if isinstance(case.evidence, KeyFork):
+                check_key_fork(case.evidence, chain, self._trust)
+            else:
+                check_evidence(case.evidence, chain, self._trust)
+        except RemoteProtocolError:
             return False
         return True
+
+
+def _proof(case: Case) -> dict[str, Json]:
+    first, second = case.evidence.first, case.evidence.second
+    if isinstance(first, KeyEvent) or isinstance(second, KeyEvent):
+        events = [_event(one) for one in (first, second) if isinstance(one, KeyEvent)]
+        return {"kind": "keys", "heads": [], "key_events": events}
+    return {"kind": "commits", "heads": [_head(first), _head(second)], "key_events": []}
+
+
+def _event(event: KeyEvent) -> dict[str, Json]:
+    return {
+        "hash": event.hash.hex(),
+        "sequence": event.sequence,
+        "event": base64_of(event.pack()),
+    }
 
 
 def _head(head: Head) -> dict[str, Json]:

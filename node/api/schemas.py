@@ -305,7 +305,8 @@ SCHEMAS: Mapping[str, Schema] = {
     "Evidence": _object(
         evidence=_list(
             _object(
-                id=HASH, owner=NODE_ID, node=TEXT, kind={"enum": ["commits"]},
+                id=HASH, owner=NODE_ID, node=TEXT, kind={"enum": ["commits", "keys"]},
+                key_events=_list(_object(hash=HASH, sequence=WHOLE, event=RAW)),
                 heads=_list(
                     _object(hash=HASH, epoch=WHOLE, version=VERSION, issued_at=TIME,
                             parents=_list(HASH), header=RAW, signature=RAW)

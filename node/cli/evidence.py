@@ -53,7 +53,8 @@ def _row(case: dict[str, Json]) -> tuple[str, ...]:
         state,
         text_of(case, "found_at"),
         shown_id(text_of(case, "reported_by")),
-        " / ".join(text_of(head, "version") for head in objects_of(case, "heads")),
+        " / ".join(text_of(head, "version") for head in objects_of(case, "heads"))
+        or " / ".join(f"key {text_of(one, 'sequence')}" for one in objects_of(case, "key_events")),
         f"{text_of(case, 'settled_at')} by {rule}" if rule else "",
     )
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 from protocol.commits import Dot, Head, digest
 from protocol.identity import NodeId
+from protocol.limits import VERSION_MAX
 
-from .evidence import Evidence
+from .evidence import AnyEvidence, KeyFork
 
 CASES_PER_OWNER_MAX = 8
 CASES_MAX = 1_000
@@ -41,7 +42,7 @@ class Settlement:
 class Reported:
     """Evidence as one node tells another in a sync, with the merge that settled it, if any did."""
 
-    evidence: Evidence
+    evidence: AnyEvidence
     merge: Head | None
 
 
@@ -49,7 +50,7 @@ class Reported:
 class Case:
     """One fork, and what this node knows of it."""
 
-    evidence: Evidence
+    evidence: AnyEvidence
     found_at: int
     """Unix microseconds, by this node's clock."""
     reported_by: NodeId | None
@@ -73,7 +74,12 @@ class Case:
 
     @property
     def dot(self) -> Dot:
-        """The newer of the two commits: what settles it is newer still."""
+        """The newer of the two commits: what settles it is newer still.
+
+        Of two key events it is the end of their epoch: only the next rotation settles them.
+        """
+        if isinstance(self.evidence, KeyFork):
+            return Dot(self.evidence.sequence, VERSION_MAX)
         return max(self.evidence.first.dot, self.evidence.second.dot)
 
 
@@ -96,7 +102,7 @@ class Docket:
         """How many cases are kept."""
         return self._length
 
-    def holds(self, evidence: Evidence) -> bool:
+    def holds(self, evidence: AnyEvidence) -> bool:
         """Whether this fork is kept."""
         return digest(evidence.pack()) in self._owners.get(evidence.owner, {})
 

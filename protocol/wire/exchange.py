@@ -22,7 +22,7 @@ from typing import TypeAlias, assert_never
 from protocol import limits
 from protocol.agreement import split
 from protocol.agreement.docket import REPORTED_MAX, Reported
-from protocol.agreement.evidence import unpack_evidence
+from protocol.agreement.evidence import KeyFork, unpack_evidence, unpack_key_fork
 from protocol.agreement.split import SplitAnswer, SplitRequest
 from protocol.commits import (
     HASH_BYTES,
@@ -46,8 +46,8 @@ _SYNC, _FETCH, _CHECK, _TREE, _SPLIT = 1, 2, 3, 4, 5
 _STEPS, _WHOLE, _HEAD, _PART, _NOTHING = 0, 1, 2, 3, 4
 _FRAME = limits.FRAME_MAX
 _HEAD_PACKED_MAX = 600
-_FORK = 0
-"""Kind of evidence: two heads."""
+_FORK, _KEY_FORK = 0, 1
+"""Kinds of evidence: two heads, two key events."""
 _PROOF_MAX = 2 * _HEAD_PACKED_MAX
 OWN_BYTES_MAX = 256 * 1024
 """How much of our own branch a join brings along; a larger one is fetched from us."""
@@ -342,12 +342,14 @@ def _read_bundle(reader: codec.Reader) -> Bundle:
 
 def _report_fields(report: Reported) -> list[object]:
     merge = report.merge.pack() if report.merge else b""
-    return [_FORK, report.evidence.pack(), merge]
+    kind = _KEY_FORK if isinstance(report.evidence, KeyFork) else _FORK
+    return [kind, report.evidence.pack(), merge]
 
 
 def _read_report(reader: codec.Reader) -> Reported:
-    reader.integer("kind", low=_FORK, high=_FORK)
-    evidence = unpack_evidence(reader.raw("proof", most=_PROOF_MAX))
+    kind = reader.integer("kind", high=_KEY_FORK)
+    proof = reader.raw("proof", most=_PROOF_MAX)
+    evidence = unpack_key_fork(proof) if kind == _KEY_FORK else unpack_evidence(proof)
     merge = reader.raw("merge", most=_HEAD_PACKED_MAX)
     reader.end()
     return Reported(evidence, unpack_head(merge) if merge else None)

@@ -12,11 +12,12 @@ from protocol.agreement.docket import (
     Docket,
     Settlement,
 )
-from protocol.agreement.evidence import Evidence, fork_of
+from protocol.agreement.evidence import Evidence, fork_of, key_fork_of
 from protocol.commits import Dot
+from protocol.identity import ROTATION, make_event
 
 from .author import Author, changes_of
-from .peer_world import service
+from .peer_world import CLUSTER, service
 
 WALL = 1_700_000_000_000_000
 
@@ -120,6 +121,23 @@ def test_a_merge_settles_what_is_older_and_nothing_else() -> None:
     assert docket.open_cases(author.id) == [new]
     assert docket.open_cases(other.id) == [others]
     assert docket.settle(author.id, Dot(0, 3), settlement(author, 4)) == [], "only once"
+
+
+def test_two_key_events_of_one_sequence_are_settled_by_the_next_rotation_only() -> None:
+    docket, author = Docket(), Author()
+    events = [
+        make_event(
+            ROTATION, previous=author.events[0], key=author.key(1), next_commitment=following,
+            cluster=CLUSTER,
+        )
+        for following in (bytes(32), b"x" * 32)
+    ]  # fmt: skip
+    fork_of_keys = key_fork_of(author.id, *events)
+    assert fork_of_keys is not None
+    docket.add(Case(fork_of_keys, WALL, None))
+
+    assert docket.settle(author.id, Dot(1, 2**61), settlement(author, 9)) == []
+    assert len(docket.settle(author.id, Dot(2, 0), Settlement(WALL, 2, None))) == 1
 
 
 def test_a_sync_tells_of_the_open_ones_first_then_of_the_newest() -> None:

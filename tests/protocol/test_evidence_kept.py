@@ -165,6 +165,7 @@ def test_evidence_on_disk_that_is_not_what_was_signed_opens_no_dispute() -> None
     tell(world.nodes[0], bob, evidence)
     bob.crash()
     case = next(iter(bob.disk.evidence.values()))
+    assert isinstance(case.evidence, Evidence)
     rotten = replace(case.evidence, second=replace(case.evidence.second, signature=bytes(64)))
     bob.disk.evidence = {case.id: replace(case, evidence=rotten)}
 

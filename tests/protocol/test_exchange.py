@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from protocol import limits
 from protocol.agreement.changelog import Became, Difference
 from protocol.agreement.docket import Reported
-from protocol.agreement.evidence import fork_of
+from protocol.agreement.evidence import fork_of, key_fork_of
 from protocol.agreement.split import NO_ANSWER, SplitAnswer, SplitRequest
 from protocol.commits import Dot, RecordKey
 from protocol.detector.detection import Gossip
 from protocol.errors import MalformedError
+from protocol.identity import ROTATION, make_event
 from protocol.wire import codec
 from protocol.wire.exchange import (
     Bundle,
@@ -38,7 +39,7 @@ from protocol.wire.exchange import (
 )
 
 from .author import Author
-from .peer_world import service
+from .peer_world import CLUSTER, service
 
 AUTHOR = Author()
 COMMITS = tuple(AUTHOR.commit(service(port=port)) for port in range(1, 6))
@@ -61,7 +62,17 @@ TWIN = AUTHOR.signed((), parents=COMMITS[-1].head.parents, version=7).head
 MERGE = AUTHOR.signed((), parents=(TWIN.hash, HEAD.hash), version=9).head
 FORK = fork_of(HEAD, TWIN)
 assert FORK is not None
-REPORTS = (Reported(FORK, None), Reported(FORK, MERGE))
+OTHER = Author(2)
+ROTATIONS = [
+    make_event(
+        ROTATION, previous=OTHER.events[0], key=OTHER.key(1), next_commitment=following,
+        cluster=CLUSTER,
+    )
+    for following in (bytes(32), b"x" * 32)
+]  # fmt: skip
+KEYS = key_fork_of(OTHER.id, *ROTATIONS)
+assert KEYS is not None
+REPORTS = (Reported(FORK, None), Reported(FORK, MERGE), Reported(KEYS, None))
 ANSWERS: list[StreamAnswer] = [
     SyncAnswer((), more=False, gossip=Gossip()),
     SyncAnswer(tuple(BUNDLES), more=True, gossip=Gossip()),

@@ -419,6 +419,34 @@ def test_of_two_rotations_the_smaller_hash_stands_everywhere(winner_first: bool)
         assert chain is not None
         assert chain.events[-1].hash == stands.events[-1].hash
         assert events_of(node, KeyForkFound) == [KeyForkFound(proof)]
+        (case,) = node.peer.docket.cases()
+        assert (case.evidence, case.open) == (proof, True)
+        assert list(node.disk.evidence.values()) == [case]
+
+
+def test_two_rotations_of_one_sequence_are_told_to_whoever_was_away_and_kept() -> None:
+    world = World(6).start_together()
+    world.run(2)
+    owner, late = world.nodes[0], world.nodes[5]
+    stands, falls, _ = forked_keys(owner)
+    owner.crash()
+    world.cut = lambda a, b: late in (a, b)
+    for node, chain in ((world.nodes[1], stands), (world.nodes[2], falls)):
+        datagram = sealed(world.nodes[4], node, Keys(owner.id, chain.events[-1]))
+        node.perform(node.peer.receive(datagram, ELSEWHERE, now=world.now))
+    world.run(10)
+    assert len(late.peer.docket) == 0
+
+    world.cut = lambda _a, _b: False
+    world.run_until(lambda: len(late.peer.docket) == 1, within=10)
+    proof = KeyFork(owner.id, stands.events[-1], falls.events[-1])
+    late.crash()
+    world.cut = lambda _a, _b: True
+    late.start()
+    (case,) = late.peer.docket.cases()
+
+    assert (case.evidence, case.open) == (proof, True)
+    assert late.peer.registry.key_forks == {owner.id: proof}
 
 
 def test_a_node_whose_key_somebody_else_replaced_signs_nothing_more() -> None:

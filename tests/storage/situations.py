@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from protocol.agreement.docket import Case, Settlement
-from protocol.agreement.evidence import fork_of
+from protocol.agreement.evidence import fork_of, key_fork_of
 from protocol.commits import (
     Change,
     Commit,
@@ -116,6 +116,18 @@ def fork(
     assert evidence is not None
     end = Settlement(2_000_000, 0, commit(owner, version + 1, parent=one).head) if settled else None
     return KeepEvidence(Case(evidence, 1_000_000, CAROL, end), dropped)
+
+
+def key_fork(owner: NodeId) -> KeepEvidence:
+    """Two rotations of one sequence, found by ALICE, told by nobody in particular."""
+    inception, one = chain(owner, rotations=1).chain.events
+    other = make_event(
+        ROTATION, previous=inception, key=KeyPair(bytes([2]) * 32), next_commitment=bytes(32),
+        cluster=CLUSTER,
+    )  # fmt: skip
+    evidence = key_fork_of(owner, one, other)
+    assert evidence is not None
+    return KeepEvidence(Case(evidence, 1_000_000, None))
 
 
 def result(update_id: str, *, version: int = 1, at_us: int = 1_000_000) -> Result:

@@ -25,6 +25,7 @@ from .situations import (
     fork,
     head_of,
     keep,
+    key_fork,
     manifest,
     mend,
     open_alice,
@@ -293,6 +294,16 @@ def test_evidence_comes_back_with_what_settled_it(lives: Lives) -> None:
     assert lives.store.statistics().evidence == 2
 
 
+def test_two_key_events_of_one_sequence_come_back_too(lives: Lives) -> None:
+    found = key_fork(BOB)
+    lives.store.write([found, fork(BOB, 1)])
+
+    loaded = lives.restart().load().evidence
+
+    assert found.case in loaded
+    assert len(loaded) == 2
+
+
 def test_evidence_that_was_settled_later_replaces_itself(lives: Lives) -> None:
     lives.store.write([fork(BOB, 1)])
 
@@ -337,6 +348,7 @@ some_keeps = st.one_of(
     st.builds(reaped, owners, versions).map(lambda one: [one]),
     owners.map(lambda owner: [chain(owner)]),
     st.builds(fork, owners, versions, settled=st.booleans()).map(lambda one: [one]),
+    owners.map(lambda owner: [key_fork(owner)]),
     st.builds(runs_of_commits, owners, versions, st.integers(30, 40)),
 )
 

@@ -7,10 +7,10 @@ import pytest
 
 from protocol import signing
 from protocol.agreement.docket import Case
-from protocol.agreement.evidence import Evidence, fork_of
+from protocol.agreement.evidence import Evidence, fork_of, key_fork_of
 from protocol.clocks import Instant
 from protocol.commits import Dot, Draft, Head, make_commit
-from protocol.identity import Address, NodeId, id_text
+from protocol.identity import ROTATION, Address, NodeId, id_text, make_event
 from protocol.intake import Source
 from protocol.merkle import EMPTY_ROOT
 from protocol.wire.exchange import Bundle, Steps
@@ -115,6 +115,29 @@ async def test_a_question_that_means_nothing_is_refused(query: str) -> None:
     async with open_node() as node:
         error = await node.refused(400, "invalid_field", "GET", f"/v1/evidence?{query}")
         assert error["field"] == query.partition("=")[0]
+
+
+@pytest.mark.trio
+async def test_two_key_events_of_one_sequence_are_evidence_too() -> None:
+    async with open_node() as node:
+        owner = catch(node)
+        events = [
+            make_event(
+                ROTATION, previous=LIAR.chain.events[0], key=LIAR.signer,
+                next_commitment=following, cluster=CLUSTER,
+            )
+            for following in (bytes(32), b"x" * 32)
+        ]  # fmt: skip
+        proof = key_fork_of(owner, *events)
+        assert proof is not None
+        node.context.peer.docket.add(Case(proof, AT.wall_us, None))
+
+        (case,) = await evidence_of(node)
+
+        shown = cast("list[dict[str, object]]", case["key_events"])
+        assert (case["kind"], case["heads"]) == ("keys", [])
+        assert [one["hash"] for one in shown] == sorted(event.hash.hex() for event in events)
+        assert case["verified"] is False, "not by the key that the inception committed to"
 
 
 @pytest.mark.trio
