@@ -5,10 +5,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from node.cli.local_cluster import HOST
+from node.cli.local_cluster import HOST, end_all
 from protocol.commits import Change
 from protocol.errors import RefusedError
 from protocol.identity import parse_id
@@ -101,6 +102,7 @@ def test_a_key_is_rotated_under_load_and_the_stolen_old_one_opens_nothing(town: 
         restart(extra)
         expect_within(PATIENCE_S, lambda: all(n.healths("web") for n in everybody))
         assert epochs(everybody, owner) == {1}
+        expect_old_copy_ends(town, stolen)
         say(f"{looks} lookups on 4 nodes during the rotation, {failures} failed")
         expect_is_ended(extra, nodes, owner)
 
@@ -117,6 +119,19 @@ def expect_is_shut_out(thief: Villain, node: Node) -> None:
 def _is_refused(thief: Villain, node: Node, before: float) -> bool:
     thief.send(thief.datagram(DatagramKind.PING, PING_BODY))
     return refused(node, "bad_mac") > before
+
+
+def expect_old_copy_ends(town: Town, copy: Path) -> None:
+    """A node on a copy from before the rotation is told so, signs nothing, and ends."""
+    seed = ("--seed", town.cluster.gossip_address(0))
+    one = Extra("copy", copy, seed)
+    try:
+        one.child.start()
+        assert one.child.ended_by(time.monotonic() + PATIENCE_S)  # noqa: TID251
+    finally:
+        end_all([one.child])
+    assert one.node.events("key_replaced_by_another")
+    assert not one.node.events("node_ready")
 
 
 def restart(extra: Extra) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from protocol import signing
 from protocol.agreement.evidence import KeyFork
-from protocol.branch import Branch
+from protocol.branch import AppliedStep, Branch, Gap
 from protocol.commits import Commit, Dot, Draft, make_commit
 from protocol.detector.detection import Heartbeat, Status, Vote
 from protocol.errors import ProposalError
@@ -26,7 +26,7 @@ from protocol.identity import (
     make_event,
 )
 from protocol.keyring import GRACE_S, Keyring
-from protocol.wire.messages import Beat, Keys, Message, Push, encode, seal
+from protocol.wire.messages import Beat, DatagramKind, Keys, Message, Push, encode, seal
 
 from .author import changes_of
 from .peer_world import CLUSTER, TRUST, Node, World, next_key, service
@@ -324,6 +324,52 @@ def sealed(sender: Node, to: Node, message: Message) -> bytes:
     assert secret is not None
     kind, body = encode(message)
     return seal(sender.id, signing.mac_key(secret, CLUSTER), kind, body)
+
+
+def test_who_shows_the_owner_what_the_old_key_signed_gets_its_newest_key_and_head() -> None:
+    world = World(4).start_together()
+    world.run(2)
+    owner, deceived = world.nodes[0], world.nodes[1]
+    thief = Thief.of(owner)
+    owner.propose(service())
+    world.run(1)
+    owner.rotate()
+    world.run(GRACE_S + 1)
+    shown = sealed(deceived, owner, Push((thief.commit(1),), ()))
+    world.datagrams = []
+
+    owner.perform(owner.peer.receive(shown, deceived.address, now=world.now))
+    world.run(0.05)
+
+    answers = {raw[1] for a, b, raw in world.datagrams if (a, b) == (owner, deceived)}
+    assert {DatagramKind.KEYS, DatagramKind.ADVERT} <= answers
+    world.run(3)
+    head = owner.peer.registry.branch(owner.id)
+    assert head is not None
+    assert head.head is not None
+    assert len(head.head.parents) == 1, "no merge"
+
+
+def test_steps_across_a_rotation_are_no_fork_with_the_side_of_a_thief() -> None:
+    world = World(2).start_together()
+    world.run(2)
+    owner, other = world.nodes
+    thief = Thief.of(owner)
+    deceived = Thief.of(owner).branch
+    deceived.offer([thief.commit(1)])
+    owner.propose(service())
+    world.run(0.2)
+    owner.rotate()
+    world.run(0.5)
+    ours = other.peer.registry.branch(owner.id)
+    assert ours is not None
+
+    deceived.chain = owner.chain
+    assert deceived.offer(ours.kept()[-2:]) == Gap(), "the state of the new key replaces it"
+    manifest = ours.manifest()
+    assert manifest is not None
+    assert isinstance(deceived.adopt(manifest), AppliedStep)
+    assert deceived.head == ours.head
 
 
 def test_a_revoked_owner_has_left_everywhere_and_its_key_opens_nothing() -> None:

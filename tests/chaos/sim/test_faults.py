@@ -21,6 +21,21 @@ AMOUNTS = {
 SETTLED_S = 8.0
 
 
+def test_nodes_that_rotate_are_known_by_their_new_keys_and_start_again_with_them() -> None:
+    scene = Scene()
+    nodes = scene.world.nodes
+
+    fault = scene.begin(FaultKind.ROTATE)
+    scene.wait(1.0)
+    scene.injector.heal(fault)
+    nodes[1].crash()
+    nodes[1].start()
+    scene.wait(SETTLED_S)
+
+    assert {node.peer.registry.vector()[nodes[1].id].epoch for node in nodes} == {1}
+    assert len({node.peer.registry.root for node in nodes}) == 1
+
+
 class Scene:
     """Four nodes that know each other, and somebody who can do things to them."""
 
