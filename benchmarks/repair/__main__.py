@@ -19,7 +19,7 @@ from pathlib import Path
 import orjson
 
 from . import newcomer
-from .pair import Cost, Owner, Pair
+from .pair import Cost, Owner, Pair, Remembered
 
 SHAPES = ((100, 1_000), (10, 10_000))
 DIFFERING = (10, 100, 1_000)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _newcomer_core(owners: Sequence[Owner], records: int, rounds: int) -> Row:
-    row: Row = {"records": records, **_summary(_joins(owners, rounds))}
+    row: Row = {"records": records, **_summary(_joins(owners, rounds, Remembered()))}
     return {**row, "records_per_s": round(records / _median(row, "asker_s"))}
 
 
@@ -63,25 +63,29 @@ def _newcomer_nodes(owners: Sequence[Owner], records: int, rounds: int) -> Row:
 def _repairs(count: int, records: int, rounds: int) -> list[Row]:
     rows: list[Row] = []
     owners = [Owner(number, records) for number in range(count)]
+    remembered = Remembered()
     label: Row = {"owners": count, "records": count * records}
-    rows.append({**label, "differing": "everything", **_summary(_joins(owners, rounds))})
+    rows.append(
+        {**label, "differing": "everything", **_summary(_joins(owners, rounds, remembered))}
+    )
     version = 1
     for differing in DIFFERING:
         for kept in (True, False):
             costs = []
             for _ in range(rounds):
                 version += 1
-                costs.append(_repair(owners, records, differing, f"{version}.0", kept=kept))
+                pair = Pair(remembered)
+                _prepare(pair, owners, records, differing, f"{version}.0", kept=kept)
+                costs.append(pair.repair())
                 _say(f"{count} owners, {differing} differ, commits kept: {kept}")
             case = "commits kept" if kept else "no longer kept"
             rows.append({**label, "differing": f"{differing}, {case}", **_summary(costs)})
     return rows
 
 
-def _repair(
-    owners: Sequence[Owner], records: int, differing: int, version: str, *, kept: bool
-) -> Cost:
-    pair = Pair()
+def _prepare(
+    pair: Pair, owners: Sequence[Owner], records: int, differing: int, version: str, *, kept: bool
+) -> None:
     for owner in owners:
         before = owner.manifest()
         pair.hold(pair.asker, owner, before)
@@ -97,13 +101,12 @@ def _repair(
         elif not kept:
             pair.hold(pair.asked, owner, owner.manifest())
     gc.collect()
-    return pair.repair()
 
 
-def _joins(owners: Sequence[Owner], rounds: int) -> list[Cost]:
+def _joins(owners: Sequence[Owner], rounds: int, remembered: Remembered) -> list[Cost]:
     costs = []
     for _ in range(rounds):
-        pair = Pair()
+        pair = Pair(remembered)
         for owner in owners:
             pair.hold(pair.asked, owner, owner.manifest())
         gc.collect()
