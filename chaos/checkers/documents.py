@@ -12,7 +12,8 @@ history is invalid where, at least `registration_visible_s` after healing,
 
 What is excused, and no more: writes of the last `registration_visible_s` in rules 2 and 3; in both,
 writes of a node whose disk was damaged afterwards, unless an acknowledged write of another node,
-which was not damaged since, had seen them.
+which was not damaged since, had seen them before that. (A later one may have seen a higher counter
+of a writer that had forgotten the lower one.)
 
 Figures: `acknowledged_count` writes, and `siblings_count`, of fields that stand in conflict.
 """
@@ -109,10 +110,12 @@ def _is_owed(read: _Reading, write: DocumentWrite) -> bool:
     due_s = read.history.end_s - read.limits.registration_visible_s
     if write.outcome is not Outcome.OK or write.completed_s > due_s:
         return False
-    if not _is_damaged_after(read, write):
+    damaged_s = read.lives[write.node].next_damage_s(write.invoked_s)
+    if damaged_s >= read.history.end_s:
         return True
     return any(
         other.node != write.node
+        and other.invoked_s < damaged_s
         and other.outcome is Outcome.OK
         and _had_seen(other, write)
         and not _is_damaged_after(read, other)

@@ -159,10 +159,12 @@ def test_writes_too_late_to_spread_are_excused() -> None:
 def test_what_a_writer_forgot_with_its_disk_is_excused_unless_another_had_built_on_it() -> None:
     story = two_siblings()
     story.restarts("a", 15.0, 16.0, damaged=True)
-    story.over(("soup", "b", 1))
+    story.write("b", 2, 20.0, "salad", seen={"a": 5, "b": 1})
+    story.over(("soup", "b", 1), ("salad", "b", 2))
     assert judged(story).verdict is Verdict.VALID
 
-    story.write("c", 1, 20.0, "bread", seen={"a": 1})
+    story.history.document_writes.pop()
+    story.write("c", 1, 12.0, "bread", seen={"a": 1})
     story.history.views.clear()
     story.over(("soup", "b", 1), ("bread", "c", 1))
 
