@@ -35,8 +35,8 @@ def _settle_nothing(self: Branch, head: Head) -> None:
     return None
 
 
-def _join_the_latest(ours: State, theirs: State) -> State:
-    joined = _JOIN(ours, theirs)
+def _join_the_latest(*states: State) -> State:
+    joined = _JOIN(*states)
     latest: dict[str, int] = {}
     for (name, _), entry in joined.entries.items():
         latest[name] = max(entry.written_at, latest.get(name, 0))
