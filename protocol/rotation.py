@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .agreement.docket import Case, Docket
+from .agreement.docket import Case, Docket, Settlement
 from .agreement.evidence import KeyFork, check_key_fork
 from .authoring import Authoring, Turn
 from .branch import Branch
@@ -29,7 +29,7 @@ from .detector.membership import Membership
 from .dissemination import Told
 from .effects import Drop, DropRecords, Effect, KeepChain, KeepEvidence, Notify, Persist, Store
 from .errors import ProposalError, RefusedError, RemoteProtocolError
-from .events import Committed, KeyForkFound, KeysChanged, ShutOut
+from .events import Committed, ForkSettled, KeyForkFound, KeysChanged, ShutOut
 from .identity import (
     Address,
     KeyChain,
@@ -303,11 +303,20 @@ class Rotation:
                     branch.owner, incarnation=view.incarnation, leaving=True, now=now.mono_s
                 )
                 effects += parts.translate(left, now)
+            effects += self._close(branch, now)
         elif parting(before, chain) is None:
             parts.keyring.replaced(before, now=now.mono_s)
         effects.append(Notify(KeysChanged(branch.owner, chain.epoch, chain.revoked)))
         targets = [n for n in parts.membership.push_targets(RINGS) if n not in (by, branch.owner)]
         return effects + self._spread(chain, tuple(targets), now)
+
+    def _close(self, branch: Branch, now: Instant) -> list[Effect]:
+        """Whoever has ended its identity has no fork left to settle."""
+        effects: list[Effect] = []
+        settlement = Settlement(now.wall_us, branch.chain.epoch, None)
+        for case in self._parts.docket.settle(branch.owner, branch.settled, settlement):
+            effects += [Notify(ForkSettled(case)), Store(KeepEvidence(case))]
+        return effects
 
     def _spread(self, chain: KeyChain, to: tuple[NodeId, ...], now: Instant) -> list[Effect]:
         told = Told(to, Keys(chain.node, chain.events[-1]))

@@ -14,7 +14,14 @@ from protocol.branch import AppliedStep, Branch, Gap
 from protocol.commits import Commit, Dot, Draft, make_commit
 from protocol.detector.detection import Heartbeat, Status, Vote
 from protocol.errors import ProposalError
-from protocol.events import Committed, KeyForkFound, KeysChanged, MemberChanged, ShutOut
+from protocol.events import (
+    Committed,
+    ForkSettled,
+    KeyForkFound,
+    KeysChanged,
+    MemberChanged,
+    ShutOut,
+)
 from protocol.identity import (
     REVOCATION,
     ROTATION,
@@ -25,7 +32,9 @@ from protocol.identity import (
     continued,
     make_event,
 )
+from protocol.intake import Source
 from protocol.keyring import GRACE_S, Keyring
+from protocol.wire.exchange import Bundle
 from protocol.wire.messages import Beat, DatagramKind, Keys, Message, Push, encode, seal
 
 from .author import changes_of
@@ -350,6 +359,33 @@ def test_who_shows_the_owner_what_the_old_key_signed_gets_its_newest_key_and_hea
     assert len(head.head.parents) == 1, "no merge"
 
 
+def test_a_state_that_the_old_key_signed_is_never_merged_whoever_shows_it() -> None:
+    world = World(4).start_together()
+    world.run(2)
+    owner, deceived = world.nodes[0], world.nodes[1]
+    thief = Thief.of(owner)
+    owner.propose(service())
+    world.run(1)
+    owner.rotate()
+    world.run(1)
+    thief.commit(1)
+    manifest = thief.branch.manifest()
+    assert manifest is not None
+    source = Source(deceived.id, deceived.address, asked=True)
+
+    taken = owner.peer._intake.bundle(Bundle((), manifest), source, world.now)
+
+    assert not taken.news
+    owner.perform(taken.effects)
+    owner.propose(service(port=2))
+    world.run(0.5)
+    head = owner.peer.registry.branch(owner.id)
+    assert head is not None
+    assert head.head is not None
+    assert len(head.head.parents) == 1
+    assert world.holding("stolen") == []
+
+
 def test_steps_across_a_rotation_are_no_fork_with_the_side_of_a_thief() -> None:
     world = World(2).start_together()
     world.run(2)
@@ -395,6 +431,29 @@ def test_a_revoked_owner_has_left_everywhere_and_its_key_opens_nothing() -> None
         assert node.drops["stale"] == was + 1
     assert events_of(owner, Committed)[-1].tickets == (9,)
     assert world.converged()
+
+
+def test_a_revocation_closes_the_cases_against_its_owner() -> None:
+    world = World(5).start_together()
+    world.run(2)
+    owner, others = world.nodes[0], world.nodes[1:]
+    thief = Thief.of(owner)
+    world.cut = lambda _a, b: b is owner  # so that it hears no evidence, and merges nothing
+    owner.propose(service())
+    world.run(0.1)
+    thief.says(Push((thief.commit(1),), ()), others[0])
+    world.run(0.1)
+    assert all(node.peer.docket.open_cases(owner.id) for node in others)
+
+    owner.revoke()
+    world.run(0.2)
+
+    for node in others:
+        (case,) = node.peer.docket.cases(owner.id)
+        assert case.settlement is not None
+        assert (case.settlement.epoch, case.settlement.merge) == (1, None)
+        assert [one.case for one in events_of(node, ForkSettled)] == [case]
+        assert case in node.disk.evidence.values()
 
 
 def test_who_missed_a_revocation_or_comes_later_holds_the_same_root() -> None:
