@@ -145,6 +145,11 @@ class Signed:
     """A hash over all records of that state, computed without the tree; empty if not known."""
     parents: tuple[str, ...] = ()
     """The commits before; two in a merge."""
+    changes: tuple[tuple[str, str], ...] | None = None
+    """Each record that it set, by kind and key, with a hash of what it is then; empty: removed.
+
+    None where that was not seen.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +241,36 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Diverged:
+    """One record that a report of a partition names."""
+
+    owner: str
+    record: str
+    """Its kind and key, as in `Signed.changes`."""
+    became: str
+    """`added`, `changed` or `removed`."""
+    here: bool
+    """Whether its owner is said to have been on the side of the node that reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What `node`, at the end of the run, tells of one partition that it saw."""
+
+    node: str
+    began_s: float
+    """When it noticed."""
+    reconciled_s: float
+    """When it held again all that the others had held; infinite if it never said so."""
+    exact: bool
+    away: tuple[str, ...]
+    """Who was cut off from it."""
+    diverged: tuple[Diverged, ...]
+    left: int = 0
+    """Records that it counts and does not name."""
+
+
+@dataclass(frozen=True, slots=True)
 class TableSize:
     """How full something bounded was at that moment."""
 
@@ -272,4 +307,5 @@ class History:
     links: list[Links] = field(default_factory=list)
     roots: list[RootSample] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
+    reports: list[Reported] = field(default_factory=list)
     tables: list[TableSize] = field(default_factory=list)

@@ -20,6 +20,7 @@ from . import (
     documents,
     evidence,
     false_death,
+    reports,
     resurrection,
     roots,
     set_full,
@@ -39,6 +40,7 @@ CHECKERS: tuple[tuple[str, Checker], ...] = (
     ("bounded", bounded.check),
     ("documents", documents.check),
     ("evidence", evidence.check),
+    ("reports", reports.check),
 )
 
 

@@ -70,6 +70,12 @@ class Limits:
     The design aims at 50 ms, without loss. One lost datagram costs a sync.
     """
 
+    report_calm_s: float = 10.0
+    """How long before a cut nothing else may have happened for reports of it to be judged.
+
+    What was cut off before has to be told apart and forgotten first.
+    """
+
     def detection_s(self, nodes: int) -> float:
         """How soon a crash must be known to everyone in a cluster of that size, in seconds."""
         doublings = max(0.0, math.log2(max(nodes, 1) / 32))

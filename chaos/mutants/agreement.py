@@ -7,6 +7,9 @@ from chaos.sim.plan import Fault, FaultKind, Role
 from protocol.agreement import documents
 from protocol.agreement.documents import Document, State
 from protocol.agreement.evidence import Evidence
+from protocol.agreement.partitions import Episodes
+from protocol.agreement.report import Cut, Episode
+from protocol.agreement.split import SplitAnswer
 from protocol.branch import Branch
 from protocol.clocks import Instant
 from protocol.commits import Head
@@ -20,6 +23,8 @@ from .mutant import Mutant, Patch, small_plan
 
 _JOIN, _WRITE = documents.join, documents.write
 _FORKED = vars(Intake)["_forked"]
+_TAKE = vars(Episodes)["_take"]
+_EARLIER_S = 8.0
 
 
 def _is_evidence(effect: Effect) -> bool:
@@ -63,11 +68,33 @@ def _write_without_context(
     return replace(word, context=context)
 
 
+def _take_since_noticed(
+    self: Episodes, episode: Episode, cut: Cut, answer: SplitAnswer, now: Instant
+) -> None:
+    then = self._log.vector_at(cut.start, self._registry.vector())
+    away = tuple((owner, max(dot, then.get(owner, dot))) for owner, dot in answer.away)
+    _TAKE(self, episode, cut, replace(answer, away=away), now)
+
+
+def _take_since_long_before(
+    self: Episodes, episode: Episode, cut: Cut, answer: SplitAnswer, now: Instant
+) -> None:
+    mark = self._log.mark_before(cut.since.mono_s - _EARLIER_S)
+    then = self._log.vector_at(mark, self._registry.vector())
+    away = tuple((owner, min(dot, then.get(owner, dot))) for owner, dot in answer.away)
+    _TAKE(self, episode, cut, replace(answer, away=away), now)
+
+
 _EDITED_APART = replace(
     small_plan(Fault(FaultKind.SPLIT, 2.0, 9.0, groups=((0, 1), (2, 3))), safety_s=10.0),
     edits_per_s=4.0,
 )
 """Both halves of a cluster edit the same documents."""
+
+_SPLIT = small_plan(
+    Fault(FaultKind.SPLIT, 6.0, 13.0, groups=((0, 1), (2, 3))), operations_per_s=12.0
+)
+"""Long enough after the start for reports to be judged."""
 
 _A_LIAR = replace(small_plan(nodes=12, safety_s=8.0), villains=((11, Role.FORKER),))
 
@@ -103,6 +130,20 @@ AGREEMENT: tuple[Mutant, ...] = (
             operations_per_s=4.0,
         ),
         (Patch(Branch, "_settle", _settle_nothing),),
+    ),
+    Mutant(
+        "report-since-noticed",
+        "a report begins where the cut was noticed: what changed since the cut is not in it",
+        "reports",
+        _SPLIT,
+        (Patch(Episodes, "_take", _take_since_noticed),),
+    ),
+    Mutant(
+        "report-since-long-before",
+        "a report begins long before the cut: it names changes that all had seen",
+        "reports",
+        _SPLIT,
+        (Patch(Episodes, "_take", _take_since_long_before),),
     ),
 )
 """In the order of the invariants."""

@@ -41,7 +41,7 @@ from protocol.effects import (
     Store,
 )
 from protocol.errors import ProposalError
-from protocol.events import Applied, Committed, Event, KeysChanged, MemberChanged
+from protocol.events import Applied, Committed, Event, KeysChanged, MemberChanged, Parted
 from protocol.identity import Address, NodeId
 from protocol.peer import NODE_RECORD, Peer, PeerSetup
 from protocol.records import NodeRecord, Phase
@@ -439,6 +439,8 @@ class SimNode:
                 self.keys.load()
             case MemberChanged():
                 recorder.believed(self.name, event)
+            case Parted():
+                recorder.parted(self.name, event)
             case Applied(owner, dot, _):
                 branch = self.faces[face].registry.branch(owner)
                 if face == 0 and branch is not None:

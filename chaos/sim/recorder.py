@@ -5,30 +5,34 @@ trees, so that a checker compares the core with something else than itself.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from chaos.history import (
     Accepted,
     Belief,
     Believed,
+    Diverged,
     History,
     Key,
     Life,
     Links,
     Lived,
     Proved,
+    Reported,
     RootSample,
     Signed,
 )
 from protocol import signing
 from protocol.agreement.evidence import AnyEvidence
+from protocol.agreement.report import Episode
 from protocol.branch import Branch
 from protocol.commits import Change, Dot, Head, Record, RecordKey, decode_head
 from protocol.detector.detection import Status
 from protocol.effects import Keep, KeepEvidence
-from protocol.events import MemberChanged
+from protocol.events import MemberChanged, Parted, Stage
 from protocol.identity import NodeId
-from protocol.records import ServiceRecord
+from protocol.records import Kind, ServiceRecord
 from protocol.registry import Registry
 from protocol.signing import Domain, Signer
 
@@ -44,6 +48,15 @@ def digest_of(records: Iterable[Record]) -> str:
         state.update(b"%d %d %d " % (record.kind, len(record.key), len(record.body)))
         state.update(record.key.encode() + record.body)
     return state.hexdigest()
+
+
+def record_name(key: RecordKey) -> str:
+    """A record as a history names it."""
+    return f"{Kind(key.kind).name.lower()} {key.key}"
+
+
+def _digest(body: bytes | None) -> str:
+    return "" if body is None else hashlib.blake2b(body, digest_size=8).hexdigest()
 
 
 def heads_of(registry: Registry, without: Mapping[NodeId, None]) -> tuple[str, str]:
@@ -70,6 +83,9 @@ class Recorder:
         self.villains: dict[NodeId, None] = {}
         self._timeline = timeline
         self._records: dict[str, str] = {}
+        self._changes: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._stages: dict[tuple[str, int], dict[Stage, float]] = {}
+        """By node and number of a report, when it came so far."""
         self._signed: list[tuple[float, Head]] = []
 
     def lived(self, node: str, life: Life) -> None:
@@ -111,6 +127,38 @@ class Recorder:
             if change.body is not None:
                 after[key] = Record(change.kind, change.key, change.body)
         self._records[head.hash.hex()] = digest_of(after.values())
+        self._changes[head.hash.hex()] = tuple(
+            (record_name(RecordKey(one.kind, one.key)), _digest(one.body)) for one in changes
+        )
+
+    def parted(self, node: str, event: Parted) -> None:
+        """A node's report of a partition began or went on."""
+        stages = self._stages.setdefault((node, event.number), {})
+        if event.stage is Stage.BEGAN:
+            stages.clear()  # of an earlier life
+        stages[event.stage] = self._timeline.now
+
+    def reported(self, node: str, episodes: Iterable[Episode]) -> None:
+        """The reports that a node holds."""
+        for episode in episodes:
+            stages = self._stages.get((node, episode.number), {})
+            is_over = episode.reconciled is not None
+            report = Reported(
+                node,
+                began_s=stages[Stage.BEGAN],
+                reconciled_s=stages[Stage.RECONCILED] if is_over else math.inf,
+                exact=episode.exact,
+                away=tuple(sorted(self._owner(one) for one in episode.cuts)),
+                diverged=tuple(
+                    Diverged(
+                        self._owner(one.owner), record_name(one.key), one.became.name.lower(),
+                        one.here,
+                    )
+                    for one in episode.diverged.values()
+                ),
+                left=episode.left,
+            )  # fmt: skip
+            self.history.reports.append(report)
 
     def signed(self, owner: NodeId, encoded: bytes, signature: bytes) -> None:
         """A key signed a commit's header; in another's name it is worth nothing."""
@@ -153,7 +201,10 @@ class Recorder:
             known = self._records.get(commit, "")
             parents = tuple(parent.hex() for parent in head.parents)
             owner = self._owner(head.owner)
-            self.history.signed.append(Signed(at_s, owner, version, commit, known, parents))
+            changes = self._changes.get(commit)
+            self.history.signed.append(
+                Signed(at_s, owner, version, commit, known, parents, changes)
+            )
 
 
 class WitnessedSigner:

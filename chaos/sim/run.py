@@ -116,6 +116,9 @@ class Run:
             for node in self.honest
             if node.up
         ]
+        for node in self.honest:
+            if node.up:
+                world.recorder.reported(node.name, node.peer.episodes.newest())
         self._measure_tables()
         world.recorder.finish()
         history.operations.sort(key=lambda operation: (operation.invoked_s, operation.number))
