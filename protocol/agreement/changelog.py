@@ -150,6 +150,14 @@ class ChangeLog:
         older = [step.number for step in self._steps if step.at_s < at_s]
         return older[-1] if older else self._complete_from - 1
 
+    def changed_between(self, since: int, mark: int) -> dict[NodeId, None]:
+        """Owners that were known and went on while the log went from the one mark to the other."""
+        return {
+            step.owner: None
+            for step in self._steps
+            if since < step.number <= mark and step.before != NOTHING
+        }
+
     def net(
         self,
         held: Mapping[NodeId, Dot],

@@ -359,11 +359,24 @@ class Episodes:
         mingled = self._held(episode, cut.met or cut.since)
         held = {owner: dot for owner, dot in answer.away if owner not in mingled}
         ours, exact = self._log.net(held, until, mark, without=mingled)
-        episode.exact = episode.exact and exact and answer.complete and self._log.reaches(mark)
+        unnoticed = self._unnoticed(episode, cut, dict(answer.away))
+        exact = exact and answer.complete and self._log.reaches(mark) and not unnoticed
+        episode.exact = episode.exact and exact
         self._add(episode, [*ours, *answer.changed], left=answer.left)
         for owner, dot in answer.here:
             if owner != self._me and vector.get(owner, NOTHING) < dot:
                 episode.pending[owner] = max(dot, episode.pending.get(owner, NOTHING))
+
+    def _unnoticed(self, episode: Episode, cut: Cut, away: Mapping[NodeId, Dot]) -> bool:
+        """Whether one of our side changed meanwhile and the other did not notice it to be away.
+
+        Then the other cannot say what it held of that one; the cut was too short for it.
+        """
+        since = self._log.mark_before(cut.since.mono_s - NOTICED_WITHIN_S)
+        return any(
+            owner not in away and owner not in episode.cuts
+            for owner in self._log.changed_between(since, cut.mark)
+        )
 
     def _guess(self, episode: Episode) -> None:
         """Nobody could say how those still unspoken for stood: take what the log shows."""

@@ -107,6 +107,20 @@ def test_what_was_on_its_way_when_the_links_were_cut_is_told_apart(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_of_a_split_too_short_for_all_to_notice_no_report_says_too_much(seed: int) -> None:
+    world = split_and_heal(seed, (0,), (1,), (2,), (3, 4, 5, 6, 7, 8, 9), each_s=0.1, for_s=1.8)
+    expected = after_heal(world)
+
+    told = [newest(node) for node in world.nodes if list(node.peer.episodes.newest())]
+    partly = [one for one in told if len(one.cuts) not in (3, 9)]
+    assert told
+    assert partly, "somebody missed only some of those that were cut off"
+    for node in world.nodes:
+        for episode in node.peer.episodes.newest():
+            assert not episode.exact or reported(node, episode, world) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_a_crash_is_a_report_of_what_the_crashed_one_missed(seed: int) -> None:
     world = SplitWorld(5, seed=seed)
     world.start_together()
