@@ -192,13 +192,15 @@ class Links:
     """From `at_s` on, these directed pairs carry nothing, and others lose up to `loss` of it.
 
     Each replaces the one before. `hard` says that links do worse than any limit promises for
-    (heavy delay, bandwidth, clogging), so that time is not judged while it holds.
+    (heavy delay, bandwidth, clogging), so that time is not judged while it holds. `late` says that
+    some datagrams, or a node's every step, take some milliseconds longer.
     """
 
     at_s: float
     blocked: frozenset[tuple[str, str]] = frozenset()
     loss: float = 0.0
     hard: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ A history is invalid where
 
 1. an honest node holds a proof of two commits that their owner did not sign, or that do not fork;
 2. a liar forked, two honest core nodes held the halves in calm, and an honest core node that ran on
-   does not hold the proof `evidence_calm_s` later;
+   does not hold the proof `evidence_calm_s` later, or, where links or nodes were somewhat slow,
+   `evidence_late_s`;
 3. at the end two nodes of the core keep different proofs (where datagrams were lost: against other
    liars), or one keeps none against a liar who showed honest core nodes both halves;
 4. at the end a node of the core takes an owner of the core for disputed: an honest one settles its
@@ -16,7 +17,8 @@ core ran. What is excused, and no more: forks whose halves were both held too la
 the end; where datagrams were lost, further proofs against who is proved a liar already, and forks
 of the honest that are settled: both are told once, and again only where a sync is needed anyway.
 
-Figures: `proved`, from both halves being held until the last core node has the proof, in calm.
+Figures: `proved`, from both halves being held until the last core node has the proof, in calm, in
+quantiles over the forks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,6 +32,7 @@ from .casebook import Casebook, moment
 from .limits import Limits
 from .lives import Process, processes
 from .registers import honest_nodes
+from .soundness import LinkTimes
 
 _Fork = tuple[str, str, str]
 
@@ -42,19 +45,22 @@ class _Reading:
     limits: Limits
     core: list[str]
     lives: dict[str, Process]
+    links: LinkTimes
     book: Casebook
     signed: dict[str, Signed] = field(default_factory=dict)
     held_s: dict[tuple[str, str], float] = field(default_factory=dict)
     """When each core node first held a commit."""
     proved_s: dict[tuple[str, _Fork], float] = field(default_factory=dict)
     """When each node first held a proof."""
+    took_s: list[float] = field(default_factory=list)
+    """Of each fork in calm: how long until the last node held the proof."""
 
 
 def check(history: History, limits: Limits) -> Finding:
     """Judge C6."""
     honest = honest_nodes(history)
     core = [node for node in history.core if node in honest]
-    read = _Reading(history, limits, core, processes(history), Casebook())
+    read = _Reading(history, limits, core, processes(history), LinkTimes(history), Casebook())
     read.signed = {one.commit: one for one in history.signed}
     for taken in history.accepted:
         read.held_s.setdefault((taken.node, taken.commit), taken.at_s)
@@ -67,6 +73,7 @@ def check(history: History, limits: Limits) -> Finding:
     for fork, held_s in forks:
         _judge_spread(read, fork, held_s)
     _judge_the_end(read, forks)
+    read.book.measured("proved", read.took_s)
     return read.book.finding("C6", "evidence")
 
 
@@ -117,19 +124,20 @@ def _both_held_s(read: _Reading, ours: str, theirs: str) -> float | None:
 
 def _judge_spread(read: _Reading, fork: _Fork, held_s: float) -> None:
     """Rule 2."""
-    due_s = held_s + read.limits.evidence_calm_s
-    if due_s > read.history.end_s or not _calm(read, held_s - read.limits.healed_s, due_s):
+    limits = read.limits
+    since_s, due_s = held_s - limits.healed_s, held_s + limits.evidence_calm_s
+    is_late = any(links.late for links in _links_within(read, since_s, due_s))
+    if is_late:
+        due_s = held_s + limits.evidence_late_s
+    if due_s > read.history.end_s or not _calm(read, since_s, due_s):
         return
     read.book.looked_at += 1
     known = {node: read.proved_s[node, fork] for node in read.core if (node, fork) in read.proved_s}
     late = [node for node in read.core if known.get(node, due_s + 1.0) > due_s]
     if late:
         read.book.blame(due_s, f"{late[0]} holds no proof of {_named(fork, held_s)}")
-    if len(known) == len(read.core):
-        took_s = max(0.0, max(known.values()) - held_s)
-        read.book.figures["proved_max_s"] = max(
-            read.book.figures.get("proved_max_s", 0.0), round(took_s, 6)
-        )
+    if len(known) == len(read.core) and not is_late:
+        read.took_s.append(max(0.0, max(known.values()) - held_s))
 
 
 def _named(fork: _Fork, held_s: float) -> str:
@@ -143,14 +151,12 @@ def _named(fork: _Fork, held_s: float) -> str:
 def _calm(read: _Reading, begin_s: float, end_s: float) -> bool:
     if not all(read.lives[node].ran(begin_s, end_s) for node in read.core):
         return False
-    before: Links | None = None
-    within: list[Links] = []
-    for links in read.history.links:
-        if links.at_s <= begin_s:
-            before = links
-        elif links.at_s <= end_s:
-            within.append(links)
-    return all(_carry(links) for links in (*([before] if before else ()), *within))
+    return all(_carry(links) for links in _links_within(read, begin_s, end_s))
+
+
+def _links_within(read: _Reading, begin_s: float, end_s: float) -> list[Links]:
+    """How the links were, from that time on until that time."""
+    return [read.links.at(begin_s), *read.links.changes(begin_s, end_s)]
 
 
 def _carry(links: Links) -> bool:

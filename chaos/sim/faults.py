@@ -117,7 +117,10 @@ class Injector:
     def links_changed(self) -> None:
         """Write into the history how the links are."""
         network = self.world.network
-        self.world.recorder.links(network.blocked(), loss=network.loss, hard=network.hard)
+        late = bool(network.weather.reorder) or any(node.slow_s for node in self.world.nodes)
+        self.world.recorder.links(
+            network.blocked(), loss=network.loss, hard=network.hard, late=late
+        )
 
     def _note(self, fault: Fault, what: str) -> None:
         whom = ",".join(str(number) for number in fault.nodes)
@@ -296,11 +299,13 @@ def _nothing(_injector: Injector, _fault: Fault) -> None:
 def _slow(injector: Injector, fault: Fault) -> None:
     for node in injector.nodes(fault):
         node.slow_down(fault.amount, starved=fault.amount > STARVED_S)
+    injector.links_changed()
 
 
 def _quick(injector: Injector, fault: Fault) -> None:
     for node in injector.nodes(fault):
         node.slow_down(-fault.amount, starved=fault.amount > STARVED_S)
+    injector.links_changed()
 
 
 def _jump(injector: Injector, fault: Fault) -> None:

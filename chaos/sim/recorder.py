@@ -182,10 +182,12 @@ class Recorder:
     def _owner(self, owner: NodeId) -> str:
         return self.names.get(owner) or owner.hex()[:12]
 
-    def links(self, blocked: Iterable[tuple[int, int]], *, loss: float, hard: bool) -> None:
+    def links(
+        self, blocked: Iterable[tuple[int, int]], *, loss: float, hard: bool, late: bool
+    ) -> None:
         """The links changed."""
         pairs = frozenset((f"n{a}", f"n{b}") for a, b in blocked)
-        self.history.links.append(Links(self._timeline.now, pairs, loss, hard))
+        self.history.links.append(Links(self._timeline.now, pairs, loss, hard, late))
 
     def root(self, node: str, registry: Registry) -> None:
         """What a node holds at the moment."""

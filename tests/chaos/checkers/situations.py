@@ -93,8 +93,9 @@ class Story:
         *,
         loss: float = 0.0,
         hard: bool = False,
+        late: bool = False,
     ) -> None:
-        self.history.links.append(Links(at, frozenset(cut), loss, hard))
+        self.history.links.append(Links(at, frozenset(cut), loss, hard, late))
 
     def signs(self, owner: str, version: int, at: float, *, commit: str = "") -> None:
         commit = commit or f"{owner}{version}"

@@ -66,6 +66,18 @@ def test_in_calm_all_hold_the_proof_soon_after_two_held_the_halves() -> None:
     expect_invalid(story, "c holds no proof of the fork of d", "60.000 s")
 
 
+def test_where_links_or_nodes_are_somewhat_slow_it_may_take_longer() -> None:
+    for late_s, verdict in ((0.4, Verdict.VALID), (0.6, Verdict.INVALID)):
+        story = Liars()
+        story.links(57.0, late=True)
+        story.links(58.0)
+        story.proves(60.03, "a", "b")
+        story.proves(60.0 + late_s, "c")
+        story.over()
+
+        assert judged(story).verdict is verdict
+
+
 def test_a_half_that_nobody_of_the_core_took_is_not_waited_for() -> None:
     story = Liars()
     story.history.accepted.pop()
@@ -113,7 +125,7 @@ def test_at_the_end_all_without_a_proof_are_wrong_too() -> None:
 
 
 def test_a_fork_shown_too_late_to_spread_is_excused() -> None:
-    story = Liars(held_s=END_S - 0.1)
+    story = Liars(held_s=END_S - 0.01)
     story.over(proofs=())
 
     assert judged(story).verdict is Verdict.VALID
