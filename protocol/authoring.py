@@ -97,6 +97,8 @@ class Authoring:
         self._base = Dot(0, 0)
         """Of the oldest commit of ours that we know: what is older may be ours too."""
         self._signed: dict[bytes, Dot] = {}
+        self._merged = Dot(0, 0)
+        """Of the newest forgotten commit that we merged: the older ones led to it."""
         self._recollect()
         self._merge_with: tuple[Manifest, Branch] | None = None
         self._settle_with: bytes | None = None
@@ -207,7 +209,7 @@ class Authoring:
         """
         if dot.epoch < self.chain.epoch:
             return False
-        return self.open and dot > self._base and commit not in self._signed
+        return self.open and dot > max(self._base, self._merged) and commit not in self._signed
 
     def merge_with(self, theirs: Manifest) -> None:
         """The cluster holds a branch of ours that we forgot; the next commit merges it.
@@ -283,7 +285,7 @@ class Authoring:
         ours = (self._branch.head.hash,) if self._branch.head else ()
         self._last = max(self._last, theirs.head.dot)
         commit = self._sign(changes, (theirs.head.hash, *ours), base.preview(changes), now)
-        self._base, self._signed = commit.head.dot, {}
+        self._merged = max(self._merged, theirs.head.dot)
         return InFlight(commit, changes, (), theirs)
 
     def _since(self, theirs: Dot) -> dict[RecordKey, bytes | None]:

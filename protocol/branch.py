@@ -104,7 +104,7 @@ class Branch:
 
     __slots__ = (
         "_kept_bytes", "_read_body", "_recent", "_tree", "_trust", "bodies", "chain", "evidence",
-        "head", "merge", "reaped", "records",
+        "head", "is_own", "merge", "reaped", "records",
     )  # fmt: skip
 
     def __init__(self, chain: KeyChain, trust: Trust, read_body: ReadBody = bodies.decode) -> None:
@@ -113,7 +113,7 @@ class Branch:
         self.records: dict[RecordKey, Record] = {}
         self.bodies: dict[RecordKey, bodies.Body] = {}
         self.evidence: Evidence | None = None
-        self.reaped = False
+        self.reaped = self.is_own = False
         self.merge: Head | None = None
         """The newest merge that we saw: what forked before it is settled."""
         self._trust = trust
@@ -279,7 +279,7 @@ class Branch:
         """The same state, to go another way from here. Costs about 2 µs: bodies are shared."""
         other = Branch(self.chain, trust, read_body)
         other.head, other.evidence = self.head, self.evidence
-        other.reaped, other.merge = self.reaped, self.merge
+        other.reaped, other.merge, other.is_own = self.reaped, self.merge, self.is_own
         other.records, other.bodies = dict(self.records), dict(self.bodies)
         other._tree, other._recent = self._tree, dict(self._recent)
         other._kept_bytes = self._kept_bytes
@@ -305,11 +305,7 @@ class Branch:
         return [self._recent[one] for one in hashes[hashes.index(known) + 1 :]]
 
     def kept(self) -> list[Commit]:
-        """The newest steps, oldest first: those since the last manifest, as far as there is room.
-
-        An owner that merges steps back to the cluster's state first, so its own never reach back
-        beyond its newest merge.
-        """
+        """The newest steps, oldest first: those since the last manifest, also since our merge."""
         return list(self._recent.values())
 
     def newest_merge(self) -> Commit | None:
@@ -473,9 +469,9 @@ class Branch:
         for step in steps:
             self._recent[step.head.hash] = step
             self._kept_bytes += len(step.changes_encoded)
-        while len(self._recent) > limits.HEADERS_KEPT or (
-            self._kept_bytes > _RECENT_BYTES_MAX and len(self._recent) > 1
-        ):
+        most = limits.OWN_STEPS_KEPT if self.is_own else limits.HEADERS_KEPT
+        bytes_max = _RECENT_BYTES_MAX * most // limits.HEADERS_KEPT
+        while len(self._recent) > most or (self._kept_bytes > bytes_max and len(self._recent) > 1):
             oldest = next(iter(self._recent))
             self._kept_bytes -= len(self._recent.pop(oldest).changes_encoded)
 

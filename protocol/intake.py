@@ -40,10 +40,12 @@ from .effects import (
 from .errors import RefusalCode, RefusedError, RemoteProtocolError
 from .events import Applied, ForkFound, ForkSettled
 from .identity import Address, NodeId, unpack_event
+from .merkle import Tree
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
 from .registry import SETTLE_S, Registry
 from .rotation import Rotation
 from .signing import Trust
+from .sync.displaced import Displaced
 from .wire.exchange import Bundle, Steps
 from .wire.messages import Advert, Advertised, Keys, Push
 
@@ -112,6 +114,7 @@ class Parts:
     authoring: Authoring
     docket: Docket
     episodes: Episodes
+    displaced: Displaced
     translate: Callable[[list[MembershipEffect], Instant], list[Effect]]
     tell: Callable[[list[Told]], list[Effect]]
 
@@ -169,11 +172,14 @@ class Intake:
         taken = Taken(source)
         try:
             is_old = source.asked and _is_old(mend.head, now)
+            branch = self._parts.registry.branch(mend.head.owner)
+            before = (branch.head, branch.tree) if branch else None
             outcome = self._parts.registry.mend(mend, now=now.mono_s, is_old=is_old)
         except RemoteProtocolError as error:
             return taken.refuse(error)
         if isinstance(outcome, AppliedStep):
             taken.effects.append(Store(KeepMend(mend.head, mend.changes)))
+            self._displaced(before, source, now)
         return self._settle(taken, outcome, mend.head.owner, now)
 
     def evidence(self, evidence: Evidence, source: Source, now: Instant) -> Taken:
@@ -306,10 +312,20 @@ class Intake:
         if owner == self._parts.me and self._parts.authoring.open:
             return self._about_us(manifest.head, manifest, taken, now)
         is_old = taken.source.asked and _is_old(manifest.head, now)
+        before = branch.head, branch.tree
         outcome = self._parts.registry.adopt(manifest, now=now.mono_s, is_old=is_old)
         if isinstance(outcome, AppliedStep):
             taken.effects.append(Store(KeepManifest(manifest)))
+            self._displaced(before, taken.source, now)
         return self._settle(taken, outcome, owner, now)
+
+    def _displaced(
+        self, before: tuple[Head | None, Tree] | None, source: Source, now: Instant
+    ) -> None:
+        """A state was replaced by one that shows no steps: its owner may have forgotten it."""
+        head, tree = before or (None, None)
+        if head is not None and tree and head.owner not in (source.node, self._parts.me):
+            self._parts.displaced.note(head, tree, now=now.mono_s)
 
     def _reaped_head(self, head: Head, branch: Branch, taken: Taken) -> Taken:
         """Of a reaped owner only the head is left anywhere; it counts for the root."""

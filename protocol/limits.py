@@ -34,6 +34,8 @@ MEMBERS_MAX = 10_000
 NEW_OWNERS_PER_MINUTE = 600
 """Owners never heard of before, for each address that brings them."""
 HEADERS_KEPT = 32
+OWN_STEPS_KEPT = 256
+"""Of our own branch: so far back we can tell what we signed from what we have forgotten."""
 DATAGRAM_MAX = 1_200
 FRAME_MAX = 1024 * 1024
 VERSION_MAX = 2**62 - 1

@@ -46,7 +46,7 @@ from .detector.detection import (
     TryStream,
 )
 from .detector.membership import Membership
-from .dissemination import Dissemination, Echoes, Told, pushes_of, want_of
+from .dissemination import Dissemination, Echoes, Told
 from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Store
 from .errors import ClockError, RemoteProtocolError
 from .events import Committed, MemberChanged, Ready
@@ -61,6 +61,7 @@ from .rotation import Rotation, RotationParts
 from .shared.joined import Joined
 from .shared.reading import PLAIN, Reading
 from .signing import ED25519, Signer, Trust, Verifier
+from .sync.adverts import Adverts
 from .sync.answers import Answers
 from .sync.credit import Credit
 from .sync.outreach import Outreach, Surroundings
@@ -117,9 +118,7 @@ class Peer:
     """
 
     def __init__(self, setup: PeerSetup, *, rng: Random, now: Instant) -> None:
-        self._me = setup.chain.node
-        self._record = setup.record
-        self._now = now
+        self._me, self._record, self._now = setup.chain.node, setup.record, now
         self._asked_s = float("inf")
         """When we asked to be called, at the latest."""
         self._echoes = Echoes()
@@ -130,13 +129,12 @@ class Peer:
         self.docket = Docket()
         self.unrestored: list[tuple[NodeId, str]] = []
         """Owners whose stored branch did not come out, and why; peers are asked for them."""
-        self._keyring = Keyring(
-            self._me, setup.signer, setup.cluster, joined.prefixes if joined else None
-        )
+        prefixes = joined.prefixes if joined else None
+        self._keyring = Keyring(self._me, setup.signer, setup.cluster, prefixes)
         self._post = Post(self._me, self.registry, self._keyring, now=now)
         self._tell = self._post.tell
         self.registry.learn(setup.chain.packed())
-        own = self.registry.claim(self._me)
+        own = self.registry.claim(self._me, is_own=True)
         self._restore(setup.restored)
         voice = MemberVoice(self._me, setup.signer, trust, self.registry)
         self.membership = Membership(
@@ -155,10 +153,10 @@ class Peer:
             translate=self._translate, tell=self._tell,
         ))  # fmt: skip
         self._intake = Intake(Parts(
-            me=self._me, trust=trust, registry=self.registry,
-            membership=self.membership, dissemination=self._dissemination,
-            rotation=self.rotation, clock=clock, authoring=self._authoring, docket=self.docket,
-            episodes=self.episodes, translate=self._translate, tell=self._tell,
+            me=self._me, trust=trust, registry=self.registry, membership=self.membership,
+            dissemination=self._dissemination, rotation=self.rotation, clock=clock,
+            authoring=self._authoring, docket=self.docket, episodes=self.episodes,
+            displaced=self._repair.displaced, translate=self._translate, tell=self._tell,
         ))  # fmt: skip
         self._intake.restore(setup.evidence)
         around = Surroundings(
@@ -166,8 +164,9 @@ class Peer:
             authoring=self._authoring, repair=self._repair, intake=self._intake,
             docket=self.docket, episodes=self.episodes, translate=self._translate,
         )  # fmt: skip
-        self._outreach = Outreach(around)
-        self._answers = Answers(around, self._outreach)
+        outreach = self._outreach = Outreach(around)
+        adverts = Adverts(around, outreach, self._dissemination, self._tell)
+        self._answers, self._adverts = Answers(around, outreach), adverts
         self._first: list[Effect] = []
         self._ready = self._authoring.open = joined is not None
         if joined is None:
@@ -251,6 +250,7 @@ class Peer:
         effects += self.rotation.tick(now=now.mono_s)
         effects += self._translate(self.membership.tick(now=now.mono_s), now)
         effects += self._tell(self._dissemination.tick(now=now.mono_s))
+        effects += self._tell(self._repair.displaced.due(self.membership.status, now=now.mono_s))
         for node in self._repair.due(now=now.mono_s):
             effects += self._outreach.sync(node, now=now.mono_s)
         return self._done(effects)
@@ -361,11 +361,11 @@ class Peer:
                     self.membership.receive(heartbeat, node, now=now.mono_s), now
                 )
             case Push():
-                effects = self._pushed(message, source, now)
+                effects = self._adverts.pushed(message, source, now)
             case Advert():
-                effects = self._advertised(message, node, now)
+                effects = self._adverts.advertised(message, node, now)
             case Want():
-                effects = self._wanted(message, node)
+                effects = self._adverts.wanted(message, node)
             case Evidence():
                 taken = self._intake.evidence(message, source, now)
                 effects = self._outreach.take(taken, source) + self._author(now)
@@ -375,36 +375,6 @@ class Peer:
             case _:
                 return self._translate(self.membership.receive(message, node, now=now.mono_s), now)
         return self._translate(self.membership.heard(node, now=now.mono_s), now) + effects
-
-    def _pushed(self, push: Push, source: Source, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        for commit in push.commits:
-            owner = commit.head.owner
-            events = push.inception_of(owner) if self.registry.branch(owner) is None else ()
-            taken = self._intake.steps((commit,), events, source, now)
-            effects += self._outreach.take(taken, source, commit.head.dot)
-        return effects
-
-    def _advertised(self, advert: Advert, node: NodeId, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        for item in advert.items:
-            branch = self.registry.branch(item.owner)
-            ours = branch.dot if branch else NOTHING
-            if item.owner == self._me or not self._dissemination.wants(item, ours, now=now.mono_s):
-                continue
-            if item.large or branch is None or branch.head is None:
-                effects += self._outreach.fetch(item.owner, node, expects=item.dot)
-            else:
-                effects += self._tell([Told((node,), want_of(item.owner, branch.head.hash))])
-        return effects
-
-    def _wanted(self, want: Want, node: NodeId) -> list[Effect]:
-        told: list[Told] = []
-        for owner, known in want.items:
-            branch = self.registry.branch(owner)
-            steps = branch.since(known) if branch else None
-            told += [Told((node,), push) for push in pushes_of(steps or (), b"")]
-        return self._tell(told)
 
     def _open(self, now: Instant) -> list[Effect]:
         """We have heard of ourselves, or could not: sign from here on, first who we are."""
@@ -496,4 +466,5 @@ class Peer:
         deadline = min(self.membership.next_deadline, self._dissemination.next_deadline)
         if self.reading_back:
             deadline = min(deadline, self._read_back_until)
-        return min(deadline, self._repair.next_deadline, self.rotation.next_deadline)
+        deadline = min(deadline, self._repair.next_deadline, self.rotation.next_deadline)
+        return min(deadline, self._repair.displaced.next_deadline)

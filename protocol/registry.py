@@ -192,11 +192,12 @@ class Registry:
 
     # Changing
 
-    def claim(self, owner: NodeId) -> Branch:
+    def claim(self, owner: NodeId, *, is_own: bool = False) -> Branch:
         """The branch of a known owner for the one who adds to it, whose it stays."""
         branch = self._branches[owner]
         if self._shared and branch is self._shared.get(owner):
             branch = self._branches[owner] = branch.copy(self._trust, self._read_body)
+        branch.is_own = branch.is_own or is_own
         return branch
 
     def learn(self, packed: Sequence[bytes], *, now: float = 0.0) -> tuple[Branch, bool]:

@@ -19,7 +19,7 @@ from protocol.effects import (
     KeepMend,
 )
 from protocol.identity import NodeId
-from protocol.limits import HEADERS_KEPT
+from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 from protocol.restored import RestoredBranch
 
 from .errors import StorageClosedError
@@ -45,8 +45,8 @@ class _Branch:
             if change.body is not None:
                 self.records[RecordKey(change.kind, change.key)] = change.body
 
-    def prune(self) -> None:
-        for dot in sorted(self.commits)[:-HEADERS_KEPT]:
+    def prune(self, kept: int) -> None:
+        for dot in sorted(self.commits)[:-kept]:
             del self.commits[dot]
 
     def restored(self, owner: NodeId) -> RestoredBranch:
@@ -102,7 +102,8 @@ class MemoryStore:
         self._check_open()
         for owner in [self._apply(keep) for keep in keeps]:
             if owner is not None:
-                self._branches[owner].prune()
+                own = owner == self._node
+                self._branches[owner].prune(OWN_STEPS_KEPT if own else HEADERS_KEPT)
         for result in results:
             self._results.setdefault(result.update_id, result)
         if results:

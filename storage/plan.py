@@ -12,7 +12,7 @@ Rules for an owner's branch, in the order of the keeps:
 2. A manifest replaces all records and becomes the head; commits older than it stay. So it is with
    a mend, which sets and removes only the records that differ.
 3. A reaped owner keeps its head and its key events, nothing else.
-4. Of the commits, the newest `HEADERS_KEPT` stay at the end.
+4. Of the commits, the newest `OWN_STEPS_KEPT` stay at the end.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from protocol.effects import (
     KeepMend,
 )
 from protocol.identity import NodeId
-from protocol.limits import HEADERS_KEPT
+from protocol.limits import OWN_STEPS_KEPT
 from protocol.wire import codec
 
 
@@ -64,7 +64,7 @@ class OwnerPlan:
 
     def prune(self) -> None:
         """Keep the newest commits only."""
-        for dot in sorted(self.commits)[:-HEADERS_KEPT]:
+        for dot in sorted(self.commits)[:-OWN_STEPS_KEPT]:
             del self.commits[dot]
 
     def change(self, changes: Sequence[Change]) -> None:

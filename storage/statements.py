@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from protocol.limits import HEADERS_KEPT
+from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 
 from .schema import branches, commits, evidence, own, records, results
 
@@ -81,22 +81,30 @@ SET_COMMIT = _upsert(
 )
 
 _DOT = tuple_(commits.c.epoch, commits.c.version)
-_OLDEST_KEPT = (
-    select(commits.c.epoch, commits.c.version)
-    .where(commits.c.owner == bindparam("same_owner"))
-    .order_by(commits.c.epoch.desc(), commits.c.version.desc())
-    .limit(literal_column("1"))
-    .offset(literal_column(str(HEADERS_KEPT - 1)))
-    .scalar_subquery()
-)
+
+
+def _pruned(kept: int) -> str:
+    oldest = (
+        select(commits.c.epoch, commits.c.version)
+        .where(commits.c.owner == bindparam("same_owner"))
+        .order_by(commits.c.epoch.desc(), commits.c.version.desc())
+        .limit(literal_column("1"))
+        .offset(literal_column(str(kept - 1)))
+        .scalar_subquery()
+    )
+    return _compiled(delete(commits).where(commits.c.owner == _OWNER, _DOT < oldest))  # noqa: SIM300 (SQL)
+
 
 REMOVE_COMMITS_FROM = _compiled(
     delete(commits).where(commits.c.owner == _OWNER, tuple_(bindparam("e"), bindparam("v")) <= _DOT)
 )
 """Owner, epoch, version."""
 
-PRUNE_COMMITS = _compiled(delete(commits).where(commits.c.owner == _OWNER, _DOT < _OLDEST_KEPT))
+PRUNE_COMMITS = _pruned(HEADERS_KEPT)
 """Owner, owner again. Walks the primary key's index only, and finds nothing below the limit."""
+
+PRUNE_OWN_COMMITS = _pruned(OWN_STEPS_KEPT)
+"""The same for the node whose file it is."""
 
 RAISE_OWN_DOT = _compiled(
     update(own)

@@ -86,7 +86,7 @@ class SqliteStore:
         owners = plan(keeps)
         with self._database.transaction() as connection:
             _write_records(connection, owners)
-            _write_commits(connection, owners)
+            _write_commits(connection, owners, self._node)
             _write_branches(connection, owners)
             _write_evidence(connection, keeps)
             ours = owners.get(self._node)
@@ -168,7 +168,7 @@ def _write_records(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> N
     _many(connection, statements.SET_RECORD, written)
 
 
-def _write_commits(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
+def _write_commits(connection: Connection, owners: dict[NodeId, OwnerPlan], own: NodeId) -> None:
     replaced = [
         (owner, *its.drop_commits_from)
         for owner, its in owners.items()
@@ -182,7 +182,8 @@ def _write_commits(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> N
     ]
     _many(connection, statements.SET_COMMIT, written)
     grown = [(owner, owner) for owner, its in owners.items() if its.commits]
-    _many(connection, statements.PRUNE_COMMITS, grown)
+    _many(connection, statements.PRUNE_COMMITS, [row for row in grown if row[0] != own])
+    _many(connection, statements.PRUNE_OWN_COMMITS, [row for row in grown if row[0] == own])
 
 
 def _write_branches(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:

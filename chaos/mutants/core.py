@@ -315,7 +315,7 @@ CORE: tuple[Mutant, ...] = (
         "remember-all",
         "the steps of a branch that are kept for those who lag are never dropped",
         "bounded",
-        small_plan(nodes=3, safety_s=8.0, operations_per_s=40.0),
+        small_plan(nodes=3, safety_s=8.0, operations_per_s=160.0),
         (Patch(Branch, "_remember", _remember_all),),
     ),
 )

@@ -26,6 +26,7 @@ from protocol.effects import (
     KeepMend,
 )
 from protocol.identity import NodeId
+from protocol.limits import OWN_STEPS_KEPT
 from protocol.restored import RestoredBranch
 
 PERSIST_S = 0.001
@@ -122,7 +123,7 @@ def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
             )
         case KeepCommit(commit, changes):
             old = branches[commit.head.owner]
-            commits: tuple[Commit, ...] = (*old.commits, commit)[-32:]
+            commits: tuple[Commit, ...] = (*old.commits, commit)[-OWN_STEPS_KEPT:]
             branches[commit.head.owner] = replace(
                 old, head=commit.head, commits=commits, records=_changed(old.records, changes),
                 reaped=False,

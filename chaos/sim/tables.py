@@ -17,7 +17,7 @@ MOST_FIXED, MOST_PER_NODE = 4_096, 64
 MOST = {
     "Branch.bodies": limits.RECORDS_PER_OWNER_MAX,
     "Branch.records": limits.RECORDS_PER_OWNER_MAX,
-    "Branch._recent": limits.HEADERS_KEPT,
+    "Branch._recent": limits.OWN_STEPS_KEPT,
 }
 _LEAVES = (str, bytes, int, float, bool, type(None), type)
 

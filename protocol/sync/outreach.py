@@ -59,8 +59,7 @@ from .errands import (
 )
 from .repair import FETCH_TIMEOUT_S, SYNC_TIMEOUT_S, Repair
 
-CHECK_TIMEOUT_S = 0.6
-COMPARE_TIMEOUT_S = 5.0
+CHECK_TIMEOUT_S, COMPARE_TIMEOUT_S = 0.6, 5.0
 JOIN_TIMEOUT_S = 5.0
 """How long a seed may take to answer."""
 ROUNDS_MAX = 64
@@ -149,7 +148,7 @@ class Outreach:
             return self._descend(Descending(node, address, comparison))
         return self._sync(Syncing(node, address))
 
-    def fetch(
+    def fetch(  # noqa: PLR0913 (all but two by name)
         self,
         owner: NodeId,
         node: NodeId,
@@ -158,6 +157,7 @@ class Outreach:
         at: Address | None = None,
         expects: Dot = NOTHING,
         tried: tuple[NodeId, ...] = (),
+        state: bytes = b"",
     ) -> list[Effect]:
         """Ask a member for one owner's branch.
 
@@ -168,15 +168,15 @@ class Outreach:
             at: where the member is, if its own record does not say (it may have been reaped).
             expects: what somebody said is there to be had.
             tried: who did not show that.
+            state: the commit whose state is wanted, if not the newest.
         """
         address = self._address(node) or at
         if address is None or self._errands.full():
             return []
-        fetching = self._around.repair.start_fetch(owner, whole=whole)
+        fetching = self._around.repair.start_fetch(owner, whole=whole, at=state)
         if fetching is None:
             return []
-        errand = FetchFrom(node, address, fetching, expects, (*tried, node))
-        ticket = self._errands.issue(errand)
+        ticket = self._errands.issue(FetchFrom(node, address, fetching, expects, (*tried, node)))
         body = exchange.encode_request(fetching.request())
         return [Request(address, node, body, ticket, FETCH_TIMEOUT_S)]
 

@@ -45,6 +45,7 @@ from protocol.wire.exchange import (
 from protocol.wire.trees import TreeAnswer, TreeRequest
 
 from .credit import Credit
+from .displaced import Displaced
 from .trees import Trees
 
 IN_FLIGHT_MAX = 64
@@ -97,12 +98,14 @@ class Fetching:
     owner: NodeId
     known: bytes
     dot: Dot
+    at: bytes = b""
+    """The commit whose state is wanted; none: whatever the newest is."""
     head: Head | None = None
     records: list[Record] = field(default_factory=list)
 
     def request(self) -> FetchRequest:
         """Asks for what is still missing."""
-        at = self.head.hash if self.head else b""
+        at = self.head.hash if self.head else self.at
         return FetchRequest(self.owner, self.dot, self.known, at, len(self.records))
 
 
@@ -118,6 +121,7 @@ class Repair:
         """When members came back that were asked at once."""
         self.credit = Credit()
         self._trees = Trees(registry)
+        self.displaced = Displaced()
         self._fetching: dict[NodeId, Fetching] = {}
         self._mending: dict[NodeId, None] = {}
         self._shown: dict[bytes, Manifest] = {}
@@ -253,17 +257,16 @@ class Repair:
         branch = self._registry.branch(request.owner)
         if branch is None or branch.tip is None:
             return FetchAnswer(None)
+        shown = self._shown.get(request.at) or self.displaced.manifest(request.at)
+        if shown is not None and shown.head.owner == request.owner:
+            self._show(shown)
+            return FetchAnswer(Bundle(tuple(branch.chain.packed()), _part(shown, request.offset)))
         if request.offset == 0 and self._compares(branch, request.known):
             return FetchAnswer(self.bundle(branch, request.known, ANSWER_BYTES_MAX))
-        shown = self._shown.get(request.at)
-        if shown is not None and shown.head.owner == request.owner and request.offset:
-            return FetchAnswer(Bundle(tuple(branch.chain.packed()), _part(shown, request.offset)))
         bundle = self.bundle(branch, request.known, ANSWER_BYTES_MAX)
         manifest = branch.manifest()
         if isinstance(bundle.content, Head) and manifest is not None:
-            self._shown[manifest.head.hash] = manifest
-            if len(self._shown) > _SHOWN_MAX:
-                del self._shown[next(iter(self._shown))]
+            self._show(manifest)
             bundle = Bundle(bundle.key_events, _part(manifest, 0))
         return FetchAnswer(bundle)
 
@@ -274,7 +277,7 @@ class Repair:
             self._trees.keep_state(branch)
             return Bundle(events, branch.head)
         steps = branch.since(known)
-        if steps:
+        if steps and len(steps) <= limits.HEADERS_KEPT:
             content = Steps(tuple(steps))
             if weight(content) <= min(room, ANSWER_BYTES_MAX):
                 return Bundle(events, content)
@@ -302,7 +305,7 @@ class Repair:
         """The comparison is over, however it went."""
         self._mending.pop(owner, None)
 
-    def start_fetch(self, owner: NodeId, *, whole: bool) -> Fetching | None:
+    def start_fetch(self, owner: NodeId, *, whole: bool, at: bytes = b"") -> Fetching | None:
         """Begin to fetch an owner, unless that is under way or too much is."""
         if self.is_coming(owner) or len(self._fetching) >= IN_FLIGHT_MAX:
             return None
@@ -314,7 +317,7 @@ class Repair:
             known = WHOLE_STATE  # there is nothing to compare a state with
         elif branch and branch.head:
             known, dot = branch.head.hash, branch.dot
-        fetching = Fetching(owner, known, dot)
+        fetching = Fetching(owner, known, dot, at)
         self._fetching[owner] = fetching
         return fetching
 
@@ -340,6 +343,11 @@ class Repair:
         """The member is gone."""
         self._peers.pop(peer, None)
         self._due.pop(peer, None)
+
+    def _show(self, manifest: Manifest) -> None:
+        self._shown[manifest.head.hash] = manifest
+        if len(self._shown) > _SHOWN_MAX:
+            del self._shown[next(iter(self._shown))]
 
     def _plan(self, peer: NodeId, state: _Peer, at: float, now: float) -> None:
         at += (1.0 - self.credit.score(peer, now=now)) * LATER_MAX_S

@@ -46,6 +46,7 @@ from protocol.identity import (
     make_event,
     verify_chain,
 )
+from protocol.limits import OWN_STEPS_KEPT
 from protocol.peer import Peer, PeerSetup
 from protocol.records import NodeRecord, ServiceRecord
 from protocol.restored import RestoredBranch
@@ -108,7 +109,7 @@ class Disk:
                 )
             case KeepCommit(commit, changes):
                 old = self.branches[commit.head.owner]
-                commits: tuple[Commit, ...] = (*old.commits, commit)[-32:]
+                commits: tuple[Commit, ...] = (*old.commits, commit)[-OWN_STEPS_KEPT:]
                 self.branches[commit.head.owner] = replace(
                     old, head=commit.head, commits=commits, records=changed(old.records, changes),
                     reaped=False,

@@ -327,6 +327,27 @@ def test_what_was_signed_since_the_start_is_remembered_up_to_a_bound(
     ]
 
 
+def test_of_two_forgotten_heads_the_newer_is_merged_also_after_the_older() -> None:
+    author, made = forgetful()
+    older = author.manifest()
+    author.commit(service(port=6), remove=(key_of(service(port=2)),))
+    newer = author.manifest()
+    stage(made[0], service(port=4))
+    later = Instant(0.0, newer.head.version + 1_000)
+    land(made, later)
+
+    made[0].merge_with(older)
+    land(made, later)
+    assert made[0].forgot(newer.head.dot, newer.head.hash)
+    made[0].merge_with(newer)
+    land(made, later)
+
+    ports = {key.key for key in made[1].bodies}
+    assert ports == {"web/web-1", "web/web-3", "web/web-4", "web/web-6"}
+    for head in (older.head, newer.head):
+        assert not made[0].forgot(head.dot, head.hash), "what led to a merged one is no news"
+
+
 def test_an_empty_proposal_is_answered_too() -> None:
     made = authoring, _ = opened()
     authoring.stage(dict[RecordKey, Body | None](), 5)

@@ -92,7 +92,7 @@ def test_also_those_that_the_majority_has_reaped(writes: bool, seed: int) -> Non
 
     met, equal = heal(world)
 
-    assert 0 < met <= CONTACT_S
+    assert 0 < met <= ROOTS_S
     assert 0 < equal <= ROOTS_S
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from protocol.commits import NOTHING, Dot, Record
 from protocol.effects import Keep, KeepEvidence
 from protocol.identity import NodeId
-from protocol.limits import HEADERS_KEPT
+from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 from protocol.restored import RestoredBranch
 from storage import Loaded, MemoryStore, StorageClosedError, Store, interface, memory, store
 from storage.interface import RESULTS_AGE_MAX_US
@@ -205,6 +205,16 @@ def test_only_the_newest_commits_of_an_owner_are_kept(lives: Lives, at_once: int
     versions = [commit.head.version for commit in only_branch(lives.restart()).commits]
 
     assert versions == list(range(6, HEADERS_KEPT + 6))
+
+
+def test_of_our_own_commits_more_are_kept(lives: Lives) -> None:
+    keeps = [keep(ALICE, version, web=b"%d" % version) for version in range(1, OWN_STEPS_KEPT + 6)]
+    for one in keeps:
+        lives.store.write([one])
+
+    versions = [commit.head.version for commit in only_branch(lives.restart()).commits]
+
+    assert versions == list(range(6, OWN_STEPS_KEPT + 6))
 
 
 def test_writing_the_newest_again_changes_nothing(lives: Lives) -> None:
