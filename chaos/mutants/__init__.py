@@ -14,9 +14,10 @@ from contextlib import contextmanager
 
 from .agreement import AGREEMENT
 from .core import CORE
+from .mending import MENDING
 from .mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = (*CORE, *AGREEMENT)
+MUTANTS: tuple[Mutant, ...] = (*CORE, *MENDING, *AGREEMENT)
 """In the order of the invariants."""
 
 

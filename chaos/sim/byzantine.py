@@ -6,12 +6,13 @@ hide what it knows, and show different nodes different things.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import assert_never
 
 from protocol import limits, signing
-from protocol.bodies import key_of, record_of
-from protocol.commits import Change, Dot, Draft, make_commit
+from protocol.bodies import decode, key_of, record_of
+from protocol.commits import Change, Dot, Draft, Record, make_commit
 from protocol.detector.detection import VOTES_PER_BATCH_MAX, Gossip, SignedVotes, Vote
 from protocol.effects import Effect, Send
 from protocol.errors import RemoteProtocolError
@@ -29,7 +30,7 @@ from protocol.wire.messages import (
     unseal,
     votes_payload,
 )
-from protocol.wire.trees import NodesShown, TreeAnswer
+from protocol.wire.trees import Children, NodeShown, NodesShown, TreeAnswer
 
 from .node import SimNode
 from .plan import Role
@@ -50,8 +51,8 @@ SLANDER_TO = 6
 """To whom a slanderer tells each batch."""
 COUNTERS_AHEAD = 1_000
 _EVERY_S = {
-    Role.FORKER: 4.0, Role.WITHHOLDER: 10.0, Role.SLANDERER: 1.0, Role.REPLAYER: 0.1,
-    Role.FLOODER: 0.1, Role.FORGER: 0.5,
+    Role.FORKER: 4.0, Role.WITHHOLDER: 10.0, Role.TREE_LIAR: 10.0, Role.SLANDERER: 1.0,
+    Role.REPLAYER: 0.1, Role.FLOODER: 0.1, Role.FORGER: 0.5,
 }  # fmt: skip
 
 
@@ -69,6 +70,7 @@ class Villain:
         self._act: Callable[[], None] = {
             Role.FORKER: self._fork,
             Role.WITHHOLDER: self._idle,
+            Role.TREE_LIAR: self._idle,
             Role.SLANDERER: self._slander,
             Role.REPLAYER: self._replay,
             Role.FLOODER: self._flood,
@@ -81,6 +83,8 @@ class Villain:
             case Role.WITHHOLDER:
                 node.filter = _withhold
                 node.answers = self._answer_less
+            case Role.TREE_LIAR:
+                node.answers = self._answer_wrongly
             case Role.REPLAYER:
                 node.hears = self._keep
             case Role.SLANDERER | Role.FLOODER | Role.FORGER:
@@ -101,7 +105,7 @@ class Villain:
         self._world.timeline.after(self._wait_s(), self._turn)
 
     def _idle(self) -> None:
-        """What it does is leave out."""
+        """What it does is answer."""
 
     def _fork(self) -> None:
         self._count += 1
@@ -228,6 +232,22 @@ class Villain:
             ]
             return exchange.encode_answer(TreeAnswer(tuple(fewer)))
         return answer
+
+    def _answer_wrongly(self, answer: bytes | None) -> bytes | None:
+        said = exchange.decode_answer(answer) if answer is not None else None
+        if not isinstance(said, TreeAnswer):
+            return answer
+        trees = tuple(
+            NodesShown(tree.at, tuple(self._made_up(node) for node in tree.nodes))
+            for tree in said.trees
+        )
+        return exchange.encode_answer(TreeAnswer(trees))
+
+    def _made_up(self, node: NodeShown) -> NodeShown:
+        if isinstance(node, Children) and self._rng.random() < 0.2:
+            return Children(node.shown[:-1] + bytes([node.shown[-1] ^ 1]))
+        body = decode(node) if isinstance(node, Record) else None
+        return record_of(replace(body, port=4000)) if isinstance(body, ServiceRecord) else node
 
 
 def _withhold(_face: int, effect: Effect) -> list[Effect]:

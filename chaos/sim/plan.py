@@ -74,6 +74,8 @@ class Role(enum.Enum):
     """Signs two different commits on one parent and shows each to half of the others."""
     WITHHOLDER = "withholder"
     """Passes nothing on, and leaves commits out of what it is asked for."""
+    TREE_LIAR = "tree-liar"
+    """Shows made-up hashes and records when it is asked for what its trees are made of."""
     SLANDERER = "slanderer"
     """Votes against all its subjects, again and again."""
     REPLAYER = "replayer"

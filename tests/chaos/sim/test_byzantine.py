@@ -1,12 +1,16 @@
 """Villains do what their role says, with their own keys only; honest nodes take no harm from it."""
 
+from dataclasses import replace
+
 import pytest
 
+from chaos.checkers import Limits
 from chaos.history import AWAY, Belief, Believed, History
-from chaos.sim.plan import Plan, Role
+from chaos.sim.plan import Fault, FaultKind, Plan, Role
 from chaos.sim.result import Result
 from chaos.sim.run import WARM_S, Run, run
 from chaos.verdict import Verdict
+from protocol.sync import repair
 
 NODES = 6
 LIAR = 5
@@ -92,6 +96,24 @@ def test_a_withholder_passes_nothing_on_and_all_is_known_all_the_same() -> None:
 
     roots = {node.peer.registry.root for node in run_of.honest}
     assert len(roots) == 1
+
+
+def test_a_tree_liar_is_found_out_and_its_records_are_taken_by_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(repair, "WHOLE_RECORDS_MAX", 10)  # so that small states are compared
+    alone = Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,))
+    plan = replace(
+        with_a(Role.TREE_LIAR, nodes=3), safety_s=10.0, operations_per_s=40.0, faults=(alone,)
+    )
+    run_of = Run(plan)
+    run_of.play()
+
+    broken = [one for one in run_of.judge(Limits()).findings if one.verdict is Verdict.INVALID]
+    lies = [node.peer.credit.lies for node in run_of.honest]
+    assert broken == []
+    assert sum(lies) > 0
+    assert len({node.peer.registry.root for node in run_of.honest}) == 1
 
 
 def test_a_villain_begins_with_the_work_and_not_before() -> None:
