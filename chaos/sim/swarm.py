@@ -64,7 +64,10 @@ _VILLAINS = 10
 _LIARS = (
     Role.FORKER, Role.WITHHOLDER, Role.SLANDERER, Role.REPLAYER, Role.FLOODER, Role.FORGER
 )  # fmt: skip
-"""Whom the byzantine profiles draw from; a longer list would change what their seeds draw."""
+"""Whom the byzantine profiles draw from; a longer list would change what their seeds draw.
+
+A tree liar has nothing to do there: their states are too small to be compared.
+"""
 _QUARRELLERS = (Role.FORKER, Role.FORKER, Role.WITHHOLDER)
 """Whom `agreement` draws from."""
 _OLD_DISK_DOWN_S = 0.5
