@@ -41,8 +41,8 @@ def _split(text: str, alphabet: str) -> tuple[str, str]:
 
 
 def _scaled(number: str, scale: int) -> int:
-    whole, point, fraction = number.partition(".")
-    if not whole.isdigit() or (point and not fraction.isdigit()):
+    whole, _, fraction = number.partition(".")
+    if not (whole + fraction).isdigit() or number.endswith("."):
         raise ValueError(_GRAMMAR)
     duration_ms, left = divmod(int(whole + fraction) * scale, int("1" + "0" * len(fraction)))
     if left:

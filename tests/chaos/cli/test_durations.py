@@ -1,7 +1,7 @@
 """Durations of the simulator are those of the rest of Kith."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chaos.cli.durations import format_s, parse_s
@@ -27,6 +27,7 @@ def read_by_the_node(text: str) -> float | None:
 
 
 @given(st.lists(PIECES, max_size=6).map("".join))
+@example(".5d")
 def test_the_grammar_is_that_of_the_node(text: str) -> None:
     theirs = read_by_the_node(text)
     if theirs is not None or (read(text) or 0) <= durations.DURATION_MAX_MS / 1_000:
