@@ -62,7 +62,7 @@ def name(value: object) -> str:
         raise BadValueError(
             f"it has {len(word)} characters", f"use at most {limits.NAME_MAX} characters"
         )
-    strange = sorted(set(word) - limits.NAME_ALPHABET)
+    strange = sorted(set(word).difference(limits.NAME_ALPHABET))
     if strange:
         raise BadValueError(
             f"{strange[0]!r} may not stand in a name", "use only a-z, 0-9, '.', '_' and '-'"

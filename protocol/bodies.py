@@ -6,7 +6,7 @@ is refused by number, not misread.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, assert_never, cast
 
 from . import limits, rules
 from .commits import Record, RecordKey
@@ -95,10 +95,7 @@ def decode(record: Record) -> Body:
     reading = _READERS.get(record.kind)
     if reading is None:
         raise RefusedError("limit", f"records of kind {record.kind} are not known here")
-    reader = codec.read(record.body, _NAMES[record.kind])
-    reader.integer("format", low=_FORMAT, high=_FORMAT)
-    body = reading(reader)
-    reader.end()
+    body = reading(codec.unpack(record.body, _NAMES[record.kind]))
     try:
         _check(body)
     except ProposalError as error:
@@ -129,7 +126,12 @@ def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def _read_pairs(reader: codec.Reader) -> tuple[tuple[str, str], ...]:
-    flat = reader.texts("metadata", most=2 * limits.METADATA_MAX, each=limits.METADATA_VALUE_MAX)
+    return _paired(
+        reader.texts("metadata", most=2 * limits.METADATA_MAX, each=limits.METADATA_VALUE_MAX)
+    )
+
+
+def _paired(flat: list[str]) -> tuple[tuple[str, str], ...]:
     if len(flat) % 2:
         raise MalformedError("metadata", "a key without a value")
     return tuple(zip(flat[::2], flat[1::2], strict=True))
@@ -184,47 +186,79 @@ def _check_fields(check: CheckRecord) -> list[object]:
     ]  # fmt: skip
 
 
-def _read_service(reader: codec.Reader) -> ServiceRecord:
-    name = reader.text("name", most=limits.NAME_MAX)
-    instance = reader.text("id", most=limits.NAME_MAX)
-    address = reader.text("address", most=limits.HOST_MAX)
-    port = reader.integer("port", high=65_535)
-    tags = tuple(reader.texts("tags", most=limits.TAGS_MAX, each=limits.NAME_MAX))
-    metadata = _read_pairs(reader)
-    version = reader.text("version", most=limits.NAME_MAX)
-    weight = reader.integer("weight", high=rules.WEIGHT_MAX)
-    zone = reader.text("zone", most=limits.NAME_MAX)
-    checks = reader.array("checks", most=limits.CHECKS_MAX)
-    read = tuple(_read_check(checks.array("check", most=11)) for _ in range(len(checks)))
-    in_maintenance = reader.flag("in_maintenance")
-    reason = reader.text("maintenance", most=limits.REASON_MAX)
+_SERVICE = codec.Layout(
+    codec.integer("format", low=_FORMAT, high=_FORMAT),
+    codec.text("name", most=limits.NAME_MAX),
+    codec.text("id", most=limits.NAME_MAX),
+    codec.text("address", most=limits.HOST_MAX),
+    codec.integer("port", high=65_535),
+    codec.array("tags", most=limits.TAGS_MAX),
+    codec.array("metadata", most=2 * limits.METADATA_MAX),
+    codec.text("version", most=limits.NAME_MAX),
+    codec.integer("weight", high=rules.WEIGHT_MAX),
+    codec.text("zone", most=limits.NAME_MAX),
+    codec.array("checks", most=limits.CHECKS_MAX),
+    codec.flag("in_maintenance"),
+    codec.text("maintenance", most=limits.REASON_MAX),
+    codec.text("update_id", most=limits.NAME_MAX),
+    codec.integer("updated_at"),
+)
+_ServiceFields: TypeAlias = tuple[
+    int, str, str, str, int, list[object], list[object], str, int, str, list[object], bool, str,
+    str, int,
+]  # fmt: skip
+"""What `_SERVICE` lets through."""
+
+
+def _read_service(fields: list[object]) -> ServiceRecord:
+    _SERVICE.check(fields, "service")
+    (
+        _, name, instance, address, port, tags, metadata, version, weight, zone, checks,
+        in_maintenance, reason, update_id, updated_at,
+    ) = cast(_ServiceFields, fields)  # fmt: skip
     if reason and not in_maintenance:
         raise MalformedError("service.maintenance", "a reason without maintenance")
     return ServiceRecord(
-        name=name, id=instance, address=address, port=port, tags=tags, metadata=metadata,
-        version=version, weight=weight, zone=zone, checks=read,
-        maintenance=reason if in_maintenance else None,
-        update_id=reader.text("update_id", most=limits.NAME_MAX),
-        updated_at=reader.integer("updated_at"),
+        name=name, id=instance, address=address, port=port,
+        tags=tuple(codec.texts(tags, "service.tags", each=limits.NAME_MAX)),
+        metadata=_paired(
+            codec.texts(metadata, "service.metadata", each=limits.METADATA_VALUE_MAX)
+        ),
+        version=version, weight=weight, zone=zone, checks=tuple(map(_read_check, checks)),
+        maintenance=reason if in_maintenance else None, update_id=update_id,
+        updated_at=updated_at,
     )  # fmt: skip
 
 
-def _read_check(reader: codec.Reader) -> CheckRecord:
-    check = CheckRecord(
-        id=reader.text("id", most=limits.NAME_MAX),
-        type=_CHECK_TYPES[reader.integer("type", high=len(_CHECK_TYPES) - 1)],
-        target=reader.text("target", most=limits.URL_MAX),
-        interval_ms=reader.integer("interval_ms"),
-        timeout_ms=reader.integer("timeout_ms"),
-        failures_before_critical=reader.integer("failures_before_critical"),
-        passes_before_passing=reader.integer("passes_before_passing"),
-        deregister_after_ms=reader.integer("deregister_after_ms"),
-        status=_HEALTHS[reader.integer("status", high=len(_HEALTHS) - 1)],
-        output=reader.text("output", most=limits.OUTPUT_MAX),
-        changed_at=reader.integer("changed_at"),
-    )
-    reader.end()
-    return check
+_CHECK = codec.Layout(
+    codec.text("id", most=limits.NAME_MAX),
+    codec.integer("type", high=len(_CHECK_TYPES) - 1),
+    codec.text("target", most=limits.URL_MAX),
+    codec.integer("interval_ms"),
+    codec.integer("timeout_ms"),
+    codec.integer("failures_before_critical"),
+    codec.integer("passes_before_passing"),
+    codec.integer("deregister_after_ms"),
+    codec.integer("status", high=len(_HEALTHS) - 1),
+    codec.text("output", most=limits.OUTPUT_MAX),
+    codec.integer("changed_at"),
+)
+_CheckFields: TypeAlias = tuple[str, int, str, int, int, int, int, int, int, str, int]
+"""What `_CHECK` lets through."""
+
+
+def _read_check(fields: object) -> CheckRecord:
+    _CHECK.check(fields, "service.checks.check")
+    (
+        name, kind, target, interval_ms, timeout_ms, failures, passes, deregister_after_ms, status,
+        output, changed_at,
+    ) = cast(_CheckFields, fields)  # fmt: skip
+    return CheckRecord(
+        id=name, type=_CHECK_TYPES[kind], target=target, interval_ms=interval_ms,
+        timeout_ms=timeout_ms, failures_before_critical=failures, passes_before_passing=passes,
+        deregister_after_ms=deregister_after_ms, status=_HEALTHS[status], output=output,
+        changed_at=changed_at,
+    )  # fmt: skip
 
 
 def _guest_fields(guest: GuestRecord) -> list[object]:
@@ -314,12 +348,27 @@ def _read_forget(reader: codec.Reader) -> ForgetRecord:
     )
 
 
-_READERS: dict[int, Callable[[codec.Reader], Body]] = {
-    Kind.NODE: _read_node,
-    Kind.SERVICE: _read_service,
-    Kind.GUEST: _read_guest,
-    Kind.DOCUMENT: _read_document,
-    Kind.FORGET: _read_forget,
-}
 _NAMES: dict[int, str] = {kind: kind.name.lower() for kind in Kind}
 """What errors call each kind."""
+
+
+def _one_by_one(kind: Kind, read: Callable[[codec.Reader], Body]) -> Callable[[list[object]], Body]:
+    """Reads the format and one field after the other, of kinds that come in small numbers."""
+
+    def reading(fields: list[object]) -> Body:
+        reader = codec.Reader(fields, _NAMES[kind])
+        reader.integer("format", low=_FORMAT, high=_FORMAT)
+        body = read(reader)
+        reader.end()
+        return body
+
+    return reading
+
+
+_READERS: dict[int, Callable[[list[object]], Body]] = {
+    Kind.NODE: _one_by_one(Kind.NODE, _read_node),
+    Kind.SERVICE: _read_service,
+    Kind.GUEST: _one_by_one(Kind.GUEST, _read_guest),
+    Kind.DOCUMENT: _one_by_one(Kind.DOCUMENT, _read_document),
+    Kind.FORGET: _one_by_one(Kind.FORGET, _read_forget),
+}

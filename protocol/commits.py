@@ -12,10 +12,10 @@ Rules this module keeps:
 3. Nothing here judges a chain: that is `branch`.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import NamedTuple, cast
 
 from . import limits, signing
 from .errors import MalformedError
@@ -30,11 +30,16 @@ _FORMAT = 1
 HEADER_MAX = 400
 """Bytes in an encoded header."""
 _KEY_MAX = 2 * limits.NAME_MAX + 1
+_CHANGE = codec.Layout(
+    codec.integer("kind", high=max(Kind)),
+    codec.text("key", most=_KEY_MAX),
+    codec.raw("body", most=limits.RECORD_BYTES_MAX),
+)
 
 
 def digest(data: bytes) -> bytes:
     """BLAKE2b-256, the hash of everything here."""
-    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+    return blake2b(data, digest_size=HASH_BYTES).digest()
 
 
 class Dot(NamedTuple):
@@ -144,7 +149,7 @@ class Mend:
 
 def path_of(kind: int, key: str) -> bytes:
     """Where a record lies in its owner's tree."""
-    return digest(b"%d\0%s" % (kind, key.encode()))
+    return digest(f"{kind:d}\0{key}".encode())
 
 
 def leaf_of(record: Record) -> Leaf:
@@ -160,17 +165,14 @@ def encode_changes(changes: Iterable[Change]) -> bytes:
 
 def decode_changes(encoded: bytes) -> tuple[Change, ...]:
     """Read what `encode_changes` wrote; see `Commit.changes`."""
-    reader = codec.read(encoded, "changes")
-    if len(reader) > limits.CHANGES_PER_COMMIT_MAX:
+    entries = codec.unpack(encoded, "changes")
+    if len(entries) > limits.CHANGES_PER_COMMIT_MAX:
         raise MalformedError("changes", f"more than {limits.CHANGES_PER_COMMIT_MAX}")
     changes: list[Change] = []
     last: RecordKey | None = None
-    for _ in range(len(reader)):
-        entry = reader.array("change", most=3)
-        kind = entry.integer("kind", high=max(Kind))
-        key = entry.text("key", most=_KEY_MAX)
-        body = entry.raw("body", most=limits.RECORD_BYTES_MAX)
-        entry.end()
+    for entry in entries:
+        _CHANGE.check(entry, "changes.change")
+        kind, key, body = cast(tuple[int, str, bytes], entry)
         here = RecordKey(kind, key)
         if last is not None and here <= last:
             raise MalformedError("changes", "not in order, or one key twice")

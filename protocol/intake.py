@@ -417,12 +417,12 @@ class Intake:
         told: list[MembershipEffect] = []
         services: dict[str, None] = {}
         for delta in step.deltas:
-            for body in (delta.old, delta.new):
-                if isinstance(body, ServiceRecord):
-                    services[body.name] = None
-            if isinstance(delta.new, NodeRecord) and owner != parts.me:
+            body = delta.old if delta.new is None else delta.new
+            if isinstance(body, ServiceRecord):
+                services[body.name] = None
+            elif isinstance(delta.new, NodeRecord) and owner != parts.me:
                 told += self.member(owner, delta.new, now.mono_s)
-            if isinstance(delta.new, ForgetRecord) and delta.new.node != parts.me:
+            elif isinstance(delta.new, ForgetRecord) and delta.new.node != parts.me:
                 told += parts.membership.forget(
                     delta.new.node, incarnation=delta.new.incarnation, now=now.mono_s
                 )

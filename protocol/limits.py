@@ -4,7 +4,7 @@ The HTTP edge applies the same rules through `records`, so a client and a peer h
 """
 
 NAME_MAX = 128
-NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789._-"
 TAGS_MAX = 64
 METADATA_MAX = 64
 METADATA_VALUE_MAX = 512

@@ -17,8 +17,8 @@ Rules this module keeps:
 3. A node is named by the hex digits that lead to it, the top by none.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 
 EMPTY_ROOT = bytes(32)
 HASH_BYTES = 32
@@ -37,7 +37,7 @@ class Leaf:
         self.value = value
         self.item = item
         """What the value is the hash of, so that nobody needs a table to find it; not hashed."""
-        self.digest = hashlib.blake2b(b"".join((b"\0", path, value)), digest_size=32).digest()
+        self.digest = blake2b(b"\0" + path + value, digest_size=HASH_BYTES).digest()
 
 
 class Branching:
@@ -69,7 +69,7 @@ class Branching:
     @staticmethod
     def digest_of(shown: bytes) -> bytes:
         """The hash of a node that shows this."""
-        return hashlib.blake2b(b"\1" + shown, digest_size=HASH_BYTES).digest()
+        return blake2b(b"\1" + shown, digest_size=HASH_BYTES).digest()
 
     @staticmethod
     def hashes_of(shown: bytes) -> list[bytes | None] | None:
@@ -183,15 +183,19 @@ def _nibble(path: bytes, depth: int) -> int:
 def _gather(leaves: list[Leaf], depth: int) -> Node:
     if len(leaves) == 1:
         return leaves[0]
-    groups: list[list[Leaf]] = [[] for _ in range(16)]
-    here = depth >> 1
-    if depth & 1:
-        for leaf in leaves:
-            groups[leaf.path[here] & 15].append(leaf)
-    else:
-        for leaf in leaves:
-            groups[leaf.path[here] >> 4].append(leaf)
-    return Branching(tuple(_gather(group, depth + 1) if group else None for group in groups))
+    groups: dict[int, list[Leaf]] = {}
+    here, low = depth >> 1, depth & 1
+    for leaf in leaves:
+        byte = leaf.path[here]
+        place = byte & 15 if low else byte >> 4
+        if place in groups:
+            groups[place].append(leaf)
+        else:
+            groups[place] = [leaf]
+    children = list(_NO_CHILDREN)
+    for place, group in groups.items():
+        children[place] = _gather(group, depth + 1) if len(group) > 1 else group[0]
+    return Branching(tuple(children))
 
 
 def _set(node: Node | None, leaf: Leaf, depth: int) -> Node:

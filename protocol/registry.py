@@ -304,9 +304,9 @@ class Registry:
     def touch(self, owner: NodeId) -> None:
         """Something outside its records changed how an owner's instances are seen."""
         branch = self._branches.get(owner)
-        for body in branch.bodies.values() if branch else ():
-            if isinstance(body, ServiceRecord):
-                self._bump(body.name)
+        bodies_held = branch.bodies.values() if branch else ()
+        for name in dict.fromkeys(b.name for b in bodies_held if isinstance(b, ServiceRecord)):
+            self._bump(name)
 
     def reap(self, owner: NodeId) -> Head | None:
         """Drop a dead owner's records; its head, if it has one, stays."""
@@ -372,29 +372,34 @@ class Registry:
         self._unsettled.append((now, owner))
 
     def _index_deltas(self, owner: NodeId, deltas: Sequence[Delta]) -> None:
+        services: dict[str, None] = {}
         for delta in deltas:
-            if isinstance(delta.old, ServiceRecord) or isinstance(delta.new, ServiceRecord):
-                self._index_service(owner, delta)
-            elif isinstance(delta.old, GuestRecord) or isinstance(delta.new, GuestRecord):
+            body = delta.old if delta.new is None else delta.new
+            if isinstance(body, ServiceRecord):
+                services[body.name] = None
+                self._index_service(owner, body, is_gone=delta.new is None)
+            elif isinstance(body, GuestRecord):
                 self._index_guest(owner, delta)
             elif delta.key.kind == Kind.DOCUMENT:
                 word = delta.new if isinstance(delta.new, DocumentRecord) else None
                 self._documents.put(owner, delta.key.key, word)
             elif delta.key == _NODE:
                 self.touch(owner)
+        for name in services:
+            self._bump(name)
+            if name not in self._services:
+                self._vanish(name)
 
-    def _index_service(self, owner: NodeId, delta: Delta) -> None:
-        if isinstance(delta.new, ServiceRecord):
-            instances = self._services.setdefault(delta.new.name, {})
-            instances[owner, delta.new.id] = Instance(owner, delta.new)
-            self._bump(delta.new.name)
-        elif isinstance(delta.old, ServiceRecord):
-            instances = self._services.get(delta.old.name, {})
-            instances.pop((owner, delta.old.id), None)
-            self._bump(delta.old.name)
-            if not instances:
-                self._services.pop(delta.old.name, None)
-                self._vanish(delta.old.name)
+    def _index_service(self, owner: NodeId, service: ServiceRecord, *, is_gone: bool) -> None:
+        instances = self._services.get(service.name)
+        if instances is None:
+            instances = self._services[service.name] = {}
+        if not is_gone:
+            instances[owner, service.id] = Instance(owner, service)
+            return
+        instances.pop((owner, service.id), None)
+        if not instances:
+            del self._services[service.name]
 
     def _index_guest(self, owner: NodeId, delta: Delta) -> None:
         self._index += 1

@@ -360,10 +360,5 @@ def _read_head(reader: codec.Reader) -> Head:
 
 
 def _read_records(reader: codec.Reader) -> tuple[Record, ...]:
-    inner = reader.array("records", most=limits.RECORDS_PER_OWNER_MAX)
-    records = []
-    for _ in range(len(inner)):
-        entry = inner.array("record", most=3)
-        records.append(read_record(entry))
-        entry.end()
-    return tuple(records)
+    records = reader.array("records", most=limits.RECORDS_PER_OWNER_MAX).rest()
+    return tuple(map(read_record, records))

@@ -14,7 +14,7 @@ Rule: a peer's bytes can make these functions raise `MalformedError` and nothing
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from protocol import limits
 from protocol.commits import HASH_BYTES, HEADER_MAX, Head, Record, decode_head
@@ -39,6 +39,11 @@ NODES_MAX = 4_096
 """Nodes asked for in one frame, over all its trees."""
 _CHILDREN_MAX = 2 + 16 * HASH_BYTES
 _HEX = frozenset("0123456789abcdef")
+_RECORD = codec.Layout(
+    codec.integer("kind", high=max(Kind)),
+    codec.text("key", most=2 * limits.NAME_MAX + 1),
+    codec.raw("body", most=limits.RECORD_BYTES_MAX, least=1),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +134,10 @@ def read_answer(reader: codec.Reader) -> TreeAnswer:
     return TreeAnswer(tuple(trees))
 
 
-def read_record(reader: codec.Reader) -> Record:
-    """Read the fields of one record; not what is left after them. Raises MalformedError."""
-    kind = reader.integer("kind", high=max(Kind))
-    key = reader.text("key", most=2 * limits.NAME_MAX + 1)
-    return Record(kind, key, reader.raw("body", most=limits.RECORD_BYTES_MAX, least=1))
+def read_record(fields: object) -> Record:
+    """Read one record; its body stays encoded. Raises MalformedError."""
+    _RECORD.check(fields, "record")
+    return Record(*cast(tuple[int, str, bytes], fields))
 
 
 def weight_of_node(node: NodeShown) -> int:
@@ -188,6 +192,6 @@ def _read_node(reader: codec.Reader) -> NodeShown:
             raise MalformedError("node.event", "not the revocation that it is called")
         node = Revoked(owner, event)
     else:
-        node = read_record(reader)
+        node = read_record(reader.rest())
     reader.end()
     return node

@@ -173,16 +173,18 @@ class Noting(codec.Reader):
 
     def array(self, field: str, *, most: int) -> codec.Reader:
         self._note(field, most)
-        inner = super().array(field, most=most)
-        return Noting(list(inner._left), inner._what)
+        return super().array(field, most=most)
 
 
-def noting_read(data: bytes, what: str) -> codec.Reader:
-    reader = ORIGINAL_READ(data, what)
-    return Noting(list(reader._left), what)
+def noting_check(layout: codec.Layout, values: object, what: str) -> None:
+    """Check all fields at once, and note them as if each had been taken."""
+    ORIGINAL_CHECK(layout, values, what)
+    reader = Noting([], what)
+    for field in layout._fields:
+        reader._note(field.name, field.high)
 
 
-ORIGINAL_READ = codec.read
+ORIGINAL_CHECK = codec.Layout.check
 
 
 def read_everything() -> None:
@@ -261,7 +263,8 @@ def notes_of_frames(kind: str) -> None:
 
 def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Where each field is read, in order: the path of its array to the fields."""
-    monkeypatch.setattr(codec, "read", noting_read)
+    monkeypatch.setattr(codec, "Reader", Noting)
+    monkeypatch.setattr(codec.Layout, "check", noting_check)
     found: dict[str, list[str]] = {}
     Noting.notes.clear()
     read_everything()
@@ -302,7 +305,6 @@ PATHS = {
     "bundle": "answer.found.bundle",
     "tree wanted": "request.trees.tree",
     "tree shown": "answer.trees.tree",
-    "record": "answer.found.bundle.content.records.record",
 }
 """Where the code reads what the page calls by a shorter name."""
 

@@ -1,9 +1,10 @@
 """One way to write each value; anything else is refused and nothing else is raised."""
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.errors import MalformedError
@@ -101,3 +102,76 @@ def test_missing_and_trailing_fields_are_refused() -> None:
     with pytest.raises(MalformedError):
         reader([1, 2]).array("l", most=1)
     reader().end()
+
+
+LAYOUT = codec.Layout(
+    codec.integer("n", low=1, high=9),
+    codec.text("t", most=3),
+    codec.raw("b", most=3, least=1),
+    codec.flag("f"),
+    codec.array("l", most=2),
+)
+ANYTHING = (
+    st.integers(-2, 12) | st.text(max_size=5) | st.binary(max_size=5) | st.booleans() | st.none()
+    | st.lists(st.integers(0, 1), max_size=4)
+)  # fmt: skip
+RIGHT = st.tuples(
+    st.integers(1, 9), st.text(max_size=3), st.binary(min_size=1, max_size=3), st.booleans(),
+    st.lists(st.integers(0, 1), max_size=2),
+).map(list)  # fmt: skip
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> list[object]:
+    """Fields as they should be, with some of them replaced, dropped or added."""
+    fields: list[object] = [*draw(RIGHT)]
+    for place in draw(st.lists(st.integers(0, len(fields) - 1), max_size=2)):
+        fields[place] = draw(ANYTHING)
+    return fields[: draw(st.integers(3, 5))] + draw(st.lists(ANYTHING, max_size=2))
+
+
+def by_reader(fields: list[object]) -> None:
+    """Take each field of `LAYOUT` by itself."""
+    one = codec.Reader(fields, "it")
+    one.integer("n", low=1, high=9)
+    one.text("t", most=3)
+    one.raw("b", most=3, least=1)
+    one.flag("f")
+    one.array("l", most=2)
+    one.end()
+
+
+def outcome(check: Callable[[list[object]], None], fields: list[object]) -> str:
+    """What an error says, or nothing."""
+    try:
+        check(fields)
+    except MalformedError as error:
+        return str(error)
+    return ""
+
+
+@given(RIGHT | nearly_right() | st.lists(ANYTHING, max_size=7))
+@example([0, "", b"a", True, []])
+@example([10, "", b"a", True, []])
+@example([1, "abcd", b"a", True, []])
+@example([1, "", b"", True, []])
+@example([1, "", b"abcd", True, []])
+@example([1, "", b"a", 1, []])
+@example([True, "", b"a", True, [1, 2, 3]])
+def test_a_layout_takes_and_refuses_what_a_reader_does(fields: list[object]) -> None:
+    taken = outcome(lambda given: LAYOUT.check(given, "it"), fields)
+
+    assert taken == outcome(by_reader, fields)
+
+
+def test_what_is_no_array_has_no_layout() -> None:
+    for value in (None, 5, "text", b"raw"):
+        with pytest.raises(MalformedError, match="it: not an array"):
+            LAYOUT.check(value, "it")
+
+
+def test_items_are_checked_like_a_readers() -> None:
+    assert codec.texts(["a", "bc"], "it", each=2) == ["a", "bc"]
+    for wrong in ("abc", b"a", 1, None, ["a"]):
+        with pytest.raises(MalformedError, match=r"it\.item: not text of at most 2 characters"):
+            codec.texts(["a", wrong], "it", each=2)
