@@ -62,20 +62,20 @@ def _newcomer_nodes(owners: Sequence[Owner], records: int, rounds: int) -> Row:
 
 def _repairs(count: int, records: int, rounds: int) -> list[Row]:
     rows: list[Row] = []
-    owners = [Owner(number, records) for number in range(count)]
     remembered = Remembered()
+    owners = [Owner(number, records, remembered) for number in range(count)]
     label: Row = {"owners": count, "records": count * records}
     rows.append(
         {**label, "differing": "everything", **_summary(_joins(owners, rounds, remembered))}
     )
+    pair = _alike(owners, remembered)
     version = 1
     for differing in DIFFERING:
         for kept in (True, False):
             costs = []
             for _ in range(rounds):
                 version += 1
-                pair = Pair(remembered)
-                _prepare(pair, owners, records, differing, f"{version}.0", kept=kept)
+                _part(pair, owners, records, differing, f"{version}.0", kept=kept)
                 costs.append(pair.repair())
                 _say(f"{count} owners, {differing} differ, commits kept: {kept}")
             case = "commits kept" if kept else "no longer kept"
@@ -83,22 +83,25 @@ def _repairs(count: int, records: int, rounds: int) -> list[Row]:
     return rows
 
 
-def _prepare(
+def _alike(owners: Sequence[Owner], remembered: Remembered) -> Pair:
+    """Two that hold the same; after each repair they do so again, and serve the next case."""
+    pair = Pair(remembered)
+    for owner in owners:
+        for peer in (pair.asker, pair.asked):
+            pair.hold(peer, owner, owner.manifest())
+    return pair
+
+
+def _part(
     pair: Pair, owners: Sequence[Owner], records: int, differing: int, version: str, *, kept: bool
 ) -> None:
-    for owner in owners:
-        before = owner.manifest()
-        pair.hold(pair.asker, owner, before)
-        if kept:
-            pair.hold(pair.asked, owner, before)
+    """Let the asked go on by so many records."""
     changed = min(len(owners), differing)
-    for place, owner in enumerate(owners):
-        commit = None
-        if place < changed:
-            commit = owner.change(range(min(records, differing // changed)), version)
-        if kept and commit is not None:
-            pair.asked.registry.offer(owner.chain.node, [commit], now=0.0, is_old=True)
-        elif not kept:
+    for owner in owners[:changed]:
+        commit = owner.change(range(min(records, differing // changed)), version)
+        if kept:
+            pair.follow(pair.asked, owner, commit)
+        else:
             pair.hold(pair.asked, owner, owner.manifest())
     gc.collect()
 

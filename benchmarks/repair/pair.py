@@ -15,10 +15,11 @@ from random import Random
 from protocol.bodies import Body, decode, record_of
 from protocol.branch import Branch
 from protocol.clocks import Instant
-from protocol.commits import Change, Commit, Dot, Draft, Manifest, Record, make_commit
+from protocol.commits import Change, Commit, Dot, Draft, Manifest, Record, leaf_of, make_commit
 from protocol.detector.config import MembershipConfig
 from protocol.effects import Effect, Persist, Request, Send
 from protocol.identity import INCEPTION, Address, KeyChain, commitment, make_event, verify_chain
+from protocol.merkle import Tree
 from protocol.peer import Peer, PeerSetup
 from protocol.records import NodeRecord, ServiceRecord
 from protocol.shared.joined import Joined
@@ -59,14 +60,25 @@ def instance(owner: int, number: int, version: str) -> ServiceRecord:
 class Owner:
     """Somebody who signs so many records."""
 
-    def __init__(self, number: int, records: int) -> None:
+    def __init__(self, number: int, records: int, remembered: "Remembered | None" = None) -> None:
         self.number = number
         self.key = KeyPair(number.to_bytes(32, "big"))
         self.chain = chain_of(self.key)
-        self._branch = Branch(self.chain, TRUST)
-        self._records = records
-        for first in range(0, records, 1_000):
-            self.change(range(first, min(first + 1_000, records)), "1.0")
+        self._branch = Branch(self.chain, TRUST, (remembered or Remembered()).read)
+        self._begin([record_of(instance(number, one, "1.0")) for one in range(records)])
+
+    def _begin(self, records: Iterable[Record]) -> None:
+        """Sign all of it at once."""
+        state = tuple(sorted(records))
+        draft = Draft(
+            owner=self.chain.node,
+            dot=Dot(0, 1),
+            parents=(),
+            issued_at=WALL_US,
+            state_root=Tree.of(map(leaf_of, state)).root,
+        )
+        commit = make_commit(draft, (), key=self.key, cluster=CLUSTER)
+        self._branch.adopt(Manifest(commit.head, state))
 
     def change(self, numbers: Iterable[int], version: str) -> Commit:
         """Sign another version of some records."""
@@ -147,8 +159,14 @@ class Pair:
 
     def hold(self, peer: Peer, owner: Owner, manifest: Manifest) -> None:
         """Let a peer have had that state for long."""
+        self._remembered.prepares = True
         peer.registry.learn(owner.chain.packed(), now=0.0)
         peer.registry.adopt(manifest, now=0.0, is_old=True)
+
+    def follow(self, peer: Peer, owner: Owner, commit: Commit) -> None:
+        """Let a peer have had that commit for long, and keep it."""
+        self._remembered.prepares = True
+        peer.registry.offer(owner.chain.node, [commit], now=0.0, is_old=True)
 
     def repair(self) -> Cost:
         """Let heartbeats show the difference, until both hold the same.
