@@ -163,6 +163,58 @@ class Proved:
     """The two, sorted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rekeyed:
+    """`node` knows from now on that `owner` goes on with its key of that epoch."""
+
+    at_s: float
+    node: str
+    owner: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Theft:
+    """From `at_s` on a villain uses the key of that epoch of an honest `owner`."""
+
+    at_s: float
+    owner: str
+    epoch: int
+
+
+class Ware(enum.Enum):
+    """What a thief makes of a key, besides commits."""
+
+    STATEMENT = "a signed vote or ack"
+    DATAGRAM = "a datagram"
+
+
+@dataclass(frozen=True, slots=True)
+class Deceived:
+    """`node` took for `owner`'s what a thief had made with its key of that epoch.
+
+    A statement is noted up to `statement_noted_s` late: when somebody looks what stands there.
+    """
+
+    at_s: float
+    node: str
+    owner: str
+    epoch: int
+    ware: Ware
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a node holds of an owner whose key was replaced."""
+
+    owner: str
+    epoch: int
+    """Of its newest key event there."""
+    commit: str
+    records: str
+    """A hash over the records, as in `Accepted`."""
+
+
 class Life(enum.Enum):
     """What became of a node's process."""
 
@@ -240,6 +292,8 @@ class View:
     """Every proof of a fork that it keeps, sorted: the owner and the two commits."""
     documents: tuple[DocumentState, ...] = ()
     """Every document of which something stands, by key."""
+    standings: tuple[Standing, ...] = ()
+    """Of every owner that replaced its key, in the order of nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +359,11 @@ class History:
     accepted: list[Accepted] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
     proved: list[Proved] = field(default_factory=list)
+    rekeyed: list[Rekeyed] = field(default_factory=list)
+    thefts: list[Theft] = field(default_factory=list)
+    stolen: list[Signed] = field(default_factory=list)
+    """What thieves signed as commits of `owner`, with a key of its own; it is not in `signed`."""
+    deceived: list[Deceived] = field(default_factory=list)
     lives: list[Lived] = field(default_factory=list)
     links: list[Links] = field(default_factory=list)
     roots: list[RootSample] = field(default_factory=list)

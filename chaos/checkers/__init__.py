@@ -23,6 +23,7 @@ from . import (
     reports,
     resurrection,
     roots,
+    rotation,
     set_full,
 )
 from .limits import Limits
@@ -41,6 +42,7 @@ CHECKERS: tuple[tuple[str, Checker], ...] = (
     ("documents", documents.check),
     ("evidence", evidence.check),
     ("reports", reports.check),
+    ("rotation", rotation.check),
 )
 
 

@@ -10,9 +10,11 @@ A history is invalid where an honest node took as an owner's head
 What is excused, and no more: rule 4 does not hold for a node's own branch, where it may step back
 to the cluster's head in order to merge, nor for an owner who signed two commits under one version
 or is a villain: of two branches a node may take the other when it has heard both. A stranger, whose
-key nobody watches, is judged by rule 4 alone. Rule 1 holds for villains too: they may sign what
-they like, and nobody may sign for them. One commit noted twice at one moment is one step: a node
-that takes several at once may be seen only when it has taken them all.
+key nobody watches, is judged by rule 4 alone. What a thief signed with an owner's key is judged by
+`rotation`: until a node knows the next key nothing tells it from the owner's. Rule 1 holds for
+villains too: they may sign what they like, and nobody may sign for them. One commit noted twice at
+one moment is one step: a node that takes several at once may be seen only when it has taken them
+all.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +34,8 @@ class _Signatures:
 
     by_commit: dict[tuple[str, str], Signed] = field(default_factory=dict)
     forked: dict[str, None] = field(default_factory=dict)
+    stolen: dict[tuple[str, str], None] = field(default_factory=dict)
+    """What thieves signed."""
 
 
 def check(history: History, _limits: Limits) -> Finding:
@@ -45,7 +49,7 @@ def check(history: History, _limits: Limits) -> Finding:
         if one.node not in honest:
             continue
         book.looked_at += 1
-        if one.owner in known:
+        if one.owner in known and (one.owner, one.commit) not in signatures.stolen:
             _judge_signature(one, signatures, book)
         if one.owner != one.node and one.owner not in signatures.forked:
             _judge_order(one, newest, lives[one.node], book)
@@ -56,6 +60,9 @@ def check(history: History, _limits: Limits) -> Finding:
 def _signatures(history: History) -> _Signatures:
     made = _Signatures(forked=dict.fromkeys(history.villains))
     by_version: dict[tuple[str, tuple[int, int]], str] = {}
+    made.stolen = {(one.owner, one.commit): None for one in history.stolen}
+    for one in history.stolen:
+        by_version.setdefault((one.owner, one.version), one.commit)
     for one in history.signed:
         made.by_commit.setdefault((one.owner, one.commit), one)
         if by_version.setdefault((one.owner, one.version), one.commit) != one.commit:

@@ -15,7 +15,8 @@ A viewer is judged if it ran without a pause from `started_s` before until the d
 subject, and links were never hard nor lost more than `light_loss_max`. Where links were cut or
 mended after the crash and before the deadline, T counts from there: a viewer may find itself in
 another company, and has to start over. Not to know the subject, or to hold it for stopping or
-left, is as good as away: it is out of lookups. Pauses are not required to be seen.
+left, is as good as away: it is out of lookups. Pauses are not required to be seen. Nor is a subject
+whose key a thief has, and can pass for it with that viewer (see `thefts`).
 
 Figures: `detection_…_s` over crashes alone and viewers that still held the subject for here,
 `detection_all_…_s` over these crashes (when the last of the viewers knew), the same with
@@ -36,6 +37,7 @@ from .limits import Limits
 from .lives import Process, processes
 from .registers import honest_nodes
 from .soundness import LinkTimes
+from .thefts import Thefts
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class _Reading:
     lives: dict[str, Process]
     beliefs: Beliefs
     links: LinkTimes
+    thefts: Thefts
     honest: dict[str, None]
     book: Casebook
     ends: list[tuple[float, str]]
@@ -80,6 +83,7 @@ def check(history: History, limits: Limits) -> Finding:
         lives,
         Beliefs(history, lives),
         LinkTimes(history),
+        Thefts(history, limits, lives),
         honest_nodes(history),
         Casebook(),
         sorted((at_s, node) for node, process in lives.items() for at_s in process.ends_s),
@@ -128,6 +132,8 @@ def _crash(read: _Reading, subject: str, crashed_s: float, *, alone: bool) -> li
     times_s: list[float] = []
     for viewer in read.honest:
         if viewer == subject or not read.settled(viewer, crashed_s, deadline_s):
+            continue
+        if read.thefts.speaks(viewer, subject, crashed_s, deadline_s):
             continue
         if read.beliefs.held(viewer, subject, crashed_s)[0] is Belief.UNKNOWN:
             continue
@@ -189,6 +195,8 @@ def _split_pair(
         return
     for viewer, subject in ((one, other), (other, one)):
         if read.beliefs.held(viewer, subject, since_s)[0] is Belief.UNKNOWN:
+            continue
+        if read.thefts.speaks(viewer, subject, since_s, deadline_s):
             continue
         read.book.looked_at += 1
         seen_s = read.seen_after_s(viewer, subject, since_s, deadline_s)

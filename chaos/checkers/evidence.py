@@ -2,7 +2,8 @@
 
 A history is invalid where
 
-1. an honest node holds a proof of two commits that their owner did not sign, or that do not fork;
+1. an honest node holds a proof of two commits that no key of their owner signed, or that do not
+   fork; a thief's counts, since with one it proves that the key is in other hands;
 2. a liar forked, two honest core nodes held the halves in calm, and an honest core node that ran on
    does not hold the proof `evidence_calm_s` later, or, where links or nodes were somewhat slow,
    `evidence_late_s`;
@@ -15,7 +16,8 @@ Two commits fork if they have one first parent, or one version. A half is *held*
 made it its head. *Calm* is when for `healed_s` no link was cut, none lost anything, and all of the
 core ran. What is excused, and no more: forks whose halves were both held too late to spread before
 the end; where datagrams were lost, further proofs against who is proved a liar already, and forks
-of the honest that are settled: both are told once, and again only where a sync is needed anyway.
+of the honest that are settled: both are told once, and again only where a sync is needed anyway;
+in rule 3, proofs with a thief's commit, which nobody takes who has heard of the next key.
 
 Figures: `proved`, from both halves being held until the last core node has the proof, in calm, in
 quantiles over the forks.
@@ -61,7 +63,7 @@ def check(history: History, limits: Limits) -> Finding:
     honest = honest_nodes(history)
     core = [node for node in history.core if node in honest]
     read = _Reading(history, limits, core, processes(history), LinkTimes(history), Casebook())
-    read.signed = {one.commit: one for one in history.signed}
+    read.signed = {one.commit: one for one in (*history.signed, *history.stolen)}
     for taken in history.accepted:
         read.held_s.setdefault((taken.node, taken.commit), taken.at_s)
     for one in history.proved:
@@ -195,7 +197,12 @@ def _judge_the_end(read: _Reading, forks: Iterable[tuple[_Fork, float]]) -> None
 
 def _kept(read: _Reading, view: View, due_s: float, *, is_lossy: bool) -> set[tuple[str, ...]]:
     """What a node keeps of proofs that had the time to spread; where much is lost, against whom."""
-    old = [fork for fork in view.proofs if _signed_by(read, fork, due_s)]
+    stolen = {one.commit: None for one in read.history.stolen}
+    old = [
+        fork
+        for fork in view.proofs
+        if _signed_by(read, fork, due_s) and not any(half in stolen for half in fork[1:])
+    ]
     if is_lossy:
         return {(owner,) for owner, _, _ in old if owner in read.history.villains}
     return set(old)

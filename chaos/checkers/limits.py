@@ -77,6 +77,13 @@ class Limits:
 
     What was cut off before has to be told apart and forgotten first.
     """
+    replaced_key_s: float = 10.5
+    """How long datagrams under a replaced key may still pass with who knows its successor.
+
+    The keyring gives them 10 s, by its own clock.
+    """
+    statement_noted_s: float = 1.0
+    """How long after it was taken a signed vote or ack may be noted: until the next sample."""
 
     def detection_s(self, nodes: int) -> float:
         """How soon a crash must be known to everyone in a cluster of that size, in seconds."""

@@ -19,7 +19,9 @@ A history is invalid where
 T is `registration_visible_s`. What is excused, and no more: writes that the owner forgot with its
 disk (`registers` says when, and what a keeper changes); owners outside the core, of whom only what
 a core node took is demanded, and only at the end; in rule 2, an absent key whose owner the node
-holds for away at that moment, which P4 judges. That a deregistered key is shown is P2.
+holds for away at that moment, which P4 judges; what a thief registered in the name of an owner
+whose key it had, which the owner may have merged before it rotated (`rotation` judges thieves).
+That a deregistered key is shown is P2.
 """
 
 import math
@@ -55,6 +57,8 @@ class _Reading:
     honest: dict[str, None]
     registers: Registers
     beliefs: Beliefs
+    stolen: dict[str, None]
+    """Owners whose key was stolen."""
     book: Casebook
     seen: dict[int, None] = field(default_factory=dict)
     """Every value that a lookup showed."""
@@ -75,6 +79,7 @@ def check(history: History, limits: Limits) -> Finding:
         honest,
         registers(history, limits, lives),
         Beliefs(history, lives),
+        {theft.owner: None for theft in history.thefts},
         Casebook(),
     )
     core = {node: None for node in history.core if node in honest}
@@ -179,7 +184,8 @@ def _blame(
 
 def _strangers(read: _Reading, who: str, at_s: float, shown: dict[Key, int]) -> None:
     for key, value in shown.items():
-        if key not in read.registers.by_key and key.owner in read.honest:
+        by_thief = value < 0 and key.owner in read.stolen
+        if key not in read.registers.by_key and key.owner in read.honest and not by_thief:
             read.book.blame(at_s, f"{who} shows {key} with {value}, which nobody ever wrote")
 
 

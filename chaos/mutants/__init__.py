@@ -16,8 +16,9 @@ from .agreement import AGREEMENT
 from .core import CORE
 from .mending import MENDING
 from .mutant import Mutant
+from .rotation import ROTATION
 
-MUTANTS: tuple[Mutant, ...] = (*CORE, *MENDING, *AGREEMENT)
+MUTANTS: tuple[Mutant, ...] = (*CORE, *MENDING, *AGREEMENT, *ROTATION)
 """In the order of the invariants."""
 
 

@@ -52,6 +52,8 @@ class Bootstrap:
         self._joining: dict[Address, None] = {}
         self._wait_s = FIRST_S
         self._reading: dict[Address, None] | None = None
+        self.acquainted = False
+        """Whether a peer has answered in this life."""
 
     def begin(self) -> None:
         """Ask whoever may know us; seeds are asked by `round`."""
@@ -82,6 +84,7 @@ class Bootstrap:
         """A join ended."""
         self._joining.pop(address, None)
         self._asked[address] = ok
+        self.acquainted = self.acquainted or ok
         if self._reading is not None:
             self._reading.pop(address, None)
             if not self._reading:

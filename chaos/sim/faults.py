@@ -12,7 +12,9 @@ from random import Random
 from typing import Protocol, TypeAlias
 
 from chaos.history import Life
+from protocol.detector.partition import Partition
 from protocol.errors import ProposalError
+from protocol.peer import Peer
 
 from .network import Pair
 from .node import STOP_S, SimNode
@@ -23,6 +25,8 @@ HICCUP_PAUSE_S = 2.5
 """Between two freezes of one node, on average."""
 STARVED_S = 0.005
 """A node whose steps take longer than this falls behind where 100 datagrams a second come in."""
+ROTATE_AGAIN_S = 0.5
+"""Between two tries to rotate a key where it is refused."""
 SWIZZLE_STEP_S = 0.5
 """Between two links of a swizzle."""
 
@@ -168,6 +172,11 @@ class Injector:
         self.world.timeline.after(fault.amount, node.resume)
         wait = fault.amount + HICCUP_PAUSE_S * self.rng.uniform(0.5, 1.5)
         self.world.timeline.after(wait, self.hiccup, fault, node)
+
+    def rotate_soon(self, fault: Fault, node: SimNode) -> None:
+        """Rotate a node's key, now or at the next try, while the fault lasts."""
+        if fault in self.active and not rotate(node):
+            self.world.timeline.after(ROTATE_AGAIN_S, self.rotate_soon, fault, node)
 
 
 def pairs_of(fault: Fault, nodes: int) -> list[Pair]:
@@ -346,8 +355,14 @@ def _disk_works(injector: Injector, fault: Fault) -> None:
 
 
 def rotate(node: SimNode) -> bool:
-    """Have a node go on with its next key, on all its faces; whether this was the time for it."""
-    if not node.up or node.paused or not all(peer.ready for peer in node.faces):
+    """Have a node go on with its next key, on all its faces; whether this was the time for it.
+
+    As on a real one it is not where the node reaches no majority, or where nobody has told it yet
+    what is known of its keys.
+    """
+    if not node.up or node.paused or node.disk.full or not node.acquainted:
+        return False
+    if not all(peer.ready and _reaches_majority(peer) for peer in node.faces):
         return False
     signer, chain = node.keys.next()
     try:
@@ -360,9 +375,13 @@ def rotate(node: SimNode) -> bool:
     return True
 
 
+def _reaches_majority(peer: Peer) -> bool:
+    return peer.membership.partition() not in (Partition.MINORITY, Partition.EVEN)
+
+
 def _rotate(injector: Injector, fault: Fault) -> None:
     for node in injector.nodes(fault):
-        rotate(node)
+        injector.rotate_soon(fault, node)
 
 
 class _Switch(Protocol):

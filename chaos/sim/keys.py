@@ -6,7 +6,7 @@ with the new key; what is shown changes only when the machine says that the new 
 
 from collections.abc import Callable
 
-from protocol.identity import ROTATION, KeyChain, commitment, continued, make_event
+from protocol.identity import ROTATION, KeyChain, NodeId, commitment, continued, make_event
 from protocol.signing import Signer, Trust
 
 
@@ -25,6 +25,11 @@ class NodeKeys:
     def load(self) -> None:
         """Take what the file holds: at a start, or when its key stands."""
         self.signer, self.chain = self._file
+
+    def turned(self, owner: NodeId) -> None:
+        """An owner's new key stands: it may be ours."""
+        if owner == self.chain.node:
+            self.load()
 
     def save(self, signer: Signer, chain: KeyChain) -> None:
         """Write the file."""

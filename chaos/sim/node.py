@@ -32,8 +32,6 @@ from protocol.effects import (
     Drop,
     Effect,
     Keep,
-    KeepCommit,
-    KeepManifest,
     Notify,
     Persist,
     Request,
@@ -150,6 +148,12 @@ class SimNode:
         return self.faces[0]
 
     @property
+    def acquainted(self) -> bool:
+        """Whether somebody has told it, in this life, what is known of it."""
+        knew_all = self._world.joined is not None and self.life == 1
+        return knew_all or all(one.acquainted for one in self._bootstraps)
+
+    @property
     def now(self) -> Instant:
         """What its own clocks show."""
         return self.clock.instant(self._world.timeline.now)
@@ -196,6 +200,7 @@ class SimNode:
             build(setup, Random(f"{self._seed}/{self.number}/{self.life}/{face}"), now)
             for face in range(self.faces_wanted)
         ]
+        world.recorder.remembered(self.name, self.peer.registry)
         self._bootstraps = [self._bootstrap(face) for face in range(len(self.faces))]
         for face, bootstrap in enumerate(self._bootstraps):
             bootstrap.begin()
@@ -319,7 +324,9 @@ class SimNode:
             return
         source = address_of(sender)
         for face, peer in enumerate(self.faces):
-            self.perform(face, peer.receive(datagram, source, now=self.now))
+            effects = peer.receive(datagram, source, now=self.now)
+            self._world.recorder.arrived(self.name, datagram, effects)
+            self.perform(face, effects)
 
     def _tick(self, life: int) -> None:
         if not self.up or life != self.life:
@@ -376,7 +383,7 @@ class SimNode:
             case Request():
                 world.ask(self, face, effect)
             case Persist(keeps):
-                self._note_signed(face, keeps)
+                world.recorder.writes(self.faces[face].registry.branch(self.id), keeps)
                 self._persist(self.life, face, keeps)
             case Store(keep):
                 self._store(keep)
@@ -435,8 +442,9 @@ class SimNode:
                         done(Outcome.OK)
             case events.Joined(address, _, ok):
                 self._bootstraps[face].joined(address, ok=ok)
-            case KeysChanged(owner, _, _) if owner == self.id:
-                self.keys.load()
+            case KeysChanged(owner, _, _):
+                recorder.rekeyed(self.name, event)
+                self.keys.turned(owner)
             case MemberChanged():
                 recorder.believed(self.name, event)
             case Parted():
@@ -447,15 +455,6 @@ class SimNode:
                     recorder.accepted(self.name, branch, dot)
             case _:
                 pass
-
-    def _note_signed(self, face: int, keeps: tuple[Keep, ...]) -> None:
-        branch = self.faces[face].registry.branch(self.id)
-        records = dict(branch.records) if branch else {}
-        for keep in keeps:
-            if isinstance(keep, KeepManifest):
-                records = {RecordKey(r.kind, r.key): r for r in keep.manifest.records}
-            elif isinstance(keep, KeepCommit):
-                self._world.recorder.committed(keep.commit.head, records, keep.changes)
 
     def _plan(self) -> None:
         deadline = min(peer.next_deadline for peer in self.faces)

@@ -42,7 +42,11 @@ class FaultKind(enum.Enum):
     WIPE = "wipe"
     """Down at once; up again without anything on disk but their keys."""
     OLD_DISK = "old-disk"
-    """Down at once; up again with their disks as they were `amount` seconds before."""
+    """Down at once; up again with their disks as they were `amount` seconds before.
+
+    Their key files stay: a database that was restored beside them. An old copy of both would end by
+    itself, shut out by the key event that it forgot.
+    """
     POWER_LOSS = "power-loss"
     """Down at once, and the disk loses what was not flushed."""
     STOP = "stop"
@@ -64,7 +68,7 @@ class FaultKind(enum.Enum):
     DISK_FAIL = "disk-fail"
     """The next write fails, and the node ends as a node does whose disk fails."""
     ROTATE = "rotate"
-    """`nodes` go on with their next keys, if they are up; there is nothing to heal."""
+    """`nodes` go on with their next keys, each as soon as it may, or not if that is too late."""
 
 
 class Role(enum.Enum):
@@ -84,6 +88,8 @@ class Role(enum.Enum):
     """Sends as much as it can: garbage, strangers, endless commits of its own."""
     FORGER = "forger"
     """Sends commits in the name of others, signed with its own key."""
+    THIEF = "thief"
+    """Has the key of the first node that rotates, and speaks in its name with it, even later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from chaos.history import (
     Accepted,
     Belief,
     Believed,
+    Deceived,
     Diverged,
     History,
     Key,
@@ -19,18 +20,22 @@ from chaos.history import (
     Links,
     Lived,
     Proved,
+    Rekeyed,
     Reported,
     RootSample,
     Signed,
+    Standing,
+    Theft,
+    Ware,
 )
 from protocol import signing
 from protocol.agreement.evidence import AnyEvidence
 from protocol.agreement.report import Episode
 from protocol.branch import Branch
 from protocol.commits import Change, Dot, Head, Record, RecordKey, decode_head
-from protocol.detector.detection import Status
-from protocol.effects import Keep, KeepEvidence
-from protocol.events import MemberChanged, Parted, Stage
+from protocol.detector.detection import SignedAck, SignedVotes, Status
+from protocol.effects import Drop, Effect, Keep, KeepCommit, KeepEvidence, KeepManifest
+from protocol.events import KeysChanged, MemberChanged, Parted, Stage
 from protocol.identity import NodeId
 from protocol.records import Kind, ServiceRecord
 from protocol.registry import Registry
@@ -39,6 +44,8 @@ from protocol.signing import Domain, Signer
 from .timeline import Timeline
 
 _COMMIT_PREFIX = Domain.COMMIT.value + b"\0"
+_NOT_AUTHENTIC = ("bad_mac", "unknown_sender")
+"""Why a datagram is refused before anything of it counts."""
 
 
 def digest_of(records: Iterable[Record]) -> str:
@@ -87,6 +94,10 @@ class Recorder:
         self._stages: dict[tuple[str, int], dict[Stage, float]] = {}
         """By node and number of a report, when it came so far."""
         self._signed: list[tuple[float, Head]] = []
+        self._rotated: dict[NodeId, None] = {}
+        self._wares: dict[bytes, tuple[str, int]] = {}
+        """What thieves made, whole datagrams and signatures: in whose name, with which key."""
+        self._noted: dict[tuple[str, bytes], None] = {}
 
     def lived(self, node: str, life: Life) -> None:
         """A process started, ended, froze or went on."""
@@ -115,6 +126,15 @@ class Recorder:
                 digest_of(branch.records.values()),
             )
         )
+
+    def writes(self, branch: Branch | None, keeps: Sequence[Keep]) -> None:
+        """An owner is about to make these durable, after what it holds of its own."""
+        records = dict(branch.records) if branch else {}
+        for keep in keeps:
+            if isinstance(keep, KeepManifest):
+                records = {RecordKey(r.kind, r.key): r for r in keep.manifest.records}
+            elif isinstance(keep, KeepCommit):
+                self.committed(keep.commit.head, records, keep.changes)
 
     def committed(
         self, head: Head, records: Mapping[RecordKey, Record], changes: Sequence[Change]
@@ -173,6 +193,72 @@ class Recorder:
         owner, *commits = self.proof(keep.case.evidence)
         now = self._timeline.now
         self.history.proved.append(Proved(now, node, owner, (commits[0], commits[1])))
+
+    # Keys that are replaced, and those who stole them
+
+    def rekeyed(self, node: str, event: KeysChanged) -> None:
+        """A node learned that an owner, or itself, has another key."""
+        owner = self._owner(event.owner)
+        self._rotated[event.owner] = None
+        self.history.rekeyed.append(Rekeyed(self._timeline.now, node, owner, event.epoch))
+
+    def remembered(self, node: str, registry: Registry) -> None:
+        """A node that starts knows from its disk which keys were replaced."""
+        now = self._timeline.now
+        for owner in self._rotated:
+            chain = registry.chain(owner)
+            if chain is not None and chain.epoch:
+                self.history.rekeyed.append(Rekeyed(now, node, self._owner(owner), chain.epoch))
+
+    def standings(self, registry: Registry) -> tuple[Standing, ...]:
+        """What a node holds of everybody who replaced its key."""
+        found = []
+        for owner in self._rotated:
+            branch = registry.branch(owner)
+            if branch is not None and branch.head is not None:
+                name, commit = self._owner(owner), branch.head.hash.hex()
+                records = digest_of(branch.records.values())
+                found.append(Standing(name, branch.chain.epoch, commit, records))
+        return tuple(sorted(found, key=lambda standing: standing.owner))
+
+    def stole(self, owner: NodeId, epoch: int) -> None:
+        """A villain begins to use a key of somebody else."""
+        self.history.thefts.append(Theft(self._timeline.now, self._owner(owner), epoch))
+
+    def made(self, owner: NodeId, epoch: int, ware: bytes) -> None:
+        """A thief made this datagram, or signature, in the owner's name."""
+        self._wares[ware] = self._owner(owner), epoch
+
+    def signed_by_thief(self, head: Head, records: Iterable[Record]) -> None:
+        """A thief made a commit in its owner's name."""
+        self.history.stolen.append(
+            Signed(
+                self._timeline.now,
+                self._owner(head.owner),
+                (head.epoch, head.version),
+                head.hash.hex(),
+                digest_of(records),
+                tuple(parent.hex() for parent in head.parents),
+            )
+        )
+
+    def arrived(self, node: str, datagram: bytes, effects: Sequence[Effect]) -> None:
+        """A node took in a datagram, which may be a thief's."""
+        if self._wares and datagram in self._wares:
+            reasons = [effect.reason for effect in effects if isinstance(effect, Drop)]
+            if not any(reason in _NOT_AUTHENTIC for reason in reasons):
+                self._deceived(node, datagram, Ware.DATAGRAM)
+
+    def stands(self, node: str, items: Iterable[SignedAck | SignedVotes]) -> None:
+        """These signed statements count at a node; a thief's are noted once."""
+        for item in items if self._wares else ():
+            if item.signature in self._wares and (node, item.signature) not in self._noted:
+                self._noted[node, item.signature] = None
+                self._deceived(node, item.signature, Ware.STATEMENT)
+
+    def _deceived(self, node: str, ware: bytes, kind: Ware) -> None:
+        owner, epoch = self._wares[ware]
+        self.history.deceived.append(Deceived(self._timeline.now, node, owner, epoch, kind))
 
     def proof(self, evidence: AnyEvidence) -> tuple[str, str, str]:
         """A proof as the history tells it: the owner and the two commits (or keys), sorted."""

@@ -173,6 +173,7 @@ class Run:
         for node in self.honest:
             if node.up:
                 recorder.root(node.name, node.peer.registry)
+                recorder.stands(node.name, node.peer.membership.standing())
         self.world.timeline.after(SAMPLE_S, self._sample)
         now = self.world.timeline.now
         if now < self.heal_at_s or not self._equal():

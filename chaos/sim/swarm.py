@@ -32,7 +32,7 @@ PROFILES: Mapping[str, str] = {
     "joins": "all nodes start at once and join by seeds, while things go wrong",
     "byzantine": "100 nodes of which 10 lie, membership profile lan",
     "byzantine-hostile": "100 nodes of which 10 lie, membership profile hostile",
-    "agreement": "halves and other splits, old disks behind cuts, forks, documents of many writers",
+    "agreement": "splits, old disks, forks, rotations, thieves of keys, documents of many writers",
 }
 
 _PARTITIONS = (
@@ -71,6 +71,8 @@ A tree liar has nothing to do there: their states are too small to be compared.
 _QUARRELLERS = (Role.FORKER, Role.FORKER, Role.WITHHOLDER)
 """Whom `agreement` draws from."""
 _OLD_DISK_DOWN_S = 0.5
+_ROTATIONS_MAX, _ROTATING_MAX = 2, 2
+"""How often keys are replaced in a run of `agreement`, and of how many nodes at a time."""
 _LARGE = ("byzantine", "byzantine-hostile")
 _LENGTHS_S = ((20.0, 30.0, 45.0, 60.0), (6.0, 8.0))
 """Of the safety phase, and of that of large worlds, where a second costs a second."""
@@ -193,6 +195,11 @@ def draw(
     draws = _Draw(rng, size, length)
     faults = _faults(draws, profile)
     villains = _villains(draws, profile)
+    if profile == "agreement":
+        # Drawn apart, so that all else that a seed draws is what it always was.
+        apart = _Draw(Random(f"{seed}/{profile}/rotations"), size, length)
+        rotations, villains = _rotations(apart, villains)
+        faults = tuple(sorted((*faults, *rotations), key=lambda fault: fault.at_s))
     spared = {number for number, _ in villains}
     faults = tuple(f for f in faults if not (villains and spared.intersection(f.nodes)))
     return Plan(
@@ -251,6 +258,28 @@ def _quarrellers(draws: _Draw) -> tuple[tuple[int, Role], ...]:
         return ()
     numbers = draws.rng.sample(range(3, draws.nodes), 2 if draws.nodes >= 8 else 1)
     return tuple((number, draws.rng.choice(_QUARRELLERS)) for number in sorted(numbers))
+
+
+def _rotations(
+    draws: _Draw, villains: tuple[tuple[int, Role], ...]
+) -> tuple[list[Fault], tuple[tuple[int, Role], ...]]:
+    """Keys that are replaced, and perhaps a thief of the first of them among the villains."""
+    rng = draws.rng
+    if rng.random() < 0.4:
+        return [], villains
+    liars = {number for number, _ in villains}
+    if draws.nodes >= 5 and rng.random() < 0.6:
+        thief = rng.choice([n for n in range(3, draws.nodes) if n not in liars])
+        kept = villains if 3 * (len(villains) + 1) < draws.nodes else villains[1:]
+        villains = tuple(sorted((*kept, (thief, Role.THIEF)), key=lambda villain: villain[0]))
+        liars = {number for number, _ in villains}
+    honest = [number for number in range(draws.nodes) if number not in liars]
+    rotations = []
+    for _ in range(rng.randint(1, _ROTATIONS_MAX)):
+        at_s, until_s = draws.span()
+        nodes = rng.sample(honest, rng.randint(1, min(_ROTATING_MAX, len(honest))))
+        rotations.append(Fault(FaultKind.ROTATE, at_s, until_s, tuple(sorted(nodes))))
+    return rotations, villains
 
 
 def _lost(draws: _Draw, profile: str) -> tuple[int, ...]:

@@ -136,7 +136,12 @@ class World:
             proofs=tuple(
                 sorted(self.recorder.proof(case.evidence) for case in node.peer.docket.cases())
             ),
+            standings=self.recorder.standings(registry),
         )  # fmt: skip
+
+    def stolen(self, number: int, epoch: int) -> Signer:
+        """A node's key as a thief has it: nobody watches what is signed with it."""
+        return self._identities.signer(number, epoch)
 
     def _keys(self, number: int) -> NodeKeys:
         signer, chain = self._identities.of(number)

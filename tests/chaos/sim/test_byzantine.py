@@ -25,6 +25,7 @@ def with_a(role: Role, *, nodes: int = NODES) -> Plan:
         safety_s=8.0,
         liveness_s=14.0,
         villains=((nodes - 1, role),),
+        faults=(Fault(FaultKind.ROTATE, 3.0, 5.0, (0,)),) if role is Role.THIEF else (),
     )
 
 
@@ -65,6 +66,30 @@ def test_a_forger_is_refused_for_the_signature() -> None:
     counts = judged(Role.FORGER).counts
 
     assert counts["refused_bad_signature"] > 10
+
+
+def test_a_thief_is_believed_until_its_victim_rotates_and_is_refused_then() -> None:
+    result = judged(Role.THIEF)
+
+    history = result.history
+    turned_s = next(one.at_s for one in history.rekeyed if one.node == one.owner == "n0")
+    stolen = {one.commit for one in history.stolen}
+    taken_s = [one.at_s for one in history.accepted if one.commit in stolen]
+    known_s = max(one.at_s for one in history.rekeyed if one.node != f"n{LIAR}")
+    assert taken_s
+    assert max(taken_s) < turned_s
+    assert known_s < turned_s + 0.1
+    assert len([one for one in history.stolen if one.at_s > known_s]) > 3
+    assert result.counts["refused_bad_mac"] > 3
+    assert {node.epoch for view in history.views for node in view.standings} == {1}
+
+
+def test_a_thief_whose_victim_never_rotates_does_nothing() -> None:
+    plan = with_a(Role.THIEF)
+    history = run(replace(plan, faults=())).history
+
+    assert history.thefts == []
+    assert history.stolen == []
 
 
 def test_a_flooder_is_refused_what_cannot_be_read_and_its_records_stay_its_own() -> None:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from chaos.history import Life
-from chaos.sim.faults import Injector, pairs_of
+from chaos.sim.faults import Injector, pairs_of, rotate
 from chaos.sim.node import SimNode
 from chaos.sim.plan import Fault, FaultKind, Plan
 from chaos.sim.world import World
@@ -34,6 +34,33 @@ def test_nodes_that_rotate_are_known_by_their_new_keys_and_start_again_with_them
 
     assert {node.peer.registry.vector()[nodes[1].id].epoch for node in nodes} == {1}
     assert len({node.peer.registry.root for node in nodes}) == 1
+
+
+def test_a_node_rotates_as_soon_as_it_reaches_a_majority_again() -> None:
+    scene = Scene()
+    node = scene.world.nodes[1]
+    cut = scene.begin(FaultKind.ISOLATE)
+    scene.wait(SETTLED_S)
+
+    fault = scene.begin(FaultKind.ROTATE)
+    scene.wait(2.0)
+    assert node.keys.chain.epoch == 0, "it is cut off"
+
+    scene.injector.heal(cut)
+    scene.wait(SETTLED_S)
+    assert node.keys.chain.epoch == 1, "and tries again"
+    scene.injector.heal(fault)
+
+
+def test_a_node_that_nobody_has_told_of_itself_yet_does_not_rotate() -> None:
+    scene = Scene()
+    node = scene.world.nodes[1]
+    node.crash()
+    scene.begin(FaultKind.ISOLATE)
+    node.start()
+
+    assert not node.acquainted
+    assert not rotate(node)
 
 
 class Scene:

@@ -38,7 +38,7 @@ def test_many_seeds_draw_every_kind_of_fault_and_many_sizes() -> None:
     drawn = plans()
 
     kinds = {fault.kind for plan in drawn for fault in plan.faults}
-    assert kinds == set(FaultKind) - {FaultKind.ROTATE}, "rotations are only asked for by name"
+    assert kinds == set(FaultKind) - {FaultKind.ROTATE}, "rotations are of `agreement`"
     assert len({plan.nodes for plan in drawn}) >= 8
     assert {plan.safety_s for plan in drawn} == {20.0, 30.0, 45.0, 60.0}
     assert any(plan.lost for plan in drawn)
@@ -69,7 +69,8 @@ def test_ten_of_a_hundred_are_villains_and_never_a_seed_of_the_cluster(profile: 
 
     assert all(plan.nodes == 100 and len(plan.villains) == 10 for plan in drawn)
     assert all(number >= 3 for plan in drawn for number, _ in plan.villains)
-    assert {role for plan in drawn for _, role in plan.villains} == {*Role} - {Role.TREE_LIAR}
+    unasked = {Role.TREE_LIAR, Role.THIEF}
+    assert {role for plan in drawn for _, role in plan.villains} == {*Role} - unasked
     assert {plan.membership for plan in drawn} == {"lan" if profile == "byzantine" else "hostile"}
 
 
@@ -88,7 +89,21 @@ def test_agreement_draws_halves_old_disks_behind_cuts_and_few_liars() -> None:
             assert alone[0].until_s >= fault.until_s
     assert any(not plan.villains for plan in drawn)
     assert all(3 * len(plan.villains) < plan.nodes for plan in drawn)
-    assert {role for plan in drawn for _, role in plan.villains} == {Role.FORKER, Role.WITHHOLDER}
+    roles = {role for plan in drawn for _, role in plan.villains}
+    assert roles == {Role.FORKER, Role.WITHHOLDER, Role.THIEF}
+
+
+def test_agreement_draws_rotations_of_honest_nodes_and_no_thief_without_one() -> None:
+    drawn = plans("agreement")
+
+    rotating = 0
+    for plan in drawn:
+        rotations = [fault for fault in plan.faults if fault.kind is FaultKind.ROTATE]
+        rotating += bool(rotations)
+        liars = {number for number, _ in plan.villains}
+        assert not any(liars.intersection(fault.nodes) for fault in rotations)
+        assert rotations or Role.THIEF not in {role for _, role in plan.villains}
+    assert len(drawn) / 3 < rotating < len(drawn)
 
 
 def test_nodes_and_time_can_be_chosen_and_the_rest_is_drawn() -> None:
