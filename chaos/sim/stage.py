@@ -10,26 +10,27 @@ Rules this module keeps:
 3. What a command does not show of the traffic, it counts.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from random import Random
 
 from chaos.verdict import Verdict
-from protocol.bodies import Body, key_of
-from protocol.commits import RecordKey
+from protocol.agreement import documents
+from protocol.bodies import Body, key_of, record_of
+from protocol.commits import Change, Dot, RecordKey
 from protocol.detector.detection import Gossip, SignedVotes, Vote
-from protocol.effects import Effect
 from protocol.records import ServiceRecord
-from protocol.signing import Domain, mac_key, sign
-from protocol.wire.messages import encode, seal, votes_payload
+from protocol.signing import Domain, Signer, mac_key, sign
+from protocol.wire.messages import Push, encode, seal, votes_payload
 
 from .byzantine import Villain
-from .faults import Injector
+from .clients.documents import held, stamp_us
+from .faults import Injector, rotate
 from .node import SimNode
 from .plan import Fault, FaultKind, Plan, Role
 from .run import run
 from .swarm import PlanError, draw
-from .trace import Names, Trace
-from .wording import Wording
+from .wording import KINDS, Script
 from .world import World
 
 NODES_MAX = 32
@@ -39,70 +40,10 @@ SETTLED_S = 8.0
 """After so long a cluster that was started at once knows itself and is quiet."""
 COUNTER_AHEAD = 1_000
 """So much more each slander claims to have heard than the last: only a new word refutes it."""
-_TRAFFIC = (
-    "heartbeat", "ping", "ack", "ask", "gossip", "push", "advert", "want", "evidence", "request",
-)  # fmt: skip
-KINDS = (
-    *_TRAFFIC, "persist", "committed", "store", "applied", "member", "fork", "joined", "ready",
-    "drop",
-)  # fmt: skip
-"""What can be shown. What clients and processes do is shown always."""
 
 
 class CommandError(ValueError):
     """A command that cannot be carried out; the stage is as it was before."""
-
-
-class Script(Trace):
-    """A trace that a person reads: of the effects that were asked for, and counts of the rest."""
-
-    def __init__(self, names: Names, now: Callable[[], float]) -> None:
-        super().__init__(names, None)
-        self.kinds: tuple[str, ...] = ()
-        self.nodes: tuple[str, ...] = ()
-        """Whose effects are shown; none: everybody's."""
-        self.muted = True
-        self.zero_s = 0.0
-        self.wording = Wording(names)
-        self._now = now
-        self._lines: list[tuple[str, list[str]]] = []
-        self._hidden: dict[str, int] = {}
-
-    def say(self, text: str) -> None:
-        """A line of the stage's own."""
-        if not self.muted:
-            self._lines.append((f"{self._now() - self.zero_s:7.3f}  {text}", []))
-
-    def note(self, at_s: float, node: str, text: str) -> None:
-        """Something that is not an effect."""
-        super().note(at_s, node, text)
-        self.say(f"{node} {text}")
-
-    def effect(self, at_s: float, number: int, node: str, effect: Effect) -> None:
-        """One effect of one node."""
-        super().effect(at_s, number, node, effect)
-        line = self.wording.line(node, effect)
-        shown = line.kind in self.kinds and (not self.nodes or node in self.nodes)
-        if self.muted:
-            return
-        if not shown:
-            if line.kind in _TRAFFIC:
-                self._hidden[line.kind] = self._hidden.get(line.kind, 0) + 1
-            return
-        text = f"{self._now() - self.zero_s:7.3f}  {node} {line.text}"
-        if line.to and self._lines and self._lines[-1][0] == text:
-            self._lines[-1][1].append(line.to)
-        else:
-            self._lines.append((text, [line.to] if line.to else []))
-
-    def take(self) -> list[str]:
-        """All lines since the last call, and last what was not shown of the traffic."""
-        lines = [text + (f" to {', '.join(to)}" if to else "") for text, to in self._lines]
-        if self._hidden:
-            counts = [f"{self._hidden[kind]} {kind}" for kind in _TRAFFIC if kind in self._hidden]
-            lines.append(f"{'':7}  not shown: {', '.join(counts)}")
-        self._lines, self._hidden = [], {}
-        return lines
 
 
 class Stage:
@@ -130,6 +71,11 @@ class Stage:
             "slander": self._slander,
             "twins": self._twins,
             "fork": self._fork,
+            "rotate": self._rotate,
+            "steal": self._steal,
+            "forge": self._forge,
+            "edit": self._edit,
+            "document": self._document,
             "lookup": self._look_up,
             "members": self._members,
             "heads": self._heads,
@@ -314,7 +260,72 @@ class Stage:
             node.act(face, {key_of(body): body})
         return []
 
+    def _rotate(self, words: list[str]) -> list[str]:
+        """`rotate n0`: n0 goes on with its next key."""
+        for node in self._here.running(words[1:]):
+            self._here.script.say(f"{node.name} rotates its key")
+            if not rotate(node):
+                raise CommandError(f"{node.name} may not rotate now")
+        return []
+
+    def _steal(self, words: list[str]) -> list[str]:
+        """`steal n3 n0`: n3 has the key that n0 has now."""
+        thief, victim = self._here.nodes(words[1:], exactly=2)
+        epoch = victim.keys.chain.epoch
+        key = self._here.world.stolen(victim.number, epoch)
+        self._here.stolen[thief.name, victim.name] = epoch, key
+        self._here.script.say(f"{thief.name} has key {epoch} of {victim.name}")
+        return []
+
+    def _forge(self, words: list[str]) -> list[str]:
+        """`forge n3 n0 web web-9`: n3 registers it in n0's name, with the key that it stole."""
+        if len(words) != 5:
+            raise CommandError("say `forge n3 n0 web web-9`")
+        thief, victim = self._here.nodes(words[1:3], exactly=2)
+        branch = thief.peer.registry.branch(victim.id)
+        stolen = self._here.stolen.get((thief.name, victim.name))
+        if stolen is None or branch is None or branch.head is None:
+            raise CommandError(f"{thief.name} has no key of {victim.name}: say `steal` first")
+        epoch, key = stolen
+        record = record_of(self._here.service(victim, words[3], words[4]))
+        change = Change(record.kind, record.key, record.body)
+        villain = Villain(self._here.world, thief, Role.FORGER, Random(0))
+        commit = villain.commit_after(branch, change, Dot(epoch, branch.head.version + 1), key)
+        self._here.script.say(f"{thief.name} registers {words[3]}/{words[4]} as {victim.name}")
+        for other in self._here.world.nodes:
+            if other is not thief:
+                villain.tell(other.number, Push((commit,), ()))
+        return []
+
     # Clients
+
+    def _edit(self, words: list[str]) -> list[str]:
+        """`edit n0 plan title=spring`: a client sets fields of a document."""
+        fields = dict(word.split("=", 1) for word in words[3:] if "=" in word)
+        if len(words) < 4 or len(fields) != len(words) - 3:
+            raise CommandError("say `edit n0 plan title=spring`")
+        (node,) = self._here.running(words[1:2])
+        key = words[2]
+        values = {name: json.dumps(value).encode() for name, value in fields.items()}
+        word = documents.write(held(node, key), values, node.id, stamp_us(node))
+        text = f"client sets {key} {' '.join(words[3:])} at {node.name}"
+        script = self._here.script
+        script.say(text)
+        node.submit({key_of(word): word}, lambda outcome: script.say(f"{text}: {outcome.value}"))
+        return []
+
+    def _document(self, words: list[str]) -> list[str]:
+        """`document n2 plan`: every field; where several values stand, the first is shown."""
+        (node,) = self._here.running(words[1:2])
+        found = held(node, words[2] if len(words) == 3 else "")
+        said = []
+        for name, entries in found.fields.items():
+            if name != documents.OWNERS:
+                of = self._here.world.of
+                values = [f"{one.value.decode()} by {of(one.writer)}" for one in entries]
+                mark = ", in conflict" if name in found.conflicts else ""
+                said.append(f"{name}: {' or '.join(values)}{mark}")
+        return _answer(said or ["nothing"])
 
     def _write(self, words: list[str]) -> list[str]:
         """`register n0 web web-1`; likewise `update` and `deregister`."""
@@ -392,6 +403,8 @@ class _Set:
         self.injector.links_changed()
         self.writes = 0
         self.slanders = 0
+        self.stolen: dict[tuple[str, str], tuple[int, Signer]] = {}
+        """By thief and victim: epoch and key."""
 
     def service(self, node: SimNode, name: str, instance: str) -> ServiceRecord:
         """An instance at that node; its version is the number of the write."""

@@ -13,7 +13,7 @@ Rules this module keeps:
 2. It believes nothing and verifies nothing; it only reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -69,7 +69,17 @@ from protocol.wire.messages import (
 )
 from protocol.wire.trees import TreeRequest
 
-from .trace import Names
+from .trace import Names, Trace
+
+_TRAFFIC = (
+    "heartbeat", "ping", "ack", "ask", "gossip", "push", "advert", "want", "evidence", "keys",
+    "request",
+)  # fmt: skip
+KINDS = (
+    *_TRAFFIC, "persist", "committed", "store", "applied", "member", "fork", "joined", "ready",
+    "drop", "key", "key_fork", "shut_out", "partition",
+)  # fmt: skip
+"""What can be shown. What clients and processes do is shown always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +265,7 @@ class Wording:
                 return Line("fork", f"settled {self._fork(case.evidence)}")
             case KeysChanged(owner, epoch, revoked):
                 what = "revoked its key" if revoked else f"has key {epoch}"
-                return Line("keys", f"{of(owner)} {what}")
+                return Line("key", f"{of(owner)} {what}")
             case KeyForkFound(fork):
                 return Line("key_fork", f"two key events {fork.sequence} of {of(fork.owner)}")
             case ShutOut(epoch):
@@ -269,6 +279,58 @@ class Wording:
                 return Line("partition", f"partition {number} {stage.value}")
             case _:
                 assert_never(event)
+
+
+class Script(Trace):
+    """A trace that a person reads: of the effects that were asked for, and counts of the rest."""
+
+    def __init__(self, names: Names, now: Callable[[], float]) -> None:
+        super().__init__(names, None)
+        self.kinds: tuple[str, ...] = ()
+        self.nodes: tuple[str, ...] = ()
+        """Whose effects are shown; none: everybody's."""
+        self.muted = True
+        self.zero_s = 0.0
+        self.wording = Wording(names)
+        self._now = now
+        self._lines: list[tuple[str, list[str]]] = []
+        self._hidden: dict[str, int] = {}
+
+    def say(self, text: str) -> None:
+        """A line of the stage's own."""
+        if not self.muted:
+            self._lines.append((f"{self._now() - self.zero_s:7.3f}  {text}", []))
+
+    def note(self, at_s: float, node: str, text: str) -> None:
+        """Something that is not an effect."""
+        super().note(at_s, node, text)
+        self.say(f"{node} {text}")
+
+    def effect(self, at_s: float, number: int, node: str, effect: Effect) -> None:
+        """One effect of one node."""
+        super().effect(at_s, number, node, effect)
+        line = self.wording.line(node, effect)
+        shown = line.kind in self.kinds and (not self.nodes or node in self.nodes)
+        if self.muted:
+            return
+        if not shown:
+            if line.kind in _TRAFFIC:
+                self._hidden[line.kind] = self._hidden.get(line.kind, 0) + 1
+            return
+        text = f"{self._now() - self.zero_s:7.3f}  {node} {line.text}"
+        if line.to and self._lines and self._lines[-1][0] == text:
+            self._lines[-1][1].append(line.to)
+        else:
+            self._lines.append((text, [line.to] if line.to else []))
+
+    def take(self) -> list[str]:
+        """All lines since the last call, and last what was not shown of the traffic."""
+        lines = [text + (f" to {', '.join(to)}" if to else "") for text, to in self._lines]
+        if self._hidden:
+            counts = [f"{self._hidden[kind]} {kind}" for kind in _TRAFFIC if kind in self._hidden]
+            lines.append(f"{'':7}  not shown: {', '.join(counts)}")
+        self._lines, self._hidden = [], {}
+        return lines
 
 
 def _key_event(event: KeyEvent) -> str:

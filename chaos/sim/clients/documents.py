@@ -64,10 +64,10 @@ class Editors:
         value = str(self._number).encode()
         deletes = draw < 0.08 and before.exists
         if deletes:
-            word = documents.delete(before, node.id, _now_us(node))
+            word = documents.delete(before, node.id, stamp_us(node))
         else:
             wanted = dict.fromkeys(chosen, None if draw < 0.2 else value)
-            word = documents.write(before, wanted, node.id, _now_us(node))
+            word = documents.write(before, wanted, node.id, stamp_us(node))
         names = self._world.recorder.names
         self._submit(
             node,
@@ -131,6 +131,7 @@ def states(registry: Registry, world: World) -> tuple[DocumentState, ...]:
     return tuple(found)
 
 
-def _now_us(node: SimNode) -> int:
+def stamp_us(node: SimNode) -> int:
+    """When a node says that it writes: later than all that it wrote."""
     branch = node.peer.registry.branch(node.id)
     return max(node.now.wall_us, branch.dot.version + 1 if branch else 0)
