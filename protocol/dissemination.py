@@ -29,6 +29,8 @@ EAGER_PER_S = 20
 COALESCE_S = 0.005
 ADVERT_DELAY_S = 0.1
 WANT_AGAIN_S = 0.2
+AGAIN_MAX = 512
+"""Messages that wait to be told again."""
 _PENDING_MAX = 4_096
 """Commits waiting to be pushed or advertised."""
 _ECHOES_MAX = 1_024
@@ -71,6 +73,32 @@ class Echoes:
             del self._heard[next(iter(self._heard))]
         self._heard[key] = None
         return False
+
+
+class Again:
+    """Short messages that are told again some times against loss, since nothing asks for them."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[float, int, Told]] = []
+        self._sequence = 0
+
+    @property
+    def next_deadline(self) -> float:
+        """When `due` has something to say; infinity if never."""
+        return self._waiting[0][0] if self._waiting else float("inf")
+
+    def add(self, told: Told, after_s: Iterable[float], *, now: float) -> None:
+        """Tell it again after these times; not where too much waits already."""
+        for wait_s in after_s if len(self._waiting) < AGAIN_MAX else ():
+            self._sequence += 1
+            heapq.heappush(self._waiting, (now + wait_s, self._sequence, told))
+
+    def due(self, *, now: float) -> list[Told]:
+        """What is to be told again by now."""
+        told: list[Told] = []
+        while self._waiting and self._waiting[0][0] <= now:
+            told.append(heapq.heappop(self._waiting)[2])
+        return told
 
 
 class Dissemination:

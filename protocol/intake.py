@@ -24,7 +24,7 @@ from .clocks import HybridClock, Instant
 from .commits import Commit, Head, Manifest, Mend
 from .detector.detection import MembershipEffect
 from .detector.membership import Membership
-from .dissemination import Dissemination, Told
+from .dissemination import Again, Dissemination, Told
 from .effects import (
     Drop,
     DropRecords,
@@ -51,6 +51,8 @@ from .wire.messages import Advert, Advertised, Keys, Push
 
 _SOURCES_MAX = 10_000
 PUSH_RINGS = 4
+PROOF_AGAIN_S = (0.3, 2.0)
+"""When a proof is told again: roots do not show who missed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Parts:
     docket: Docket
     episodes: Episodes
     displaced: Displaced
+    again: Again
     translate: Callable[[list[MembershipEffect], Instant], list[Effect]]
     tell: Callable[[list[Told]], list[Effect]]
 
@@ -467,8 +470,9 @@ class Intake:
             targets = [evidence.owner, *targets]
             taken.effects.append(Notify(ForkFound(evidence, now.wall_us)))
             parts.episodes.forked(evidence)
-        told = parts.tell([Told(tuple(dict.fromkeys(targets)), evidence)])
-        taken.effects = [*told, *taken.effects]
+        told = Told(tuple(dict.fromkeys(targets)), evidence)
+        parts.again.add(told, PROOF_AGAIN_S, now=now.mono_s)
+        taken.effects = [*parts.tell([told]), *taken.effects]
         if added is not None:
             taken.effects.append(Store(KeepEvidence(added.case, added.dropped)))
 

@@ -46,7 +46,7 @@ from .detector.detection import (
     TryStream,
 )
 from .detector.membership import Membership
-from .dissemination import Dissemination, Echoes, Told
+from .dissemination import Again, Dissemination, Echoes, Told
 from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Store
 from .errors import ClockError, RemoteProtocolError
 from .events import Committed, MemberChanged, Ready
@@ -143,20 +143,21 @@ class Peer:
         )  # fmt: skip
         self.divergence = Divergence()
         self.episodes = Episodes(self._me, self.registry, self.membership)
-        self._dissemination = Dissemination()
+        self._dissemination, self._again = Dissemination(), Again()
         self._repair = Repair(self.registry, rng=rng)
         clock = HybridClock()
         self._authoring = Authoring(own, setup.signer, trust, last=setup.last_dot, clock=clock)
         self.rotation = Rotation(RotationParts(
             me=self._me, trust=trust, registry=self.registry, membership=self.membership,
             keyring=self._keyring, voice=voice, authoring=self._authoring, docket=self.docket,
-            translate=self._translate, tell=self._tell,
+            again=self._again, translate=self._translate, tell=self._tell,
         ))  # fmt: skip
         self._intake = Intake(Parts(
             me=self._me, trust=trust, registry=self.registry, membership=self.membership,
             dissemination=self._dissemination, rotation=self.rotation, clock=clock,
             authoring=self._authoring, docket=self.docket, episodes=self.episodes,
-            displaced=self._repair.displaced, translate=self._translate, tell=self._tell,
+            displaced=self._repair.displaced, again=self._again,
+            translate=self._translate, tell=self._tell,
         ))  # fmt: skip
         self._intake.restore(setup.evidence)
         around = Surroundings(
@@ -247,7 +248,7 @@ class Peer:
         effects, self._first = self._first, []
         if self.reading_back and now.mono_s >= self._read_back_until:
             effects += self._open(now)
-        effects += self.rotation.tick(now=now.mono_s)
+        effects += self._tell(self._again.due(now=now.mono_s))
         effects += self._translate(self.membership.tick(now=now.mono_s), now)
         effects += self._tell(self._dissemination.tick(now=now.mono_s))
         effects += self._tell(self._repair.displaced.due(self.membership.status, now=now.mono_s))
@@ -466,5 +467,5 @@ class Peer:
         deadline = min(self.membership.next_deadline, self._dissemination.next_deadline)
         if self.reading_back:
             deadline = min(deadline, self._read_back_until)
-        deadline = min(deadline, self._repair.next_deadline, self.rotation.next_deadline)
+        deadline = min(deadline, self._repair.next_deadline, self._again.next_deadline)
         return min(deadline, self._repair.displaced.next_deadline)

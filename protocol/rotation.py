@@ -14,7 +14,6 @@ Rules this module keeps:
 5. If it is our own key that somebody else replaced, we sign nothing more.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from .clocks import Instant
 from .commits import Dot
 from .detector.detection import MembershipEffect
 from .detector.membership import Membership
-from .dissemination import Told
+from .dissemination import Again, Told
 from .effects import Drop, DropRecords, Effect, KeepChain, KeepEvidence, Notify, Persist, Store
 from .errors import ProposalError, RefusedError, RemoteProtocolError
 from .events import Committed, ForkSettled, KeyForkFound, KeysChanged, ShutOut
@@ -46,8 +45,6 @@ from .wire.messages import Keys
 RINGS = 4
 """Rings along which key events spread, as commits do."""
 AGAIN_S = 0.1
-_AGAIN_MAX = 256
-"""Key events that wait to be told again; the oldest goes."""
 _LAST_WORD_MAX = 64
 """Members that we tell ourselves that our key is revoked, since we are gone then."""
 
@@ -64,6 +61,7 @@ class RotationParts:
     voice: MemberVoice
     authoring: Authoring
     docket: Docket
+    again: Again
     translate: Callable[[list[MembershipEffect], Instant], list[Effect]]
     tell: Callable[[list[Told]], list[Effect]]
 
@@ -81,22 +79,9 @@ class Rotation:
 
     def __init__(self, parts: RotationParts) -> None:
         self._parts = parts
-        self._again: deque[tuple[float, Told]] = deque(maxlen=_AGAIN_MAX)
         self._ending: _Ending | None = None
         self.ending_in_flight = False
         """Whether the last `Persist` is of our revocation."""
-
-    @property
-    def next_deadline(self) -> float:
-        """When `tick` has something to do; infinity if never."""
-        return self._again[0][0] if self._again else float("inf")
-
-    def tick(self, *, now: float) -> list[Effect]:
-        """Tell again what was told before."""
-        due: list[Told] = []
-        while self._again and self._again[0][0] <= now:
-            due.append(self._again.popleft()[1])
-        return self._parts.tell(due)
 
     # Ours
 
@@ -320,7 +305,7 @@ class Rotation:
 
     def _spread(self, chain: KeyChain, to: tuple[NodeId, ...], now: Instant) -> list[Effect]:
         told = Told(to, Keys(chain.node, chain.events[-1]))
-        self._again.append((now.mono_s + AGAIN_S, told))
+        self._parts.again.add(told, (AGAIN_S,), now=now.mono_s)
         return self._parts.tell([told])
 
     def _found(self, fork: KeyFork, by: NodeId | None, now: Instant) -> list[Effect]:

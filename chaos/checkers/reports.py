@@ -16,9 +16,11 @@ owner signed more before the report was concluded, each of these is right for ru
 
 What is excused, and no more: reports that do not say that they are exact, that are not concluded,
 that count someone of their own side as cut off, or that began outside the cut; of rule 1, records
-that are only counted; and all reports if in the time around, from `report_calm_s` before the cut to
-the end of the report, a node started, ended, froze or had its disk damaged, other links were cut,
-links were hard or lost more than `light_loss_max`; and every history that has villains.
+that are only counted; of rule 4, nodes whose process ended or started after the cut began, since
+reports are kept in memory, and nodes in whose report from before somebody was away already; and all
+reports if in the time around, from `report_calm_s` before the cut to the end of the report, a node
+started, ended, froze or had its disk damaged, other links were cut, links were hard or lost more
+than `light_loss_max`; and every history that has villains.
 
 Figures: how many reports were judged, how many did not say that they are exact, and how many
 records those judged name.
@@ -162,6 +164,13 @@ def _judge_node(read: _Reading, cut: _Cut, node: str) -> None:
 
 def _judge_absence(read: _Reading, cut: _Cut, node: str) -> None:
     """Rule 4."""
+    if any(one.node == node and one.at_s > cut.begin_s for one in read.history.lives):
+        return  # reports are kept in memory only
+    if any(
+        one.node == node and one.began_s < cut.begin_s <= one.reconciled_s
+        for one in read.history.reports
+    ):
+        return  # it tells of this cut too: somebody was away already
     if cut.end_s - cut.begin_s > read.limits.split_detection_s and _calm(read, cut, cut.end_s):
         read.book.looked_at += 1
         read.book.blame(cut.end_s, f"{node} has no report of {cut}")

@@ -204,12 +204,23 @@ def test_neither_are_those_that_are_open_or_of_other_things_than_the_cut() -> No
     story.tells("b", away="acd")  # it lost sight of one of its own side too
     story.tells("c", away="")
     story.history.reports[-1:] = [Reported("c", 32.0, 42.0, exact=True, away=(), diverged=())]
-    story.tells("d", began=29.0)  # and so has none that began within
+    story.tells("d", began=25.0, over=29.0)  # and so has none of this cut
 
     finding = judged(story)
 
     assert "d has no report" in finding.witness
     assert finding.looked_at == 1
+
+
+def test_who_cannot_have_a_report_of_its_own_of_the_cut_needs_none() -> None:
+    restarted, away_before = diverging(), diverging()
+    restarted.tells("abc", *BOTH)
+    restarted.lived("d", 50.0, Life.CRASHED)
+    away_before.tells("abc", *BOTH)
+    away_before.tells("d", began=25.0)
+
+    for story in (restarted, away_before):
+        assert judged(story).verdict is Verdict.VALID
 
 
 def test_nothing_is_judged_where_more_went_wrong_than_the_cut() -> None:
