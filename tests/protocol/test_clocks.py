@@ -8,6 +8,8 @@ from protocol.commits import NOTHING, Dot
 from protocol.identity import NodeId
 from protocol.limits import WALL_CLOCK_AHEAD_MAX_US
 
+from .laws import law
+
 OWNERS = st.sampled_from([NodeId(bytes((n,)) * 32) for n in range(4)])
 DOTS = st.builds(Dot, st.integers(0, 2), st.integers(1, 3))
 VECTORS = st.dictionaries(OWNERS, DOTS, max_size=4)
@@ -17,6 +19,7 @@ OPPOSITE = {
 }  # fmt: skip
 
 
+@law
 @given(VECTORS, VECTORS)
 def test_comparison_is_antisymmetric(a: dict[NodeId, Dot], b: dict[NodeId, Dot]) -> None:
     assert compare(b, a) is OPPOSITE[compare(a, b)]
@@ -24,6 +27,7 @@ def test_comparison_is_antisymmetric(a: dict[NodeId, Dot], b: dict[NodeId, Dot])
     assert (compare(a, b) is Order.EQUAL) == (a == b)
 
 
+@law
 @given(VECTORS, VECTORS, VECTORS)
 def test_before_is_transitive(
     a: dict[NodeId, Dot], b: dict[NodeId, Dot], c: dict[NodeId, Dot]
@@ -32,6 +36,7 @@ def test_before_is_transitive(
         assert compare(a, c) is Order.BEFORE
 
 
+@law
 @given(VECTORS, VECTORS, VECTORS)
 def test_merging_is_a_semilattice(
     a: dict[NodeId, Dot], b: dict[NodeId, Dot], c: dict[NodeId, Dot]
@@ -51,6 +56,7 @@ def test_nothing_is_before_every_dot_and_epochs_come_first() -> None:
     assert compare({owner: Dot(0, 9)}, {owner: Dot(1, 1)}) is Order.BEFORE
 
 
+@law
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**9), st.integers(0, 10**18))))
 def test_the_hybrid_clock_only_rises_and_never_runs_away(
     events: list[tuple[bool, int, int]],

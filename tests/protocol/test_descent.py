@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from protocol.merkle import DEPTH_MAX, EMPTY_ROOT, PATH_BYTES, Branching, Leaf, Tree
 from protocol.sync.descent import NODES_MAX, Descent, Fault
 
+from .laws import law
+
 PATHS = st.lists(st.sampled_from(b"\x00\x01\x10\xff"), min_size=0, max_size=3).map(
     lambda start: bytes(start).ljust(PATH_BYTES, b"\x00")
 ) | st.binary(min_size=PATH_BYTES, max_size=PATH_BYTES)
@@ -39,6 +41,7 @@ def descend(ours: Tree, theirs: Tree, *, most: int = 1_000) -> tuple[Descent, in
     return descent, asked
 
 
+@law
 @given(ours=FACTS, theirs=FACTS, most=st.integers(1, 50))
 def test_a_descent_ends_with_exactly_what_differs(
     ours: dict[bytes, bytes], theirs: dict[bytes, bytes], most: int
@@ -52,6 +55,7 @@ def test_a_descent_ends_with_exactly_what_differs(
     assert sorted(leaf.path for leaf in descent.lacking) == sorted(ours.keys() - theirs.keys())
 
 
+@law
 @given(shared=FACTS, ours=FACTS, theirs=FACTS)
 def test_trees_that_share_much_differ_in_what_they_do_not_share(
     shared: dict[bytes, bytes], ours: dict[bytes, bytes], theirs: dict[bytes, bytes]
@@ -68,6 +72,7 @@ def test_trees_that_share_much_differ_in_what_they_do_not_share(
     assert mended.root == tree_of(b).root
 
 
+@law
 @given(
     ours=FACTS,
     theirs=FACTS.filter(bool),

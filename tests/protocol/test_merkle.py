@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from protocol.merkle import EMPTY_ROOT, PATH_BYTES, Branching, Leaf, Tree, leaves_under
 
+from .laws import law
+
 # Few distinct nibbles, so that paths share long beginnings.
 PATHS = st.lists(st.sampled_from(b"\x00\x01\x10\xff"), min_size=0, max_size=3).map(
     lambda start: bytes(start).ljust(PATH_BYTES, b"\x00")
@@ -39,6 +41,7 @@ def root_of(facts: dict[bytes, bytes]) -> bytes:
     return model({path.hex(): value for path, value in facts.items()})
 
 
+@law
 @given(STEPS)
 def test_any_order_of_setting_and_removing_gives_the_root_of_the_model(
     steps: list[tuple[bytes, bytes | None]],
@@ -60,6 +63,7 @@ def test_any_order_of_setting_and_removing_gives_the_root_of_the_model(
     assert all(tree.get(path) == facts.get(path) for path, _ in steps)
 
 
+@law
 @given(st.dictionaries(PATHS, VALUES, max_size=30))
 def test_the_root_does_not_depend_on_the_order(facts: dict[bytes, bytes]) -> None:
     forward, backward = Tree(), Tree()
@@ -71,6 +75,7 @@ def test_the_root_does_not_depend_on_the_order(facts: dict[bytes, bytes]) -> Non
     assert forward.root == backward.root
 
 
+@law
 @given(st.dictionaries(PATHS, VALUES, max_size=30))
 def test_removing_all_collapses_to_nothing(facts: dict[bytes, bytes]) -> None:
     tree = Tree()
@@ -84,6 +89,7 @@ def test_removing_all_collapses_to_nothing(facts: dict[bytes, bytes]) -> None:
     assert len(tree) == 0
 
 
+@law
 @given(st.lists(st.tuples(PATHS, VALUES), max_size=40))
 def test_a_tree_built_at_once_is_the_one_built_step_by_step(
     facts: list[tuple[bytes, bytes]],
@@ -99,6 +105,7 @@ def test_a_tree_built_at_once_is_the_one_built_step_by_step(
     assert list(at_once.leaves()) == list(stepwise.leaves())
 
 
+@law
 @given(st.dictionaries(PATHS, VALUES, min_size=1, max_size=30))
 def test_every_node_is_found_by_its_digits_and_hashes_what_it_shows(
     facts: dict[bytes, bytes],
