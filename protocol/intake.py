@@ -24,7 +24,7 @@ from .clocks import HybridClock, Instant
 from .commits import Commit, Head, Manifest, Mend
 from .detector.detection import MembershipEffect
 from .detector.membership import Membership
-from .dissemination import Again, Dissemination, Told
+from .dissemination import Again, Dissemination, Told, pushes_of
 from .effects import (
     Drop,
     DropRecords,
@@ -47,10 +47,9 @@ from .rotation import Rotation
 from .signing import Trust
 from .sync.displaced import Displaced
 from .wire.exchange import Bundle, Steps
-from .wire.messages import Advert, Advertised, Keys, Push
+from .wire.messages import Advert, Advertised, Keys
 
-_SOURCES_MAX = 10_000
-PUSH_RINGS = 4
+_SOURCES_MAX, PUSH_RINGS = 10_000, 4
 PROOF_AGAIN_S = (0.3, 2.0)
 """When a proof is told again: roots do not show who missed it."""
 
@@ -210,13 +209,14 @@ class Intake:
             return taken
         forgotten = evidence.second if branch.holds(evidence.first.hash) else evidence.first
         merge = branch.newest_merge()
+        shown = pushes_of((merge,) if merge is not None else (), b"")
         if not branch.merged(evidence):
             parts.authoring.confront(forgotten)
             taken.gap = parts.me
-        elif merge is None:
-            parts.authoring.settle(forgotten)  # long ago; who asks may never see that one
+        elif not shown:
+            parts.authoring.settle(forgotten)  # long ago, or too large: who asks may never see it
         elif teller is not None:
-            taken.effects += parts.tell([Told((teller,), Push((merge,), ()))])
+            taken.effects += parts.tell([Told((teller,), push) for push in shown])
         return taken
 
     def reported(self, report: Reported, source: Source, now: Instant) -> Taken:

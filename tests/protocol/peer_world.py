@@ -46,12 +46,13 @@ from protocol.identity import (
     make_event,
     verify_chain,
 )
-from protocol.limits import OWN_STEPS_KEPT
+from protocol.limits import DATAGRAM_MAX, OWN_STEPS_KEPT
 from protocol.peer import Peer, PeerSetup
 from protocol.records import NodeRecord, ServiceRecord
 from protocol.restored import RestoredBranch
 from protocol.shared.joined import Joined
 from protocol.shared.reading import PLAIN
+from protocol.wire.messages import Message, encode, seal
 
 CLUSTER = signing.cluster_id("test")
 TRUST = signing.Trust(CLUSTER)
@@ -334,6 +335,7 @@ class World:
         return self.time - start
 
     def send(self, sender: Node, to: Address, datagram: bytes) -> None:
+        assert len(datagram) <= DATAGRAM_MAX, "nobody would take it"
         receiver = self._by_address.get(to)
         self.sent += 1
         if receiver is None or self.rng.random() < self.loss or self.cut(sender, receiver):
@@ -417,3 +419,11 @@ class World:
 
 def vector(node: Node) -> Mapping[NodeId, Dot]:
     return node.peer.registry.vector()
+
+
+def sealed(sender: Node, to: Node, message: Message) -> bytes:
+    """A datagram as it goes out."""
+    secret = sender.keys.agree(to.keys.public_key)
+    assert secret is not None
+    kind, body = encode(message)
+    return seal(sender.id, signing.mac_key(secret, CLUSTER), kind, body)

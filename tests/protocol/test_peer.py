@@ -5,13 +5,14 @@ from random import Random
 
 import pytest
 
+from protocol.agreement.evidence import Evidence
 from protocol.bodies import key_of
 from protocol.detector.detection import Status
 from protocol.events import Committed, ForkFound
 from protocol.records import ForgetRecord, Phase
 from protocol.registry import Instance
 
-from .peer_world import Node, World, service
+from .peer_world import Node, World, sealed, service
 
 
 def joined(nodes: int = 5, *, seed: int = 1, loss: float = 0.0) -> World:
@@ -282,6 +283,30 @@ def test_a_dispute_ends_also_for_those_who_missed_the_merge() -> None:
     world.run_until(lambda: names(late) == names(node), within=5)
     node.propose(service(port=5))
     world.run_until(lambda: not disputed_anywhere(world), within=2)
+
+
+def test_a_merge_too_large_for_a_datagram_ends_disputes_all_the_same() -> None:
+    world, node = forked_world()
+    node.propose(*(service(port=port) for port in range(100, 130)))
+    heal(world)
+    expect_everywhere(
+        world, {"web-2", "web-3", "web-4"} | {f"web-{port}" for port in range(100, 130)}, within=5
+    )
+    world.run_until(lambda: not disputed_anywhere(world), within=2)
+    (case,) = node.peer.docket.cases(node.id)
+    assert isinstance(case.evidence, Evidence)
+    asking = world.nodes[0]
+    branch = asking.peer.registry.branch(node.id)
+    assert branch is not None
+
+    node.perform(node.peer.receive(
+        sealed(asking, node, case.evidence), asking.address, now=world.now
+    ))  # fmt: skip
+    world.run(0.5)
+
+    assert branch.head is not None
+    assert len(branch.head.parents) == 2, "a small one, which fits"
+    assert not disputed_anywhere(world)
 
 
 @pytest.mark.parametrize("commits", [0, 40])

@@ -38,7 +38,7 @@ from protocol.wire.exchange import Bundle
 from protocol.wire.messages import Beat, DatagramKind, Keys, Message, Push, encode, seal
 
 from .author import changes_of
-from .peer_world import CLUSTER, TRUST, Node, World, next_key, service
+from .peer_world import CLUSTER, TRUST, Node, World, next_key, sealed, service
 
 ELSEWHERE = Address("10.9.9.9", 9999)
 """Where the thief sends from."""
@@ -326,13 +326,6 @@ def test_evidence_of_a_fork_by_the_old_key_ends_with_the_new_one() -> None:
 def disputed(node: Node, owner: NodeId) -> bool:
     branch = node.peer.registry.branch(owner)
     return branch is not None and branch.disputed
-
-
-def sealed(sender: Node, to: Node, message: Message) -> bytes:
-    secret = sender.keys.agree(to.keys.public_key)
-    assert secret is not None
-    kind, body = encode(message)
-    return seal(sender.id, signing.mac_key(secret, CLUSTER), kind, body)
 
 
 def test_who_shows_the_owner_what_the_old_key_signed_gets_its_newest_key_and_head() -> None:
