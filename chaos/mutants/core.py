@@ -19,6 +19,7 @@ from protocol.effects import Effect, Notify, Persist
 from protocol.events import Committed
 from protocol.identity import NodeId
 from protocol.peer import Peer
+from protocol.records import ServiceRecord
 from protocol.registry import Registry
 from protocol.signing import Trust
 from protocol.sync.repair import Repair
@@ -128,9 +129,11 @@ def _adopt_under_the_old_root(
     return outcome
 
 
-def _index_what_is_there(self: Registry, owner: NodeId, delta: Delta) -> None:
-    if delta.new is not None:
-        _INDEX_SERVICE(self, owner, delta)
+def _index_what_is_there(
+    self: Registry, owner: NodeId, service: ServiceRecord, *, is_gone: bool
+) -> None:
+    if not is_gone:
+        _INDEX_SERVICE(self, owner, service, is_gone=False)
 
 
 # Who is here

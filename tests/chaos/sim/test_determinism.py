@@ -78,7 +78,7 @@ def test_byzantine_nodes_are_replayed_too() -> None:
     plan = Plan(
         seed=7,
         profile="villains",
-        nodes=8,
+        nodes=2 + len(Role),
         safety_s=4.0,
         liveness_s=2.0,
         villains=tuple((2 + place, role) for place, role in enumerate(Role)),

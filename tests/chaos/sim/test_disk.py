@@ -6,6 +6,7 @@ from chaos.sim.world import CLUSTER
 from protocol.branch import Branch
 from protocol.commits import NOTHING, Change, Dot, Draft, Manifest, make_commit
 from protocol.effects import DropRecords, KeepChain, KeepCommit, KeepManifest
+from protocol.limits import OWN_STEPS_KEPT
 from protocol.signing import Trust
 
 SIGNER, CHAIN = Identities(CLUSTER).of(0)
@@ -137,10 +138,10 @@ def test_of_a_reaped_owner_only_the_head_is_left() -> None:
     assert (branch.head, branch.records, branch.reaped) == (head, (), True)
 
 
-def test_only_the_last_32_steps_are_kept() -> None:
-    disk = written(40)
+def test_only_the_last_steps_are_kept() -> None:
+    disk = written(OWN_STEPS_KEPT + 8)
 
-    assert versions(disk) == list(range(9, 41))
+    assert versions(disk) == list(range(9, OWN_STEPS_KEPT + 9))
 
 
 def test_two_disks_may_begin_with_the_same_branches() -> None:
