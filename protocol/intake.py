@@ -187,8 +187,7 @@ class Intake:
     def evidence(self, evidence: Evidence, source: Source, now: Instant) -> Taken:
         """Take in the proof of a fork."""
         parts = self._parts
-        branch = parts.registry.branch(evidence.owner)
-        taken = Taken(source)
+        branch, taken = parts.registry.branch(evidence.owner), Taken(source)
         if branch is None:
             return taken
         try:
@@ -197,8 +196,9 @@ class Intake:
         except RefusedError as error:
             return taken.refuse(error)
         self._forked(taken, evidence, now)
-        if evidence.owner == parts.me:
-            return self._confronted(evidence, branch, taken) if parts.authoring.open else taken
+        taken.effects += self._ended(evidence.owner, now)  # it may have been merged long ago
+        if evidence.owner == parts.me and parts.authoring.open:
+            return self._confronted(evidence, branch, taken)
         return taken
 
     def _confronted(self, evidence: Evidence, branch: Branch, taken: Taken) -> Taken:

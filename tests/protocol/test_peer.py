@@ -309,6 +309,25 @@ def test_a_merge_too_large_for_a_datagram_ends_disputes_all_the_same() -> None:
     assert not disputed_anywhere(world)
 
 
+def test_a_proof_that_comes_after_the_merge_opens_no_case() -> None:
+    world, node = forked_world()
+    heal(world)
+    expect_everywhere(world, {"web-2", "web-3", "web-4"}, within=5)
+    world.run_until(lambda: not disputed_anywhere(world), within=2)
+    (case,) = node.peer.docket.cases(node.id)
+    assert isinstance(case.evidence, Evidence)
+    teller, late = world.nodes[0], (node, world.nodes[1])
+
+    for hearer in late:
+        hearer.peer.docket._owners.clear()
+        proof = sealed(teller, hearer, case.evidence)
+        hearer.perform(hearer.peer.receive(proof, teller.address, now=world.now))
+
+    for hearer in late:
+        (again,) = hearer.peer.docket.cases(node.id)
+        assert not again.open
+
+
 @pytest.mark.parametrize("commits", [0, 40])
 def test_a_dispute_ends_also_when_its_owner_has_restarted_since_it_merged(commits: int) -> None:
     world = joined(5)
