@@ -1,1 +1,5 @@
-"""The library that a service uses to call others. It arrives with a later version."""
+"""The library of those who use the registry without being a node of it."""
+
+from .guests import GuestKey, GuestKeyError, is_signed
+
+__all__ = ("GuestKey", "GuestKeyError", "is_signed")

@@ -24,8 +24,6 @@ from typing import TypeAlias
 import orjson
 import structlog
 import trio
-from nacl.bindings import crypto_sign_open
-from nacl.exceptions import CryptoError
 
 from protocol import rules
 from protocol.bodies import Body, key_of
@@ -34,6 +32,7 @@ from protocol.detector.detection import Status
 from protocol.errors import ProposalError
 from protocol.identity import Address, NodeId, id_text
 from protocol.records import GuestRecord, Kind, NodeRecord
+from protocol.wire import guest_words
 from storage import Result
 
 from .agreement.tally import Tally
@@ -48,7 +47,6 @@ from .times import parse_us
 
 log = structlog.get_logger(__name__)
 
-SIGNING_PREFIX = b"kith/guest/1\0"
 GONE_AFTER_TTLS = 10
 CLOCK_MAX_US = 5 * 60 * 1_000_000
 """How far a word's `last_updated` may be from this node's clock."""
@@ -336,12 +334,9 @@ def check_time(last_updated_us: int, now_us: int) -> None:
 
 def is_signed(word: GuestRecord, cluster: str) -> bool:
     """Whether the signed body of a word was signed with its key, for that cluster."""
-    try:
-        crypto_sign_open(word.signature + SIGNING_PREFIX + word.signed_body, word.public_key)
-        document = orjson.loads(word.signed_body)
-    except (CryptoError, ValueError):
-        return False
-    return isinstance(document, dict) and document.get("cluster") == cluster
+    return guest_words.is_signed(
+        word.signed_body, public_key=word.public_key, signature=word.signature, cluster=cluster
+    )
 
 
 def says(word: GuestRecord) -> bool:

@@ -7,18 +7,16 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
-import orjson
-import rfc8785
-
 from node.context import NodeContext
-from node.guests import SIGNING_PREFIX, Guests, Word, check_guest, check_time, is_signed
-from node.http import Request, Response, Route, invalid_field, json_response
+from node.guests import Guests, Word, check_guest, check_time, is_signed
+from node.http import Request, Response, Route, json_response
 from node.times import format_us, parse_us
 from protocol.detector.detection import Status
 from protocol.errors import MalformedError
 from protocol.identity import Address, id_text, parse_id
 from protocol.records import GuestRecord, NodeType
 from protocol.rules import sorted_names
+from protocol.wire import guest_words
 
 from .fields import Fields
 from .reading import NODE_TYPES, request_of
@@ -67,7 +65,8 @@ class RegistrationRoutes:
         """`POST /registration`."""
         request.query.check_known()
         document = request.json_object()
-        word = word_of(document, self._context.config.cluster, now_us=_wall_us())
+        word = word_of(document, self._context.config.cluster)
+        check_time(word.record.last_updated, _wall_us())
         taken = await self._guests.take(word)
         shape: dict[str, Json] = {
             "status": taken.status,
@@ -108,8 +107,8 @@ class RegistrationRoutes:
         return peers
 
 
-def word_of(document: Mapping[str, object], cluster: str, *, now_us: int) -> Word:
-    """Read a guest's word and check all that can be checked without knowing the guest.
+def word_of(document: Mapping[str, object], cluster: str) -> Word:
+    """Read a guest's word and check all that can be checked without guest and clock.
 
     Raises:
         ApiError: 400 `invalid_field`, naming the field.
@@ -128,23 +127,7 @@ def word_of(document: Mapping[str, object], cluster: str, *, now_us: int) -> Wor
         record = _signed(record, fields, document, cluster)
     elif fields.has("signature"):
         fields.refuse("public_key", "is missing; a signature can only be checked with it")
-    check_time(record.last_updated, now_us)
     return Word(record, creates, request_of(document, "guest"))
-
-
-def signed_bytes(document: Mapping[str, object]) -> bytes:
-    """The canonical JSON that a guest signs, without the prefix: the body without `signature`.
-
-    Raises:
-        ApiError: 400, a value that RFC 8785 cannot write.
-    """
-    unsigned = {name: value for name, value in document.items() if name != "signature"}
-    try:
-        return rfc8785.dumps(orjson.loads(orjson.dumps(unsigned)))
-    except rfc8785.CanonicalizationError:
-        raise invalid_field(
-            "signature", "signature: the body has a value without a canonical form (RFC 8785)"
-        ) from None
 
 
 def _record_of(fields: Fields) -> GuestRecord:
@@ -166,14 +149,18 @@ def _signed(
 ) -> GuestRecord:
     fields.require("cluster")
     fields.require("signature")
+    try:
+        said = guest_words.canonical(document)
+    except MalformedError:
+        fields.refuse("signature", "the body has a value without a canonical form (RFC 8785)")
     signed = replace(
         record,
         public_key=_decoded(fields, "public_key", 32),
         signature=_decoded(fields, "signature", 64),
-        signed_body=signed_bytes(document),
+        signed_body=said,
     )
     if not is_signed(signed, cluster):
-        prefix = SIGNING_PREFIX[:-1].decode()
+        prefix = guest_words.PREFIX[:-1].decode()
         fields.refuse(
             "signature", f'is not that key\'s signature of "{prefix}", a zero byte and the '
             "canonical JSON (RFC 8785) of the body without signature",

@@ -100,6 +100,7 @@ _PEER: Mapping[str, Schema] = {
     "rtt_ms": NUMBER,
     "last_updated": TIME,
     "host": NODE_ID,
+    "signed_by": TEXT,
     "reachability": _object(
         score=NUMBER,
         strikes=WHOLE,

@@ -1,5 +1,6 @@
 """Records and members as the JSON of answers. What is shown here is public, and its shape fixed."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -160,4 +161,11 @@ def guest_shape(settled: Settled) -> dict[str, Json]:
         "host": id_text(settled.host),
         "hosts": settled.hosts,
         "has_key": bool(guest.public_key),
+        "signed_by": _signer_of(settled),
     }
+
+
+def _signer_of(settled: Settled) -> str:
+    """The guest's own key, as it sends it; or the id of the host that vouches for it."""
+    key = settled.record.public_key
+    return base64.b64encode(key).decode() if key else id_text(settled.host)

@@ -53,6 +53,7 @@ VERBS = {
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),
     "keys": Verb("keys", "show this node's keys, rotate to the next one, or revoke them"),
+    "sign": Verb("sign", "sign the word of a guest that has a key of its own", ("json",)),
     "leave": Verb("peers", "make the node leave the cluster for good"),
     "sim": Verb("sim", "try the protocol in simulated clusters, replayed by seed", ("json",)),
     "version": Verb("version", "print the version of this program"),

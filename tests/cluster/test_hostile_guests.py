@@ -8,8 +8,8 @@ import orjson
 import pytest
 import rfc8785
 
-from node.guests import SIGNING_PREFIX
 from protocol.signing import KeyPair
+from protocol.wire.guest_words import PREFIX
 
 from .situations import Answer, Caller, Shape, Town, say
 from .test_hostile_peers import beliefs
@@ -42,7 +42,7 @@ def signed(body: dict[str, object], keys: KeyPair = GUEST, cluster: str = "kith"
     public_key = base64.b64encode(keys.public_key).decode()
     document = {**body, "cluster": cluster, "public_key": public_key}
     canonical = rfc8785.dumps(orjson.loads(orjson.dumps(document)))
-    signature = base64.b64encode(keys.sign(SIGNING_PREFIX + canonical)).decode()
+    signature = base64.b64encode(keys.sign(PREFIX + canonical)).decode()
     return orjson.dumps({**document, "signature": signature})
 
 

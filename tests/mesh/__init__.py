@@ -1,0 +1,1 @@
+"""What the library does, and what nodes say to it."""
