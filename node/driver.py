@@ -26,14 +26,14 @@ from protocol.bodies import Body
 from protocol.clocks import Instant
 from protocol.commits import Dot, RecordKey
 from protocol.detector.detection import Status
-from protocol.effects import Drop, Effect, Keep, Notify, Persist, Request, Send, Store
+from protocol.effects import Drop, Effect, Keep, KeepCommit, Notify, Persist, Request, Send, Store
 from protocol.errors import RefusalCode
 from protocol.events import Applied, Committed, Event, Joined, KeysChanged, MemberChanged
 from protocol.identity import Address, KeyChain, NodeId, short_id
 from protocol.peer import Peer
 from protocol.signing import Signer
 from protocol.wire.handshake import Credentials, Session
-from storage import DiskFullError, QueueFullError, StorageError, Writer
+from storage import DiskFullError, QueueFullError, Result, StorageError, Writer
 
 from .reachability import Attempt, Reachability
 from .transport.datagrams import DatagramTransport
@@ -46,6 +46,8 @@ PERSIST_RETRY_S = 1.0
 """Between two tries to write our own commit while the disk is full."""
 
 Listener = Callable[[Event], None]
+Answer = Callable[[Dot], Result]
+"""What a proposal's caller will be told, made of the commit that it became part of."""
 
 
 class DiskFull(Exception):  # noqa: N818 (a state to answer for, not a failure of ours)
@@ -107,6 +109,8 @@ class Driver:
         self._performing = False
         self._last_ticket = 0
         self._waiting: dict[int, _Outcome] = {}
+        self._answers: dict[int, Answer] = {}
+        """By ticket, until the commit is on its way to the disk; also of who waits no more."""
         self._joins: dict[Address, list[_Outcome]] = {}
         self._listeners: list[Listener] = [self._turned]
         self.acquainted = False
@@ -124,8 +128,12 @@ class Driver:
         """Wait until our own record of this life is committed."""
         await self._ready.wait()
 
-    async def propose(self, changes: Mapping[RecordKey, Body | None]) -> Dot:
+    async def propose(
+        self, changes: Mapping[RecordKey, Body | None], answer: Answer | None = None
+    ) -> Dot:
         """Commit changes of ours; returns when they are on disk and visible here.
+
+        What `answer` makes of the commit is on disk together with it, or not at all.
 
         Raises:
             ProposalError: they cannot be taken; nothing was.
@@ -135,7 +143,10 @@ class Driver:
             raise DiskFull(definite=True)
         outcome = self._expect()
         try:
-            self._perform(self.peer.propose(changes, outcome.ticket, now=instant()))
+            effects = self.peer.propose(changes, outcome.ticket, now=instant())
+            if answer is not None:
+                self._answers[outcome.ticket] = answer
+            self._perform(effects)
             return await outcome.dot()
         finally:
             self._waiting.pop(outcome.ticket, None)
@@ -235,8 +246,8 @@ class Driver:
                 self._transport.send_nowait(datagram, to, urgent=urgent)
             case Request():
                 self._tasks.start_soon(self._ask, effect)
-            case Persist(keeps):
-                self._tasks.start_soon(self._persist, keeps)
+            case Persist(keeps, tickets):
+                self._tasks.start_soon(self._persist, keeps, self._results(keeps, tickets))
             case Store(keep):
                 self._store(keep)
             case Notify(event):
@@ -274,10 +285,15 @@ class Driver:
         self.reachability.note(request.to, attempt, now=now)
         self._perform(self.peer.answered(request.ticket, answer, by, now=instant()))
 
-    async def _persist(self, keeps: tuple[Keep, ...]) -> None:
+    def _results(self, keeps: tuple[Keep, ...], tickets: tuple[int, ...]) -> list[Result]:
+        answers = [self._answers.pop(ticket) for ticket in tickets if ticket in self._answers]
+        commits = (keep.commit for keep in keeps if isinstance(keep, KeepCommit))
+        return [answer(commit.head.dot) for commit in commits for answer in answers]
+
+    async def _persist(self, keeps: tuple[Keep, ...], results: Sequence[Result]) -> None:
         while True:
             try:
-                await self._writer.write_through(keeps)
+                await self._writer.write_through(keeps, results)
             except (DiskFullError, QueueFullError) as error:
                 if not self.disk_full:
                     log.warning("disk_full", reason=str(error))

@@ -33,13 +33,12 @@ from protocol.errors import ProposalError
 from protocol.identity import Address, NodeId, id_text
 from protocol.records import GuestRecord, Kind, NodeRecord
 from protocol.wire import guest_words
-from storage import Result
 
 from .agreement.tally import Tally
 from .agreement.vouching import Settled, facts, settle
 from .checks.schedule import Schedule
 from .context import NodeContext
-from .driver import DiskFull
+from .driver import Answer, DiskFull
 from .durations import DurationError, parse_ms
 from .http import ApiError, invalid_field, not_found
 from .registrar import Request, UpdateIds, commit, refusal_of
@@ -128,13 +127,9 @@ class Guests:
         request = word.request
         if request.update_id and await self._updates.recall(request) is not None:
             return Taken("unchanged", request.update_id)
-        with self._updates.claim(request) as claim:
-            taken, version = await self._apply(word)
-            if request.update_id:
-                claim.result = Result(
-                    update_id=request.update_id, owner=self._me, name="", id=word.record.id,
-                    version=version, body_hash=request.body_hash, created_at_us=_wall_us(),
-                )  # fmt: skip
+        with self._updates.claim(request, "", word.record.id) as claim:
+            taken, version = await self._apply(word, claim.answer)
+            await self._updates.settle(claim, version)
             return taken
 
     async def remove(self, guest: str) -> int:
@@ -193,26 +188,28 @@ class Guests:
             for guest in due:
                 self._schedule.set(guest, now + RETRY_S)
 
-    async def _apply(self, word: Word) -> tuple[Taken, int]:
+    async def _apply(self, word: Word, answer: Answer | None) -> tuple[Taken, int]:
         record, before = word.record, self._own(word.record.id)
         self._check_may_speak(record)
         self._check_is_newer(record, before)
         if before is None and not word.creates and not self._peer.registry.guest(record.id):
             raise not_found(f"no guest has the id {record.id!r}; use action register")
-        version, status = await self._keep(record, before)
+        version, status = await self._keep(record, before, answer)
         self._renewed_us[record.id] = max(record.last_updated, self._renewed_us.get(record.id, 0))
         self._expect(record)
         return Taken(status, record.update_id), version
 
-    async def _keep(self, record: GuestRecord, before: GuestRecord | None) -> tuple[int, str]:
+    async def _keep(
+        self, record: GuestRecord, before: GuestRecord | None, answer: Answer | None
+    ) -> tuple[int, str]:
         """Commit a word, if it says something that the cluster has to know."""
         if before is None or _differs(before, record):
-            dot = await commit(self._context.driver, {key_of(record): record})
+            dot = await commit(self._context.driver, {key_of(record): record}, answer)
             return dot.version, "registered" if before is None else "updated"
         durable = self._peer.registry.guest(record.id).get(self._me)
         is_old = record.last_updated - before.last_updated > SHOW_EVERY_US
         if before.critical or is_old or durable != before:
-            dot = await commit(self._context.driver, {key_of(record): record})
+            dot = await commit(self._context.driver, {key_of(record): record}, answer)
             return dot.version, "unchanged"
         branch = self._peer.registry.branch(self._me)
         return branch.dot.version if branch else 0, "unchanged"

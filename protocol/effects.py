@@ -107,6 +107,8 @@ class Persist:
     """
 
     keeps: tuple[Keep, ...]
+    tickets: tuple[int, ...] = ()
+    """The proposals that are part of it: what is to be durable together with them."""
 
 
 @dataclass(frozen=True, slots=True)

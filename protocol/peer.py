@@ -386,7 +386,7 @@ class Peer:
 
     def _author(self, now: Instant) -> list[Effect]:
         commit = self._authoring.next(now)
-        return [Persist(commit.keeps())] if commit is not None else []
+        return [Persist(commit.keeps(), commit.tickets)] if commit is not None else []
 
     def _restore(self, restored: Sequence[RestoredBranch]) -> None:
         for stored in restored:

@@ -17,7 +17,7 @@ from node.context import NodeContext
 from node.critical import require_majority
 from node.http import ApiError, not_found, too_large
 from node.registrar import Request, UpdateIds, commit, refusal_of
-from node.registrar.updates import conflict
+from node.registrar.updates import Claim, conflict
 from protocol import bodies, limits, rules
 from protocol.agreement import documents
 from protocol.agreement.documents import Document
@@ -26,7 +26,6 @@ from protocol.detector.detection import Status
 from protocol.errors import ProposalError
 from protocol.identity import Address, NodeId, id_text
 from protocol.records import DocumentRecord, Kind
-from storage import Result
 
 from .tally import Tally
 
@@ -144,13 +143,9 @@ class Documents:
             known = await self._updates.recall(request)
             if known is not None:
                 return Written(known.version, known.update_id)
-        with self._updates.claim(request) as claim:
-            written = await self._apply(key, make, owners, conditions, request)
-            if request.update_id:
-                claim.result = Result(
-                    update_id=request.update_id, owner=self._me, name="", id=key,
-                    version=written.version, body_hash=request.body_hash, created_at_us=_wall_us(),
-                )  # fmt: skip
+        with self._updates.claim(request, "", key) as claim:
+            written = await self._apply(key, make, owners, conditions, claim)
+            await self._updates.settle(claim, written.version)
             return written
 
     async def delete(self, key: str, conditions: Conditions) -> int:
@@ -176,12 +171,13 @@ class Documents:
         make: Make,
         owners: Sequence[NodeId] | None,
         conditions: Conditions,
-        request: Request,
+        claim: Claim,
     ) -> Written:
+        request = claim.request
         words, before = self.held(key)
         own = words.get(self._me)
         if own is not None and request.update_id and own.update_id == request.update_id:
-            # Written before a crash, which came before its answer was remembered.
+            # Its result is forgotten (too old, too many since), but our word still names it.
             _check_repeated(own, self._me, make(before), request.update_id)
             return Written(await self._durably(own), request.update_id)
         conditions.judge(before)
@@ -193,7 +189,7 @@ class Documents:
         if before.exists and not changed and not is_listed and not before.settled.is_contested:
             return Written(await self._durably(own), request.update_id)
         word = self._word(before, changed, owners, request.update_id)
-        dot = await commit(self._context.driver, {bodies.key_of(word): word})
+        dot = await commit(self._context.driver, {bodies.key_of(word): word}, claim.answer)
         return Written(dot.version, request.update_id, created=not before.exists)
 
     def _word(

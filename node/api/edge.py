@@ -116,7 +116,7 @@ class Edge:
         self._news.on_expired(key, check_id)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Check what is registered here, and keep results and guests, until cancelled.
+        """Check what is registered here, and keep guests, until cancelled.
 
         Start it when the node is ready, so that it knows what is registered with it.
         """
@@ -124,7 +124,6 @@ class Edge:
         self._guests.resume()
         # A nursery outside `server`: it bounds what belongs to the edge alone.
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._updates.run)
             nursery.start_soon(self._news.run)
             nursery.start_soon(self._guests.run)
             nursery.start_soon(self._tidying.run)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from node.driver import DiskFull, Driver
+from node.driver import Answer, DiskFull, Driver
 from node.http import ApiError, invalid_field, too_large
 from protocol.bodies import Body
 from protocol.commits import Dot, RecordKey
@@ -39,14 +39,16 @@ def disk_full(*, definite: bool) -> ApiError:
     return ApiError(503, "disk_full", message, definite=definite, headers=_retry(RETRY_AFTER_S))
 
 
-async def commit(driver: Driver, changes: Mapping[RecordKey, Body | None]) -> Dot:
+async def commit(
+    driver: Driver, changes: Mapping[RecordKey, Body | None], answer: Answer | None = None
+) -> Dot:
     """`Driver.propose`, with the errors of the API. Begins without waiting.
 
     Raises:
         ApiError: 400, 413, 503; see `refusal_of` and `disk_full`.
     """
     try:
-        return await driver.propose(changes)
+        return await driver.propose(changes, answer)
     except ProposalError as error:
         raise refusal_of(error) from None
     except DiskFull as error:

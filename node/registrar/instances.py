@@ -28,10 +28,9 @@ from protocol.errors import ProposalError
 from protocol.events import Committed, Event
 from protocol.identity import Address, NodeId, id_text
 from protocol.records import CheckRecord, Health, Kind, ServiceRecord
-from storage import Result
 
 from .failures import commit, overloaded, refusal_of
-from .updates import Request, UpdateIds, conflict
+from .updates import Claim, Request, UpdateIds, conflict
 
 log = structlog.get_logger(__name__)
 
@@ -198,16 +197,13 @@ class Instances:
             known = await self._updates.recall(request)
             if known is not None:
                 return Registered(known.name, known.id, known.version, known.update_id)
-        with self._updates.claim(request) as claim:
-            found = await self._apply(_key(name, instance), make, request)
-            if request.update_id:
-                claim.result = Result(
-                    update_id=request.update_id, owner=self._me, name=found.name, id=found.id,
-                    version=found.version, body_hash=request.body_hash, created_at_us=_wall_us(),
-                )  # fmt: skip
+        with self._updates.claim(request, name, instance) as claim:
+            found = await self._apply(_key(name, instance), make, claim)
+            await self._updates.settle(claim, found.version)
             return found
 
-    async def _apply(self, key: RecordKey, make: Make, request: Request) -> Registered:
+    async def _apply(self, key: RecordKey, make: Make, claim: Claim) -> Registered:
+        request = claim.request
         while True:
             body = self._peer.intended(key)
             before = body if isinstance(body, ServiceRecord) else None
@@ -216,7 +212,7 @@ class Instances:
             if before is None or not _same(before, record):
                 if before is not None and before.update_id == request.update_id != "":
                     raise conflict(request.update_id)
-                version = await self._commit(key, before, record)
+                version = await self._commit(key, before, record, claim)
                 return Registered(record.name, record.id, version, record.update_id, before is None)
             found = await self._version_of(key, before)
             if found is not None:
@@ -224,13 +220,13 @@ class Instances:
                 return Registered(record.name, record.id, found, told)
 
     async def _commit(
-        self, key: RecordKey, before: ServiceRecord | None, record: ServiceRecord
+        self, key: RecordKey, before: ServiceRecord | None, record: ServiceRecord, claim: Claim
     ) -> int:
         instance = InstanceKey(record.name, record.id)
         self._watch(instance, record.checks)
         staged = self._staged[key] = _Staged()
         try:
-            dot = await commit(self._context.driver, {key: record})
+            dot = await commit(self._context.driver, {key: record}, claim.answer)
         except ApiError as error:
             if error.definite:  # said at once, so nobody has come between
                 self._watch(instance, before.checks if before else ())

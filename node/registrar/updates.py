@@ -2,39 +2,34 @@
 
     request ──▶ under way here? wait ──▶ known here? ──▶ on disk? ──▶ new: claim it
                                                                         │
-    next request ◀── table in memory ◀── result ◀── commit is durable ◀─┘
-                            └── every 50 ms ──▶ disk
+    next request ◀── table in memory, disk ◀── result, one transaction with the commit
 
 Rules this module keeps:
 
-1. A result is written after its commit, in groups, and costs the request no second fsync. A crash
-   in between is covered by the update id that the record itself carries.
+1. A result is on disk before the request is answered: with the commit that it tells of, or, where
+   nothing had to change, by itself. So no crash can come between, and no update is done twice.
 2. The same id with another body is a conflict, whatever became of the first.
 3. Nothing is awaited between finding an id unknown and claiming it.
 """
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import structlog
 import trio
 
+from node.driver import Answer
 from node.http import ApiError
+from protocol.commits import Dot
 from protocol.identity import NodeId
-from storage import DiskFullError, QueueFullError, Result, StorageError, Writer
+from storage import DiskFullError, QueueFullError, Result, Writer
 
-log = structlog.get_logger(__name__)
+from .failures import disk_full
 
 KNOWN_MAX = 20_000
 """Results in memory; older ones are read from disk."""
-UNWRITTEN_MAX = 20_000
-"""Results that wait for the disk; beyond it the oldest are left to the records' own update ids."""
-WRITE_EVERY_S = 0.05
-RETRY_S = 1.0
-LAST_WRITE_S = 1.0
-_BATCH_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +42,52 @@ class Request:
 
 
 class Claim:
-    """One request under way with its update id. Set `result` when it has one."""
+    """One request under way with its update id, on what is called `name` and `id`."""
 
-    __slots__ = ("done", "request", "result")
+    __slots__ = ("_me", "_written", "done", "id", "name", "request", "result")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, me: NodeId, name: str, id_: str) -> None:
         self.request = request
+        self.name = name
+        self.id = id_
         self.result: Result | None = None
+        """What it is answered with, once that is durable."""
         self.done = trio.Event()
+        self._me = me
+        self._written: Result | None = None
+
+    @property
+    def answer(self) -> Answer | None:
+        """For `commit`: what is to be durable together with it; nothing without an update id."""
+        return self._answer if self.request.update_id else None
+
+    def of(self, version: int) -> Result:
+        """The result, if it was done in that version."""
+        if self._written is not None and self._written.version == version:
+            return self._written
+        return Result(
+            update_id=self.request.update_id, owner=self._me, name=self.name, id=self.id,
+            version=version, body_hash=self.request.body_hash,
+            created_at_us=time.time_ns() // 1_000,
+        )  # fmt: skip
+
+    def _answer(self, dot: Dot) -> Result:
+        self._written = self.of(dot.version)
+        return self._written
+
+    def is_written(self, result: Result) -> bool:
+        """Whether that went to the disk with a commit."""
+        return result is self._written
 
 
 class UpdateIds:
-    """Which update ids were answered with what. `run` writes them down."""
+    """Which update ids were answered with what."""
 
     def __init__(self, writer: Writer, me: NodeId) -> None:
         self._writer = writer
         self._me = me
         self._known: OrderedDict[str, Result] = OrderedDict()
         self._claims: dict[str, Claim] = {}
-        self._unwritten: dict[str, Result] = {}
-        self._wanted = trio.Event()
-        self.dropped = 0
-        """Results that were never written, for want of room."""
-
-    @property
-    def unwritten(self) -> Mapping[str, Result]:
-        """What waits for the disk."""
-        return self._unwritten
 
     async def recall(self, request: Request) -> Result | None:
         """What the same request was answered with; None if it is new. Waits for one under way.
@@ -90,7 +104,7 @@ class UpdateIds:
                 _check_same(request, claim.request.body_hash)
                 await claim.done.wait()
                 continue
-            result = self._known.get(update_id) or self._unwritten.get(update_id)
+            result = self._known.get(update_id)
             if result is None:
                 result = await self._writer.find_result(update_id)
             if result is not None:
@@ -101,7 +115,7 @@ class UpdateIds:
 
     async def version_of(self, update_id: str, name: str, instance: str) -> int | None:
         """At which version an update of that instance was answered, if that is remembered."""
-        result = self._known.get(update_id) or self._unwritten.get(update_id)
+        result = self._known.get(update_id)
         if result is None:
             result = await self._writer.find_result(update_id)
         if result is None or (result.name, result.id) != (name, instance):
@@ -109,9 +123,9 @@ class UpdateIds:
         return result.version
 
     @contextmanager
-    def claim(self, request: Request) -> Iterator[Claim]:
+    def claim(self, request: Request, name: str, id_: str) -> Iterator[Claim]:
         """Hold an update id while its request is under way; remember the result, if it has one."""
-        claim = Claim(request)
+        claim = Claim(request, self._me, name, id_)
         if not request.update_id:
             yield claim
             return
@@ -121,49 +135,26 @@ class UpdateIds:
         finally:
             del self._claims[request.update_id]
             if claim.result is not None:
-                self._remember(claim.result)
+                self._known[request.update_id] = claim.result
+                if len(self._known) > KNOWN_MAX:
+                    self._known.popitem(last=False)
             claim.done.set()
 
-    async def run(self) -> None:
-        """Write down what is new, every 50 ms, until cancelled; then once more."""
-        try:
-            while True:
-                await self._wanted.wait()
-                await trio.sleep(WRITE_EVERY_S)
-                if not await self.write():
-                    await trio.sleep(RETRY_S)
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
-                await self.write()
+    async def settle(self, claim: Claim, version: int) -> None:
+        """The claimed request was done in that version: make sure that this is on disk.
 
-    async def write(self) -> bool:
-        """Write down what waits; whether there was room on the disk."""
-        self._wanted = trio.Event()
-        while self._unwritten:
-            batch = list(self._unwritten.values())[:_BATCH_MAX]
+        Raises:
+            ApiError: 503 `disk_full`; nothing had to be changed, and nothing was.
+        """
+        if not claim.request.update_id:
+            return
+        result = claim.of(version)
+        if not claim.is_written(result):
             try:
-                await self._writer.write_through((), batch)
-            except (DiskFullError, QueueFullError) as error:
-                log.debug("results_wait", reason=str(error), waiting=len(self._unwritten))
-                self._wanted.set()
-                return False
-            except StorageError as error:
-                # Fatal: the writer has told the server, which ends the process.
-                log.debug("results_lost", reason=str(error))
-                return False
-            for result in batch:
-                self._unwritten.pop(result.update_id, None)
-        return True
-
-    def _remember(self, result: Result) -> None:
-        self._known[result.update_id] = result
-        if len(self._known) > KNOWN_MAX:
-            self._known.popitem(last=False)
-        self._unwritten[result.update_id] = result
-        if len(self._unwritten) > UNWRITTEN_MAX:
-            del self._unwritten[next(iter(self._unwritten))]
-            self.dropped += 1
-        self._wanted.set()
+                await self._writer.write_through((), [result])
+            except (DiskFullError, QueueFullError):
+                raise disk_full(definite=True) from None
+        claim.result = result
 
 
 def conflict(update_id: str) -> ApiError:

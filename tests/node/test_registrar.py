@@ -1,9 +1,10 @@
-"""What checks find on its way into records, and update ids on their way to the disk."""
+"""What checks find on its way into records, and update ids on the disk."""
 
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+import orjson
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -12,7 +13,7 @@ from node.checks.checker import InstanceKey
 from node.http import ApiError
 from node.registrar import CheckNews, Instances, Request, UpdateIds
 from protocol.bodies import key_of
-from protocol.effects import Keep
+from protocol.effects import Keep, KeepCommit
 from protocol.identity import NodeId
 from protocol.records import CheckRecord, CheckType, Health, ServiceRecord
 from storage import DiskFullError, MemoryStore, Result, Writer
@@ -34,6 +35,22 @@ class FullStore(MemoryStore):
         if self.is_full:
             raise DiskFullError(self.name)
         super().write(keeps, results)
+
+
+class NotingStore(MemoryStore):
+    """Remembers of every transaction its results, and whether there was a commit in it."""
+
+    def __init__(self, node: NodeId) -> None:
+        super().__init__(node)
+        self.noted: list[tuple[Sequence[Result], bool]] = []
+
+    def write(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
+        super().write(keeps, results)
+        self.noted.append((results, any(isinstance(keep, KeepCommit) for keep in keeps)))
+
+
+def body_of(update_id: str, *, port: int) -> dict[str, object]:
+    return {"name": "web", "id": "web-1", "port": port, "update_id": update_id}
 
 
 KEY = InstanceKey("web", "web-1")
@@ -174,47 +191,54 @@ async def test_a_record_that_would_grow_too_large_keeps_statuses_and_drops_words
         assert [check.output for check in record.checks] == ["", ""]
 
 
-def answered(update_id: str, body_hash: bytes = b"h" * 32) -> Result:
-    return Result(
-        update_id=update_id, owner=ME, name="web", id="web-1", version=7, body_hash=body_hash,
-        created_at_us=1,
-    )  # fmt: skip
-
-
 def fail(error: Exception) -> None:
     raise error
 
 
 @pytest.mark.trio
-async def test_results_wait_for_room_on_the_disk() -> None:
-    store = FullStore(ME, is_full=True)
-    async with Writer(store, on_fatal=fail) as writer, trio.open_nursery() as tasks:
-        updates = UpdateIds(writer, ME)
-        with updates.claim(Request("u-1", b"h" * 32)) as claim:
-            claim.result = answered("u-1")
-        assert not await updates.write()
-        assert list(updates.unwritten) == ["u-1"]
+async def test_a_result_is_written_in_one_transaction_with_its_commit() -> None:
+    store = NotingStore(ME)
+    async with open_node(store=store) as node:
+        answer = await node.ask("POST", "/v1/services", body_of("u-1", port=1))
+        again = await node.ask("POST", "/v1/services", body_of("u-2", port=1))
 
-        store.is_full = False
-        tasks.start_soon(updates.run)
-        await until(lambda: not updates.unwritten)
-
-        assert store.find_result("u-1") == answered("u-1")
-        tasks.cancel_scope.cancel()
+        made, unchanged = orjson.loads(answer.body), orjson.loads(again.body)
+        found = [(one, is_commit) for results, is_commit in store.noted for one in results]
+        assert [(one.update_id, one.version, is_commit) for one, is_commit in found] == [
+            ("u-1", made["version"], True),
+            ("u-2", unchanged["version"], False),
+        ]
 
 
 @pytest.mark.trio
-async def test_what_was_answered_last_is_written_at_the_end() -> None:
-    store = MemoryStore(ME)
-    async with Writer(store, on_fatal=fail) as writer:
-        async with trio.open_nursery() as tasks:
-            updates = UpdateIds(writer, ME)
-            tasks.start_soon(updates.run)
-            await wait_all_tasks_blocked()
-            with updates.claim(Request("u-1", b"h" * 32)) as claim:
-                claim.result = answered("u-1")
-            tasks.cancel_scope.cancel()
-        assert store.find_result("u-1") is not None
+async def test_an_update_is_not_done_again_whatever_came_after_it() -> None:
+    async with open_node() as node:
+        first = await node.expect(201, "POST", "/v1/services", body_of("u-1", port=1))
+        await node.expect(200, "POST", "/v1/services", body_of("u-2", port=2))
+        node.edge._updates._known.clear()  # as in the next life
+
+        again = await node.expect(200, "POST", "/v1/services", body_of("u-1", port=1))
+        assert again == first
+        assert [one["port"] for one in await node.instances("web")] == [2]
+
+        await node.expect(200, "DELETE", "/v1/services/web/web-1")
+        again = await node.expect(200, "POST", "/v1/services", body_of("u-1", port=1))
+        assert again == first
+        assert await node.instances("web") == []
+
+
+@pytest.mark.trio
+async def test_a_result_of_nothing_new_needs_room_on_the_disk_as_any_other() -> None:
+    store = FullStore(ME, is_full=False)
+    async with open_node(store=store) as node:
+        made = await node.expect(201, "POST", "/v1/services", body_of("u-1", port=1))
+        store.is_full = True
+        error = await node.refused(503, "disk_full", "POST", "/v1/services", body_of("u-2", port=1))
+        assert error["definite"] is True
+
+        store.is_full = False
+        again = await node.expect(200, "POST", "/v1/services", body_of("u-2", port=1))
+        assert again["version"] == made["version"]
 
 
 @pytest.mark.trio
@@ -222,7 +246,7 @@ async def test_a_request_that_failed_leaves_its_update_id_free() -> None:
     async with Writer(MemoryStore(ME), on_fatal=fail) as writer:
         updates = UpdateIds(writer, ME)
         request = Request("u-1", b"h" * 32)
-        with pytest.raises(ValueError, match="broke"), updates.claim(request):
+        with pytest.raises(ValueError, match="broke"), updates.claim(request, "web", "web-1"):
             raise ValueError("broke")
         assert await updates.recall(request) is None
 
@@ -231,7 +255,7 @@ async def test_a_request_that_failed_leaves_its_update_id_free() -> None:
 async def test_another_body_is_refused_while_the_first_is_under_way() -> None:
     async with Writer(MemoryStore(ME), on_fatal=fail) as writer:
         updates = UpdateIds(writer, ME)
-        with updates.claim(Request("u-1", b"h" * 32)), pytest.raises(ApiError) as refusal:
+        with updates.claim(Request("u-1", b"h" * 32), "", ""), pytest.raises(ApiError) as refusal:
             await updates.recall(Request("u-1", b"other"))
         assert refusal.value.code == "conflict"
 

@@ -92,7 +92,7 @@ async def test_a_guest_that_says_the_same_again_changes_nothing() -> None:
 @pytest.mark.trio
 async def test_words_must_be_newer_than_the_one_before() -> None:
     async with open_node() as node:
-        await node.expect(200, "POST", PATH, word(at_ms=100))
+        await node.expect(200, "POST", PATH, word(at_ms=60_000))
         for stale in (word(at_ms=50), word(at_ms=50, metrics_port=1)):
             error = await node.refused(409, "stale_version", "POST", PATH, stale)
             assert error["field"] == "last_updated"
