@@ -57,6 +57,10 @@ class KeyStoreError(Exception):
         self.remedy = remedy
 
 
+class SealedError(KeyStoreError):
+    """The file is encrypted, and no passphrase was given."""
+
+
 class Vault:
     """Reads and writes the key files of one directory."""
 
@@ -167,7 +171,7 @@ class Vault:
         passes = sealing.integer("passes", low=1, high=_PASSES_MAX)
         memory = sealing.integer("memory", low=argon2id.MEMLIMIT_MIN, high=_MEMORY_MAX_BYTES)
         if self._passphrase is None:
-            raise KeyStoreError(path, "it is encrypted", "give --key-passphrase-file")
+            raise SealedError(path, "it is encrypted", "give --key-passphrase-file")
         try:
             return SecretBox(self._key(salt, passes, memory)).decrypt(sealed)
         except (CryptoError, ValueError):

@@ -72,19 +72,26 @@ class Identity:
 
 
 @contextmanager
-def lock(data_dir: Path) -> Iterator[None]:
+def lock(data_dir: Path, *, looks_only: bool = False) -> Iterator[None]:
     """Hold the directory for this process; made, mode 0700, if it is missing.
 
-    The kernel lets go when the process ends, however it ends; the lock file stays.
+    The kernel lets go when the process ends, however it ends; the lock file stays. Who `looks_only`
+    makes nothing and writes nothing: where there is no lock file, no node runs that knows of it.
 
     Raises:
         DirectoryInUseError: another process holds it.
         KeyStoreError: the directory cannot be made, written or locked.
     """
     path = data_dir / LOCK_FILE
+    if looks_only and not path.exists():
+        yield
+        return
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if looks_only:
+            held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise unusable(path, error) from None
     try:
@@ -94,8 +101,9 @@ def lock(data_dir: Path) -> Iterator[None]:
             raise DirectoryInUseError(data_dir, _pid_in(held)) from None
         except OSError as error:
             raise unusable(path, error) from None
-        os.ftruncate(held, 0)
-        os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+        if not looks_only:
+            os.ftruncate(held, 0)
+            os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(held)
@@ -126,6 +134,28 @@ def load_or_create(
     _next_key(vault, chain)
     vault.seal_what_is_open()
     return Identity(keys, chain, created=False)
+
+
+def examine(data_dir: Path, cluster: bytes, passphrase: bytes | None) -> identity.KeyChain | None:
+    """The key events of the node whose directory it is, or None if there are none; writes nothing.
+
+    Raises:
+        SealedError: the files are encrypted, and `passphrase` is None.
+        KeyStoreError: as `load_or_create`.
+    """
+    vault = Vault(data_dir, cluster, passphrase, nacl.utils.random)
+    current, after, following = (vault.read(role) for role in (CURRENT, AFTER, NEXT))
+    if current is None:
+        return None
+    _, chain = _judged(vault.path(CURRENT), *current, cluster)
+    seeds = [found[0] for found in (after, following) if found is not None]
+    if seeds and not chain.revoked and not any(_is_promised(seed, chain) for seed in seeds):
+        raise KeyStoreError(
+            vault.path(NEXT),
+            f"it is not the next key of {KEY_FILE}",
+            "restore both files from one backup",
+        )
+    return chain
 
 
 def rotate(

@@ -34,6 +34,7 @@ from storage import CannotOpenError, SqliteStore, StorageError, Writer, open_sto
 from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
 from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
+from .durability import DATABASE
 from .keyfiles import KeyStoreError
 from .lifecycle import Lifecycle, Stage
 from .transport.binding import Binding, bind
@@ -45,7 +46,6 @@ log = structlog.get_logger(__name__)
 GC_THRESHOLDS = (10_000, 20, 50)
 """When the collector of cycles looks. The core's values are trees, without cycles, so it finds
 nothing among them; with Python's own thresholds it takes a third of the time of a bulk join."""
-DATABASE = "kith.db"
 LAST_WORD_S = 1.5
 """How long the signed word that we stop may take to be written."""
 LAST_SENDS_S = 0.15
@@ -108,7 +108,10 @@ def _ground(config: NodeConfig) -> _Ground:
     identity = keystore.load_or_create(config.data_dir, cluster, passphrase)
     if identity.chain.revoked:
         raise StartError("this node's identity was revoked; start anew in another --data-dir")
-    store = open_store(config.data_dir / DATABASE, cluster=cluster, node=identity.node)
+    store = open_store(
+        config.data_dir / DATABASE, cluster=cluster, node=identity.node,
+        unsafe_no_sync=config.unsafe_no_sync,
+    )  # fmt: skip
     return _Ground(config, identity, store)
 
 
@@ -164,7 +167,8 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
         broken.append(error)
         lifecycle.stop()
 
-    async with Writer(ground.store, on_fatal=on_fatal) as writer:
+    unsafe = ground.config.unsafe_no_sync
+    async with Writer(ground.store, on_fatal=on_fatal, unsafe_no_sync=unsafe) as writer:
         setup = PeerSetup(
             cluster=cluster_id(ground.config.cluster),
             chain=ground.identity.chain,
@@ -178,6 +182,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
         )
         peer = Peer(setup, rng=SystemRandom(), now=instant())
         logs.bind_node(ground.config.name, peer.me)
+        _warn_if_unsafe(ground.config)
         for owner, reason in peer.unrestored:
             log.warning("stored_branch_refused", owner=short_id(owner), reason=reason)
         async with trio.open_nursery() as tasks:
@@ -242,6 +247,15 @@ def _warn_if_open(config: NodeConfig) -> None:
             http=str(config.http),
             remedy="anyone who reaches this address can register and deregister; set KITH_TOKEN or "
             "--token-file, or listen on 127.0.0.1",
+        )
+
+
+def _warn_if_unsafe(config: NodeConfig) -> None:
+    if config.unsafe_no_sync:
+        log.warning(
+            "unsafe_no_sync",
+            remedy="a crash loses registrations that were acknowledged, and the node may fork: "
+            "never use this where anybody relies on what is registered; leave --unsafe-no-sync out",
         )
 
 

@@ -274,6 +274,14 @@ CHECK_TIMEOUT: Setting[int] = Setting(
     why="No longer than the interval: runs of one check never overlap.",
 )
 
+UNSAFE_NO_SYNC: Setting[bool] = Setting(
+    name="unsafe_no_sync", word="unsafe-no-sync", key="disk.unsafe_no_sync", read=parsing.flag,
+    default=False, default_text="false", unit="true, false",
+    what="Acknowledge changes before they are written, and never wait for the disk.",
+    why="Loses what it acknowledged in a crash, and may fork then. For throw-away clusters, and to "
+    "see that a test of crashes finds losses; log, `/readyz` and a metric say that it is on.",
+)
+
 DRAIN_TIMEOUT: Setting[float] = Setting(
     name="drain_timeout_s", word="drain-timeout", key="shutdown.drain_timeout",
     read=parsing.duration_s("0s", "10m"), default=4.0, default_text="4s", unit="duration",
@@ -287,7 +295,7 @@ SETTINGS: tuple[Setting[object], ...] = (
     CLUSTER, SEEDS, PROFILE, HEARTBEAT_INTERVAL, EVICT_AFTER,
     TOKEN_FILE, TOKEN, KEY_PASSPHRASE_FILE, MULTICAST, MULTICAST_GROUP,
     LOG_LEVEL, LOG_FORMAT, HTTP_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX,
-    CHECK_INTERVAL, CHECK_TIMEOUT, DRAIN_TIMEOUT,
+    CHECK_INTERVAL, CHECK_TIMEOUT, UNSAFE_NO_SYNC, DRAIN_TIMEOUT,
 )
 """In the order of the documentation."""
 # fmt: on

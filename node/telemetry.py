@@ -106,6 +106,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("kith_storage_bytes", "Size on disk, looked up once a minute.", "file"),
     _gauge("kith_storage_rows", "Rows on disk, looked up once a minute.", "table"),
     _gauge("kith_disk_full", "1 while own commits wait for room on the disk."),
+    _gauge("kith_unsafe_no_sync", "1 if changes are acknowledged before they are written."),
     _gauge("kith_loop_lag_worst_seconds", "The latest that the driver ever came to its deadline."),
     _gauge("process_resident_memory_bytes", "Memory in use."),
     _gauge("process_open_fds", "Open file descriptors."),

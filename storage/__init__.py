@@ -26,7 +26,7 @@ from .errors import (
 )
 from .interface import Loaded, Result, Statistics, Store
 from .memory import MemoryStore
-from .store import SqliteStore, open_store
+from .store import SqliteStore, copy_store, open_store, whose
 from .writer import Writer, WriterStatistics
 
 __all__ = (
@@ -51,5 +51,7 @@ __all__ = (
     "WriterStatistics",
     "WrongClusterError",
     "WrongNodeError",
+    "copy_store",
     "open_store",
+    "whose",
 )

@@ -6,10 +6,12 @@ Rules this module keeps:
 2. One process has it open, with SQLite in exclusive mode: then the WAL's index lies in our own
    memory, and no -shm is mapped, which a full disk could turn into a SIGBUS.
 3. A transaction is durable when it is over: WAL with `synchronous=FULL` (one fsync a commit).
+   Only who asks for it by name (`unsafe_no_sync`) gets a file that is never synced.
 4. After a fatal error every further transaction raises it again.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from sqlalchemy import Connection, exc, insert
 from . import schema
 from .connecting import BUSY_TIMEOUT_S, connect
 from .errors import StorageBrokenError, StorageClosedError, StorageError, translate
-from .inspection import Owner, check_owner, inspect
+from .inspection import Owner, check_owner, inspect, opened_for_reading
 from .lock import FileLock, take_lock
 from .migrations import migrate
 from .transaction import transaction
@@ -99,7 +101,7 @@ class Database:
             raise meaning from error
 
 
-def open_database(path: Path, owner: Owner) -> Database:
+def open_database(path: Path, owner: Owner, *, unsafe_no_sync: bool = False) -> Database:
     """Open or create the database, at the newest schema version.
 
     Raises:
@@ -108,15 +110,42 @@ def open_database(path: Path, owner: Owner) -> Database:
     """
     lock = take_lock(path)
     try:
-        if not inspect(path, owner):
+        if inspect(path, owner) is None:
             _create(path)
-        return Database(path, _open(path, owner), lock)
+        connection = _open(path, owner)
+        if unsafe_no_sync:
+            connection.exec_driver_sql("PRAGMA synchronous = OFF").close()
+            connection.rollback()
+        return Database(path, connection, lock)
     except exc.SQLAlchemyError as error:
         lock.release()
         raise translate(error, str(path)) from error
     except BaseException:
         lock.release()
         raise
+
+
+def copy_database(path: Path) -> Database:
+    """A copy in memory, at the newest schema version; the file stays as it is, byte for byte.
+
+    Raises:
+        CannotOpenError: one of its kinds.
+    """
+    copy = connect(path, "mode=memory")
+    try:
+        with opened_for_reading(path) as source:
+            taken, given = (one.connection.driver_connection for one in (copy, source))
+            assert isinstance(taken, sqlite3.Connection)
+            assert isinstance(given, sqlite3.Connection)
+            given.backup(taken)
+        migrate(copy)
+    except exc.SQLAlchemyError as error:
+        copy.close()
+        raise translate(error, str(path)) from error
+    except sqlite3.Error as error:
+        copy.close()
+        raise translate(error, str(path)) from error
+    return Database(path, copy, FileLock.none(path))
 
 
 def _create(path: Path) -> None:
@@ -151,7 +180,7 @@ def _configure(connection: Connection, path: Path) -> None:
 
 def _claim(connection: Connection, path: Path, owner: Owner) -> bool:
     with transaction(connection):
-        if check_owner(connection, path, owner):
+        if check_owner(connection, path, owner) is not None:
             return False
         connection.execute(
             insert(schema.meta),

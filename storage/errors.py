@@ -24,6 +24,8 @@ import sqlite3
 from sqlalchemy import exc
 
 _PRIMARY = 0xFF
+_NOT_TEXT = "Could not decode to UTF-8"
+"""What Python says, without a code of SQLite's; what follows quotes the bytes."""
 
 
 class StorageError(Exception):
@@ -202,4 +204,9 @@ def translate(error: exc.SQLAlchemyError | sqlite3.Error, path: str) -> StorageE
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return DatabaseUnreachableError(path, reason)
         case _:
-            return StorageBrokenError(path, reason)
+            is_text = not str(cause).startswith(_NOT_TEXT)
+            return (
+                StorageBrokenError(path, reason)
+                if is_text
+                else DatabaseDamagedError(path, "a text is not UTF-8")
+            )

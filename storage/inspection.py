@@ -41,8 +41,8 @@ class Owner:
     node: NodeId
 
 
-def inspect(path: Path, owner: Owner) -> bool:
-    """Whether there is a database of that owner; False where there is none yet.
+def inspect(path: Path, expected: Owner | None = None) -> Owner | None:
+    """Whose database is there: of `expected`, if that is given; None where there is none yet.
 
     Raises:
         CannotOpenError: one of its kinds; nothing was changed.
@@ -50,7 +50,7 @@ def inspect(path: Path, owner: Owner) -> bool:
     if _bytes_of(path) == 0:
         if _bytes_of(_beside(path, "-wal")) > 0:
             raise DatabaseDamagedError(str(path), "an empty file, with a -wal beside it")
-        return False
+        return None
     try:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
@@ -59,8 +59,8 @@ def inspect(path: Path, owner: Owner) -> bool:
     if magic != _MAGIC:
         raise DatabaseDamagedError(str(path), "it does not start like a SQLite database")
     try:
-        with _opened_for_reading(path) as connection:
-            return _check(connection, path, owner)
+        with opened_for_reading(path) as connection:
+            return _check(connection, path, expected)
     except exc.SQLAlchemyError as error:
         meaning = translate(error, str(path))
         if isinstance(meaning, StorageBrokenError):
@@ -69,8 +69,8 @@ def inspect(path: Path, owner: Owner) -> bool:
         raise meaning from error
 
 
-def check_owner(connection: Connection, path: Path, owner: Owner) -> bool:
-    """Whether the file says that it is that owner's; False where it names nobody yet.
+def check_owner(connection: Connection, path: Path, expected: Owner | None) -> Owner | None:
+    """Whose the file says that it is; None where it names nobody yet.
 
     Raises:
         WrongClusterError: it belongs to another cluster.
@@ -81,23 +81,24 @@ def check_owner(connection: Connection, path: Path, owner: Owner) -> bool:
     found: dict[str, object] = {row.key: row.value for row in rows}
     cluster, node = found.get("cluster"), found.get("node")
     if cluster is None and node is None:
-        return False
+        return None
     if not isinstance(cluster, bytes) or not isinstance(node, bytes):
         raise DatabaseDamagedError(str(path), "it does not say whose it is")
-    if cluster != owner.cluster:
+    owner = Owner(cluster, NodeId(node))
+    if expected is not None and cluster != expected.cluster:
         raise WrongClusterError(
-            str(path), found=cluster.hex()[:16], expected=owner.cluster.hex()[:16]
+            str(path), found=cluster.hex()[:16], expected=expected.cluster.hex()[:16]
         )
-    if node != owner.node:
-        raise WrongNodeError(str(path), found=id_text(NodeId(node)), expected=id_text(owner.node))
-    return True
+    if expected is not None and node != expected.node:
+        raise WrongNodeError(str(path), found=id_text(owner.node), expected=id_text(expected.node))
+    return owner
 
 
-def _check(connection: Connection, path: Path, owner: Owner) -> bool:
+def _check(connection: Connection, path: Path, expected: Owner | None) -> Owner | None:
     application = int(connection.exec_driver_sql("PRAGMA application_id").scalar_one())
     version = version_of(connection)
     if application == 0 and version == 0 and not _has_tables(connection):
-        return False  # its creation was cut short
+        return None  # its creation was cut short
     if application != schema.APPLICATION_ID:
         raise DatabaseDamagedError(
             str(path), f"a SQLite database of another program (application id {application:#x})"
@@ -106,12 +107,12 @@ def _check(connection: Connection, path: Path, owner: Owner) -> bool:
         raise DatabaseTooNewError(str(path), found=version, newest=len(MIGRATIONS))
     if version < 1:
         raise DatabaseDamagedError(str(path), f"schema version {version}")
-    check_owner(connection, path, owner)
+    owner = check_owner(connection, path, expected)
     if _bytes_of(path) + _bytes_of(_beside(path, "-wal")) <= QUICK_CHECK_BYTES_MAX:
         verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalars().first()
         if verdict != "ok":
             raise DatabaseDamagedError(str(path), f"quick_check says: {verdict}")
-    return True
+    return owner
 
 
 def _has_tables(connection: Connection) -> bool:
@@ -119,7 +120,8 @@ def _has_tables(connection: Connection) -> bool:
 
 
 @contextmanager
-def _opened_for_reading(path: Path) -> Iterator[Connection]:
+def opened_for_reading(path: Path) -> Iterator[Connection]:
+    """The file, and the -wal that a crash left beside it, as they are. Hold the lock."""
     shared = _beside(path, "-shm")
     after_crash = _bytes_of(_beside(path, "-wal")) > 0
     leave_shared = shared.exists()

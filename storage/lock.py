@@ -23,6 +23,11 @@ class FileLock:
         self._path = path
         self._descriptor = descriptor
 
+    @classmethod
+    def none(cls, path: Path) -> "FileLock":
+        """Of something that nobody else can have open."""
+        return cls(path, -1)
+
     def release(self) -> None:
         """Let go, and remove the file. Repeating it is harmless."""
         if self._descriptor >= 0:

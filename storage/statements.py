@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 
 from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 
-from .schema import branches, commits, evidence, own, records, results
+from .schema import branches, commits, evidence, metadata, own, records, results
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -153,6 +153,10 @@ FIND_RESULT = _compiled(
 )
 """The update id."""
 
+LOAD_RESULTS = _compiled(
+    select(*(results.c[name] for name in _RESULT)).order_by(results.c.sequence)
+)
+
 LOAD_OWN = _compiled(select(own.c.incarnation, own.c.epoch, own.c.version))
 LOAD_BRANCHES = _compiled(
     select(
@@ -180,3 +184,8 @@ COUNTS = tuple(
     for table in (branches, records, commits, results, evidence)
 )
 """Of branches, records, commits, results, evidence."""
+ROWS = {
+    str(table.name): _compiled(select(func.count()).select_from(table))
+    for table in metadata.sorted_tables
+}
+"""Of every table, by its name."""

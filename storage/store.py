@@ -12,7 +12,8 @@ Rules this module keeps:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,9 +38,9 @@ from protocol.restored import RestoredBranch
 from protocol.wire import codec
 
 from . import statements
-from .database import Database, open_database
+from .database import Database, copy_database, open_database
 from .errors import DatabaseDamagedError
-from .inspection import Owner
+from .inspection import Owner, inspect
 from .interface import RESULTS_AGE_MAX_US, RESULTS_MAX, Loaded, Result, Statistics
 from .plan import OwnerPlan, plan
 
@@ -69,11 +70,8 @@ class SqliteStore:
         Raises:
             DatabaseDamagedError: a row is not what was written.
         """
-        with self._database.transaction() as connection:
-            try:
-                return _load(connection, self._node)
-            except (MalformedError, TypeError, ValueError) as error:
-                raise DatabaseDamagedError(self.name, f"a row cannot be read: {error}") from error
+        with self._database.transaction() as connection, self._understanding():
+            return _load(connection, self._node)
 
     def begin_life(self, *, at_least: int = 0) -> int:
         """Raise the incarnation, durably, and return it; see `Store.begin_life`."""
@@ -100,17 +98,8 @@ class SqliteStore:
         """What that update was answered with, if it is still remembered."""
         with self._database.transaction() as connection:
             row = connection.exec_driver_sql(statements.FIND_RESULT, (update_id,)).first()
-        if row is None:
-            return None
-        return Result(
-            update_id=row[0],
-            owner=NodeId(row[1]),
-            name=row[2],
-            id=row[3],
-            version=row[4],
-            body_hash=row[5],
-            created_at_us=row[6],
-        )
+            with self._understanding():
+                return None if row is None else _read_result(row)
 
     def checkpoint(self) -> None:
         """Write the WAL back into the file and empty it."""
@@ -132,19 +121,84 @@ class SqliteStore:
             evidence=evidence,
         )
 
+    def verify(self) -> list[str]:
+        """What SQLite finds wrong with the file, indexes and all; it reads every page."""
+        with self._database.transaction() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check").scalars()
+            return [str(line) for line in found if line != "ok"]
+
+    def rows(self) -> dict[str, int]:
+        """How many rows each table has."""
+        with self._database.transaction() as connection:
+            return {
+                name: int(connection.exec_driver_sql(count).scalar_one())
+                for name, count in statements.ROWS.items()
+            }
+
+    def results(self) -> list[Result]:
+        """What is remembered of updates, by order of writing."""
+        with self._database.transaction() as connection, self._understanding():
+            return list(map(_read_result, connection.exec_driver_sql(statements.LOAD_RESULTS)))
+
     def close(self) -> None:
         """Write the WAL back and let go of the file. May be repeated."""
         self._database.close()
 
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
+        try:
+            yield
+        except (MalformedError, TypeError, ValueError) as error:
+            raise DatabaseDamagedError(self.name, f"a row cannot be read: {error}") from error
 
-def open_store(path: Path, *, cluster: bytes, node: NodeId) -> SqliteStore:
+
+def open_store(
+    path: Path, *, cluster: bytes, node: NodeId, unsafe_no_sync: bool = False
+) -> SqliteStore:
     """Open the store of that node in that cluster, or create it where there is none.
+
+    With `unsafe_no_sync` nothing that it writes is durable, whatever it says.
 
     Raises:
         CannotOpenError: one of its kinds; the file is as it was, byte for byte.
         DiskFullError, DiskFailedError: while creating or migrating it.
     """
-    return SqliteStore(open_database(path, Owner(cluster, node)), node)
+    database = open_database(path, Owner(cluster, node), unsafe_no_sync=unsafe_no_sync)
+    return SqliteStore(database, node)
+
+
+def whose(path: Path) -> tuple[bytes, NodeId] | None:
+    """The cluster and node of a database, or None where there is none yet; nothing is changed.
+
+    Raises:
+        CannotOpenError: one of its kinds.
+    """
+    found = inspect(path)
+    return None if found is None else (found.cluster, found.node)
+
+
+def copy_store(path: Path, *, node: NodeId) -> SqliteStore:
+    """A copy in memory of that node's store; its file is not changed. Hold its lock.
+
+    Raises:
+        CannotOpenError: one of its kinds.
+    """
+    return SqliteStore(copy_database(path), node)
+
+
+def _read_result(row: Sequence[object]) -> Result:
+    update_id, owner, name, id_, version, body_hash, created_at_us = row
+    if not isinstance(body_hash, bytes):
+        raise TypeError("a result of another type")
+    return Result(
+        update_id=_text(update_id),
+        owner=NodeId(_id(owner)),
+        name=_text(name),
+        id=_text(id_),
+        version=_integer(version),
+        body_hash=body_hash,
+        created_at_us=_integer(created_at_us),
+    )
 
 
 def _many(connection: Connection, statement: str, rows: Iterable[_Row]) -> None:
@@ -312,6 +366,12 @@ def _read_head(packed: bytes | None, owner: object, dot: tuple[object, ...]) -> 
 def _integer(value: object, *, low: int = 0) -> int:
     if not isinstance(value, int) or not low <= value <= limits.VERSION_MAX:
         raise TypeError(f"not an integer in {low}..{limits.VERSION_MAX}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
     return value
 
 

@@ -113,10 +113,20 @@ class Writer:
 
     `on_fatal` is called in trio's thread, at most once, with an error after which nothing can be
     written any more: end the process.
+
+    `unsafe_no_sync`: `write_through` returns before anything is written, as `submit` does. It is
+    how a test of crashes shows that it finds what is lost.
     """
 
-    def __init__(self, store: Store, *, on_fatal: Callable[[StorageError], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_fatal: Callable[[StorageError], None],
+        unsafe_no_sync: bool = False,
+    ) -> None:
         self._store = store
+        self._waits = not unsafe_no_sync
         self._on_fatal = on_fatal
         self._trio = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
@@ -168,10 +178,13 @@ class Writer:
             QueueFullError: too much waits; it was not taken.
             StorageError: of the kind that fits; see its `fatal`.
         """
-        waiter = _Waiter()
+        waiter = _Waiter() if self._waits else None
         size = sum(map(_size_of, keeps))
         self._enqueue(_Write(tuple(keeps), tuple(results), size, waiter))
-        await waiter.outcome()
+        if waiter is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await waiter.outcome()
 
     async def find_result(self, update_id: str) -> Result | None:
         """What that update was answered with. Sees every `write_through` that has returned.

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.cluster.fleet import BLOCK_PORTS, free_block
 from node import keystore
 from node.cli.local_cluster import HOST, NODE_COMMAND, Child, end_all
-from node.server import DATABASE
+from node.durability import DATABASE
 from protocol.effects import Keep, KeepChain, KeepManifest
 from storage import open_store
 

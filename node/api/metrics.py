@@ -177,6 +177,7 @@ class Metrics:
         put("kith_stores_skipped_total", counters.stores_skipped)
         put("kith_loop_lag_worst_seconds", counters.lag_worst_s)
         put("kith_disk_full", float(self._context.driver.disk_full))
+        put("kith_unsafe_no_sync", float(self._context.config.unsafe_no_sync))
         refused = dict(self._sources.streams.counters.refused)
         for code in get_args(RefusalCode):
             count = counters.refused.get(code, 0) + refused.get(code, 0)

@@ -91,6 +91,8 @@ class OperationRoutes:
             storage = ("down", str(error))
         elif context.driver.disk_full:
             storage = ("degraded", "no room on the disk: changes are refused, lookups go on")
+        elif context.config.unsafe_no_sync:
+            storage = ("degraded", "unsafe_no_sync: a crash loses what was acknowledged")
         else:
             storage = ("ok", "")
         if lifecycle.ending:

@@ -55,6 +55,9 @@ VERBS = {
     "keys": Verb("keys", "show this node's keys, rotate to the next one, or revoke them"),
     "sign": Verb("sign", "sign the word of a guest that has a key of its own", ("json",)),
     "leave": Verb("peers", "make the node leave the cluster for good"),
+    "doctor": Verb(
+        "doctor", "whether the data directories of nodes that do not run are whole", ("json",)
+    ),
     "sim": Verb("sim", "try the protocol in simulated clusters, replayed by seed", ("json",)),
     "version": Verb("version", "print the version of this program"),
 }

@@ -339,3 +339,16 @@ async def test_real_store_makes_few_transactions_of_many_submits(tmp_path: Path)
 
         assert its_writer.statistics().keeps == 2_001
         assert its_writer.statistics().transactions < 200
+
+
+@pytest.mark.trio
+async def test_unsafe_writer_says_that_it_wrote_before_it_did() -> None:
+    store = GatedStore()
+    store.gate.clear()
+    async with Writer(store, on_fatal=calm, unsafe_no_sync=True) as found:
+        await found.write_through([keep(ALICE, 1, web=b"1")], [result("u")])
+
+        assert store.versions == []
+        store.gate.set()
+    assert store.versions == [1]
+    assert store.find_result("u") == result("u")
