@@ -2,6 +2,7 @@
 
     new identity ──▶ sign first record ──▶ join all seeds at once
     lived before ──▶ ask seeds and last-known peers what they hold of us ──▶ sign ──▶ go on joining
+    an old copy  ──▶ … ask again until one has shown that it knows us   ──▶ sign ──▶ go on joining
 
 Every seed is asked, and asked again with backoff until it answered once; and again whenever this
 node finds itself alone or cut off. A cluster so comes up in any order, and seeds that are down are
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 CONTACTS_MAX = 8
 """Last-known peers asked for our own branch at a start."""
+ASK_AGAIN_MOST_S = 5.0
+"""Between two rounds of asking for our own branch, where we sign nothing before we have it."""
 JOINS_MAX = 64
 """Joins under way at once."""
 
@@ -82,12 +85,17 @@ class Bootstrap:
             self._tasks.start_soon(self._join, address)
 
     async def _read_back(self, contacts: Sequence[Address]) -> None:
-        seeds = await discovery.resolve(self._seeds, self._own)
-        everybody = dict.fromkeys((*seeds.found, *contacts))
-        async with trio.open_nursery() as asking:
-            for address in everybody:
-                asking.start_soon(self._join, address)
-        self._driver.read_back()
+        """Ask everybody who may know us, once or for as long as it takes."""
+        backoff = discovery.Backoff(self._rng, most_s=ASK_AGAIN_MOST_S)
+        while self._driver.peer.reading_back:
+            seeds = await discovery.resolve(self._seeds, self._own)
+            everybody = dict.fromkeys((*seeds.found, *contacts))
+            async with trio.open_nursery() as asking:
+                for address in everybody:
+                    asking.start_soon(self._join, address)
+            self._driver.read_back()
+            with trio.move_on_after(backoff.take_s()):
+                await self._driver.ready()
 
     async def _join(self, address: Address) -> None:
         ok = await self._driver.join(address)

@@ -8,6 +8,11 @@ import enum
 
 import trio
 
+UNHEARD_REMEDY = (
+    "start one of its peers, or name one by --seed; if none is left: kith restore --alone"
+)
+"""What to do about a node that waits to hear of itself."""
+
 
 class Stage(enum.Enum):
     """Where the node is in its life."""
@@ -21,8 +26,10 @@ class Stage(enum.Enum):
 class Lifecycle:
     """One node's life. `server` moves it on; others read it and may ask for its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, must_hear: str = "") -> None:
         self.stage = Stage.STARTING
+        self.must_hear = must_hear
+        """Why it has to hear of itself from a peer before it signs anything; mostly empty."""
         self.failed = False
         """Whether it ends because it must, not because somebody asked."""
         self._end = trio.Event()

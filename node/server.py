@@ -28,15 +28,16 @@ from protocol.identity import Address, short_id
 from protocol.peer import NODE_RECORD, Peer, PeerSetup
 from protocol.records import NodeRecord, Phase
 from protocol.signing import cluster_id
+from protocol.sync.recollection import Hearing
 from protocol.wire.handshake import Credentials
-from storage import CannotOpenError, SqliteStore, StorageError, Writer, open_store
+from storage import CannotOpenError, Loaded, SqliteStore, StorageError, Writer, open_store
 
 from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
 from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
 from .durability import DATABASE
 from .keyfiles import KeyStoreError
-from .lifecycle import Lifecycle, Stage
+from .lifecycle import UNHEARD_REMEDY, Lifecycle, Stage
 from .transport.binding import Binding, bind
 from .transport.errors import BindError
 from .version import VERSION
@@ -160,7 +161,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
     loaded = ground.store.load()
     # Like a version: the clock keeps it rising even where the disk was put back to an older copy.
     incarnation = ground.store.begin_life(at_least=parts.wall_us() // 1_000_000)
-    lifecycle = Lifecycle()
+    lifecycle = Lifecycle(loaded.must_hear)
     broken: list[StorageError] = []
 
     def on_fatal(error: StorageError) -> None:
@@ -178,7 +179,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
             evidence=loaded.evidence,
             last_dot=loaded.last_dot,
             membership=_membership(ground.config),
-            reads_back=_reads_back(ground, len(loaded.branches)),
+            hearing=_hearing(ground, loaded),
         )
         peer = Peer(setup, rng=SystemRandom(), now=instant())
         logs.bind_node(ground.config.name, peer.me)
@@ -226,11 +227,15 @@ async def _start(on: parts.Foundation, node: parts.Parts) -> None:
     await tasks.start(node.http.serve, on.http_listeners)
     if on.metrics_listeners:
         await tasks.start(node.metrics.serve, on.metrics_listeners)
+    if on.lifecycle.must_hear:
+        log.warning("waits_to_hear_of_itself", why=on.lifecycle.must_hear, remedy=UNHEARD_REMEDY)
     tasks.start_soon(boot.run, contacts)
     if config.multicast:
         tasks.start_soon(_multicast, on, boot, own)
     await tasks.start(node.checker.run)
     await node.driver.ready()
+    if on.lifecycle.must_hear:
+        await _heard(on)
     await tasks.start(node.edge.run)
     on.lifecycle.running()
     log.info(
@@ -238,6 +243,15 @@ async def _start(on: parts.Foundation, node: parts.Parts) -> None:
         gossip=str(on.binding.address), cluster=config.cluster, version=VERSION,
     )  # fmt: skip
     _warn_if_open(config)
+
+
+async def _heard(on: parts.Foundation) -> None:
+    """It has heard of itself: the next start need not."""
+    log.info("heard_of_itself", version=on.peer.registry.claim(on.peer.me).dot.version)
+    try:
+        await on.writer.mark("")
+    except StorageError as error:  # then the next start asks once more, which harms nothing
+        log.warning("still_marked", reason=str(error))
 
 
 def _warn_if_open(config: NodeConfig) -> None:
@@ -317,8 +331,11 @@ async def _cancel_when_forced(lifecycle: Lifecycle, tasks: trio.Nursery) -> None
     tasks.cancel_scope.cancel()
 
 
-def _reads_back(ground: _Ground, branches: int) -> bool:
-    return not ground.identity.created and bool(branches > 1 or ground.config.seeds)
+def _hearing(ground: _Ground, loaded: Loaded) -> Hearing:
+    if loaded.must_hear:
+        return Hearing.SURELY
+    has_peers = bool(len(loaded.branches) > 1 or ground.config.seeds)
+    return Hearing.briefly_if(has_peers and not ground.identity.created)
 
 
 def _membership(config: NodeConfig) -> MembershipConfig:

@@ -48,7 +48,7 @@ from .detector.detection import (
 from .detector.membership import Membership
 from .dissemination import Again, Dissemination, Echoes, Told
 from .effects import Drop, DropRecords, Effect, KeepChain, Notify, Persist, Store
-from .errors import ClockError, RemoteProtocolError
+from .errors import ClockError, ProposalError, RemoteProtocolError
 from .events import Committed, MemberChanged, Ready
 from .identity import Address, KeyChain, NodeId
 from .intake import Intake, Parts, Source
@@ -64,8 +64,10 @@ from .signing import ED25519, Signer, Trust, Verifier
 from .sync.adverts import Adverts
 from .sync.answers import Answers
 from .sync.credit import Credit
-from .sync.outreach import Outreach, Surroundings
+from .sync.outreach import Outreach
+from .sync.recollection import Hearing, Recollection
 from .sync.repair import Repair
+from .sync.surroundings import Surroundings
 from .wire import exchange
 from .wire.messages import (
     ROOT_PREFIX_BYTES,
@@ -79,8 +81,6 @@ from .wire.messages import (
     inspect,
 )
 
-READ_BACK_S = 3.0
-"""How long a node that has lived before waits to hear of itself before it signs."""
 LAG_S = 0.15
 """A tick that comes later than this says that our own event loop lagged."""
 NODE_RECORD = RecordKey(Kind.NODE, NODE_KEY)
@@ -101,8 +101,8 @@ class PeerSetup:
     last_dot: Dot = NOTHING
     """The newest version ever signed, from disk."""
     membership: MembershipConfig
-    reads_back: bool
-    """Whether this identity has lived before, so that peers may know more of it than we do."""
+    hearing: Hearing
+    """What has to be heard of ourselves before anything is signed."""
     joined: Joined | None = None
     """Where a simulated node begins, with all others; `restored` is then empty."""
     verifier: Verifier = ED25519
@@ -122,7 +122,6 @@ class Peer:
         self._asked_s = float("inf")
         """When we asked to be called, at the latest."""
         self._echoes = Echoes()
-        self._read_back_until = now.mono_s + READ_BACK_S if setup.reads_back else now.mono_s
         trust, joined = Trust(setup.cluster, setup.verifier), setup.joined
         self._read = setup.reading.message
         self.registry = Registry(trust, joined.holding if joined else None, setup.reading.body)
@@ -135,6 +134,7 @@ class Peer:
         self._tell = self._post.tell
         self.registry.learn(setup.chain.packed())
         own = self.registry.claim(self._me, is_own=True)
+        self._recollection = Recollection(setup.hearing, own, now=now.mono_s)
         self._restore(setup.restored)
         voice = MemberVoice(self._me, setup.signer, trust, self.registry)
         self.membership = Membership(
@@ -163,7 +163,8 @@ class Peer:
         around = Surroundings(
             me=self._me, registry=self.registry, membership=self.membership,
             authoring=self._authoring, repair=self._repair, intake=self._intake,
-            docket=self.docket, episodes=self.episodes, translate=self._translate,
+            docket=self.docket, episodes=self.episodes, recollection=self._recollection,
+            translate=self._translate,
         )  # fmt: skip
         outreach = self._outreach = Outreach(around)
         adverts = Adverts(around, outreach, self._dissemination, self._tell)
@@ -190,6 +191,11 @@ class Peer:
     def reading_back(self) -> bool:
         """Whether we still wait to hear of ourselves before signing anything."""
         return not self._authoring.open and not self._authoring.shut
+
+    @property
+    def recollection(self) -> Recollection:
+        """What we wait to hear of ourselves, and whether anybody knows us."""
+        return self._recollection
 
     @property
     def record(self) -> NodeRecord:
@@ -246,8 +252,7 @@ class Peer:
             self.membership.lagged(now.mono_s - self._asked_s, now=now.mono_s)
         self._advance(now)
         effects, self._first = self._first, []
-        if self.reading_back and now.mono_s >= self._read_back_until:
-            effects += self._open(now)
+        effects += self._open(now)
         effects += self._tell(self._again.due(now=now.mono_s))
         effects += self._translate(self.membership.tick(now=now.mono_s), now)
         effects += self._tell(self._dissemination.tick(now=now.mono_s))
@@ -274,6 +279,8 @@ class Peer:
         """A `Request` was answered by the node `by`, or failed (None)."""
         self._advance(now)
         effects = self._outreach.answered(ticket, answer, by, now)
+        if self._recollection.waiting:
+            effects += self._open(now)
         return self._done([*effects, *self._author(now)])
 
     def join(self, address: Address, *, now: Instant) -> list[Effect]:
@@ -282,8 +289,12 @@ class Peer:
         return self._done(self._outreach.join(address))
 
     def read_back(self, *, now: Instant) -> list[Effect]:
-        """Everybody who could be asked was: stop waiting to hear of ourselves."""
+        """Everybody who could be asked was: stop waiting to hear of ourselves, if we need not.
+
+        Where we need to, ask again from time to time while `reading_back`.
+        """
         self._advance(now)
+        self._recollection.asked = True
         return self._done(self._open(now)) if self.reading_back else []
 
     def propose(
@@ -295,6 +306,8 @@ class Peer:
             ProposalError: the changes cannot be taken; nothing was.
         """
         self._advance(now)
+        if self._recollection.waiting:
+            raise ProposalError("waiting", "this node waits to hear of itself from a peer")
         self._authoring.stage(changes, ticket)
         record = changes.get(NODE_RECORD)
         if isinstance(record, NodeRecord):
@@ -378,8 +391,12 @@ class Peer:
         return self._translate(self.membership.heard(node, now=now.mono_s), now) + effects
 
     def _open(self, now: Instant) -> list[Effect]:
-        """We have heard of ourselves, or could not: sign from here on, first who we are."""
-        self._authoring.open = True
+        """Once we have heard of ourselves, or need not: sign from here on, first who we are."""
+        coming, forked = self._repair.is_coming(self._me), bool(self.docket.open_cases(self._me))
+        over = self._recollection.is_over(coming=coming, forked=forked, now=now.mono_s)
+        if not self.reading_back or not over:
+            return []
+        self._authoring.open, self._recollection.waiting = True, False
         record = replace(self._record, updated_at=now.wall_us)
         self._authoring.stage({NODE_RECORD: record}, None)
         return self._author(now)
@@ -466,6 +483,6 @@ class Peer:
             return self._now.mono_s
         deadline = min(self.membership.next_deadline, self._dissemination.next_deadline)
         if self.reading_back:
-            deadline = min(deadline, self._read_back_until)
+            deadline = min(deadline, self._recollection.deadline)
         deadline = min(deadline, self._repair.next_deadline, self._again.next_deadline)
         return min(deadline, self._repair.displaced.next_deadline)

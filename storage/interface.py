@@ -45,6 +45,8 @@ class Loaded:
     """Sorted by owner."""
     evidence: tuple[Case, ...] = ()
     """The forks that were found and what became of them, sorted by id."""
+    must_hear: str = ""
+    """Why this node has to hear of itself from a peer before it signs anything; see `mark`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,14 @@ class Store(Protocol):
 
         Writing the newest again changes nothing, so a caller who was cut off may repeat it. The
         first result of an update id stands.
+        """
+        ...
+
+    def mark(self, must_hear: str) -> None:
+        """Have each next start hear of itself from a peer before it signs, durably.
+
+        For a state that is not the newest: an older copy, or nothing. `must_hear` says why, to be
+        shown to whoever waits; empty: not any more.
         """
         ...
 

@@ -70,6 +70,7 @@ class MemoryStore:
         self._branches: dict[NodeId, _Branch] = {}
         self._evidence: dict[bytes, Case] = {}
         self._results: dict[str, Result] = {}
+        self._must_hear = ""
         self._is_open = True
 
     @property
@@ -89,6 +90,7 @@ class MemoryStore:
             self._last_dot,
             tuple(self._branches[owner].restored(owner) for owner in sorted(self._branches)),
             tuple(self._evidence[id_] for id_ in sorted(self._evidence)),
+            self._must_hear,
         )
 
     def begin_life(self, *, at_least: int = 0) -> int:
@@ -108,6 +110,11 @@ class MemoryStore:
             self._results.setdefault(result.update_id, result)
         if results:
             self._prune_results(max(result.created_at_us for result in results))
+
+    def mark(self, must_hear: str) -> None:
+        """Have each next start hear of itself first, or not; see `Store.mark`."""
+        self._check_open()
+        self._must_hear = must_hear
 
     def find_result(self, update_id: str) -> Result | None:
         """What that update was answered with, if it is still remembered."""

@@ -33,7 +33,8 @@ meta = Table(
     Column("value", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Whose file it is: `cluster` (32 bytes) and `node` (32 bytes)."""
+"""Whose file it is: `cluster` (32 bytes) and `node` (32 bytes). And `must-hear`, where this is not
+the newest state: why its node has to hear of itself from a peer before it signs."""
 
 own = Table(
     "own",

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 
 from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 
-from .schema import branches, commits, evidence, metadata, own, records, results
+from .schema import branches, commits, evidence, meta, metadata, own, records, results
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -156,6 +156,14 @@ FIND_RESULT = _compiled(
 LOAD_RESULTS = _compiled(
     select(*(results.c[name] for name in _RESULT)).order_by(results.c.sequence)
 )
+
+SET_META = _upsert(sqlite.insert(meta), ("key", "value"), key=("key",), sets=("value",))
+
+REMOVE_META = _compiled(delete(meta).where(meta.c.key == bindparam("k")))
+"""Key."""
+
+FIND_META = _compiled(select(meta.c.value).where(meta.c.key == bindparam("k")))
+"""Key."""
 
 LOAD_OWN = _compiled(select(own.c.incarnation, own.c.epoch, own.c.version))
 LOAD_BRANCHES = _compiled(

@@ -46,6 +46,8 @@ from .plan import OwnerPlan, plan
 
 _KEY_EVENT_BYTES_MAX = 512
 _NO_KEY_EVENTS = codec.pack([])
+_MUST_HEAR = "must-hear"
+"""In `meta`: why this node has to hear of itself before it signs."""
 _TWO_HEADS, _TWO_KEY_EVENTS = 0, 1
 """Kinds of evidence: what of an owner cannot both stand."""
 
@@ -93,6 +95,15 @@ class SqliteStore:
                 connection.exec_driver_sql(statements.RAISE_OWN_DOT, (*dot, *dot))
             if results:
                 _write_results(connection, results)
+
+    def mark(self, must_hear: str) -> None:
+        """Have each next start hear of itself first, or not; see `Store.mark`."""
+        row = (_MUST_HEAR, must_hear.encode())
+        with self._database.transaction() as connection:
+            if must_hear:
+                connection.exec_driver_sql(statements.SET_META, row)
+            else:
+                connection.exec_driver_sql(statements.REMOVE_META, row[:1])
 
     def find_result(self, update_id: str) -> Result | None:
         """What that update was answered with, if it is still remembered."""
@@ -320,7 +331,9 @@ def _load(connection: Connection, node: NodeId) -> Loaded:
     if commits or records:
         raise ValueError("commits or records of an owner who is not there")
     evidence = map(_read_case, connection.exec_driver_sql(statements.LOAD_EVIDENCE))
-    return Loaded(_integer(incarnation), last_dot, tuple(branches), tuple(evidence))
+    reason = connection.exec_driver_sql(statements.FIND_META, (_MUST_HEAR,)).scalar()
+    must_hear = reason.decode() if isinstance(reason, bytes) else ""
+    return Loaded(_integer(incarnation), last_dot, tuple(branches), tuple(evidence), must_hear)
 
 
 def _read_case(row: Sequence[object]) -> Case:

@@ -194,6 +194,10 @@ class Writer:
         """
         return await self._read(lambda: self._store.find_result(update_id))
 
+    async def mark(self, must_hear: str) -> None:
+        """`Store.mark`, on the thread. Raises StorageError."""
+        await self._read(lambda: self._store.mark(must_hear))
+
     async def store_statistics(self) -> Statistics:
         """`Store.statistics`, on the thread; holds up writes for as long as it takes."""
         return await self._read(self._store.statistics)

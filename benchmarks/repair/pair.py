@@ -25,6 +25,7 @@ from protocol.records import NodeRecord, ServiceRecord
 from protocol.shared.joined import Joined
 from protocol.shared.reading import Reading
 from protocol.signing import KeyPair, Trust, cluster_id
+from protocol.sync.recollection import Hearing
 
 CLUSTER_NAME = "benchmark"
 CLUSTER = cluster_id(CLUSTER_NAME)
@@ -232,5 +233,5 @@ def _setup(number: int) -> PeerSetup:
     )  # fmt: skip
     return PeerSetup(
         cluster=CLUSTER, chain=chain_of(key), signer=key, record=record,
-        membership=MembershipConfig.lan(), reads_back=False,
+        membership=MembershipConfig.lan(), hearing=Hearing.NOTHING,
     )  # fmt: skip

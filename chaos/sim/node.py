@@ -47,6 +47,7 @@ from protocol.restored import RestoredBranch
 from protocol.shared.joined import Joined
 from protocol.shared.reading import Reading
 from protocol.signing import Verifier
+from protocol.sync.recollection import Hearing
 
 from .bootstrap import Bootstrap, address_of
 from .clock import Clock
@@ -186,7 +187,7 @@ class SimNode:
             evidence=self.disk.evidence(),
             last_dot=own.head.dot if own and own.head else NOTHING,
             membership=world.config,
-            reads_back=self.life > 1 and bool(len(restored) > 1 or self._seeds),
+            hearing=Hearing.briefly_if(self.life > 1 and bool(len(restored) > 1 or self._seeds)),
             joined=joined,
             verifier=world.verifier,
             reading=world.reading,

@@ -6,6 +6,7 @@ import trio
 
 from node.context import NodeContext
 from node.http import Request, Response, Route, SyncRoute, json_response, text_response
+from node.lifecycle import UNHEARD_REMEDY
 from node.telemetry import CONTENT_TYPE
 from node.times import format_us
 from protocol.identity import id_text
@@ -97,6 +98,8 @@ class OperationRoutes:
             storage = ("ok", "")
         if lifecycle.ending:
             gossip = ("down", f"the node is {lifecycle.stage.value}")
+        elif peer.recollection.waiting:
+            gossip = ("down", _unheard(context))
         elif not peer.ready:
             gossip = ("down", "the node has not yet committed its own record of this life")
         else:
@@ -151,3 +154,12 @@ class OperationRoutes:
                 f"{state.longest_s:.0f} s: repair does not get through"
             )
         return "ok", f"{state.equal} of {heard} peers hold the same"
+
+
+def _unheard(context: NodeContext) -> str:
+    """Why the node signs nothing yet, who was asked in vain, and what to do."""
+    answered = "those that answered do not know it" if context.driver.acquainted else "none answers"
+    return (
+        f"{context.lifecycle.must_hear}: it signs nothing before a peer has shown what it holds of "
+        f"it, and {answered}; lookups go on. {UNHEARD_REMEDY[0].upper()}{UNHEARD_REMEDY[1:]}"
+    )

@@ -10,7 +10,7 @@ from protocol.errors import ProposalError
 
 RETRY_AFTER_S = 1
 """What a client is told to wait when there is no room."""
-_BUSY = ("overloaded", "limit")
+_BUSY = ("overloaded", "limit", "waiting")
 
 
 def refusal_of(error: ProposalError) -> ApiError:

@@ -22,7 +22,8 @@ from protocol.identity import NodeId
 from protocol.intake import Source
 from protocol.wire.messages import Advert, Push, Want
 
-from .outreach import Outreach, Surroundings
+from .outreach import Outreach
+from .surroundings import Surroundings
 
 
 class Adverts:

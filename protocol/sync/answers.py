@@ -12,6 +12,8 @@ Rules this module keeps:
    than we, or a commit of ours that we forgot) becomes errands of our own.
 2. A request from one that is away is word from it, as any datagram is: it is checked.
 3. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
+4. While we wait to hear of ourselves we show nothing of ourselves: else a peer could know us from
+   us alone, and tell us that nothing is newer than what we showed it.
 """
 
 from dataclasses import replace
@@ -35,7 +37,8 @@ from protocol.wire.exchange import (
 )
 from protocol.wire.trees import TreeRequest
 
-from .outreach import Outreach, Surroundings
+from .outreach import Outreach
+from .surroundings import Surroundings
 
 STANDING_BYTES_MAX = 256 * 1024
 """What signed votes and acks may take of the answer to a sync."""
@@ -85,8 +88,9 @@ class Answers:
             effects += self._outreach.take(taken, source)
         held = next((one for one in request.vector if one.owner == around.me), None)
         recall = self._recall(held.dot, held.hash, caller) if held else None
+        hides = recall is not None or around.recollection.waiting
         answer, lacks = around.repair.answer_sync(
-            request, self._standing(), without=None if recall is None else around.me
+            request, self._standing(), without=around.me if hides else None
         )
         answer = replace(answer, evidence=around.docket.reported())
         effects += recall or []
@@ -98,8 +102,8 @@ class Answers:
     def _fetch(self, request: FetchRequest, caller: NodeId) -> tuple[StreamAnswer, list[Effect]]:
         ours = request.owner == self._around.me
         recall = self._recall(request.dot, request.known, caller) if ours else None
-        if recall is not None:
-            return FetchAnswer(None), recall
+        if recall is not None or (ours and self._around.recollection.waiting):
+            return FetchAnswer(None), recall or []
         return self._around.repair.answer_fetch(request), []
 
     def _recall(self, dot: Dot, known: bytes, caller: NodeId) -> list[Effect] | None:

@@ -14,25 +14,17 @@ Rules this module keeps:
 3. Errands beyond `errands.ERRANDS_MAX` are not started; repair finds later what they would have.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
-from protocol.agreement.docket import Docket
-from protocol.agreement.partitions import Episodes
 from protocol.agreement.peer_lists import PeerList
 from protocol.agreement.split import SplitAnswer, SplitRequest
-from protocol.authoring import Authoring
 from protocol.clocks import Instant
 from protocol.commits import NOTHING, Dot, Head
-from protocol.detector.detection import MembershipEffect
-from protocol.detector.membership import Membership
 from protocol.effects import Drop, Effect, Notify, Request
 from protocol.errors import RefusalCode, RemoteProtocolError
 from protocol.events import Joined
 from protocol.identity import Address, NodeId
-from protocol.intake import Intake, Source, Taken
-from protocol.registry import Registry
+from protocol.intake import Source, Taken
 from protocol.wire import exchange
 from protocol.wire.exchange import (
     Bundle,
@@ -57,7 +49,8 @@ from .errands import (
     StrangerLimit,
     Syncing,
 )
-from .repair import FETCH_TIMEOUT_S, SYNC_TIMEOUT_S, Repair
+from .repair import FETCH_TIMEOUT_S, SYNC_TIMEOUT_S
+from .surroundings import Surroundings
 
 CHECK_TIMEOUT_S, COMPARE_TIMEOUT_S = 0.6, 5.0
 JOIN_TIMEOUT_S = 5.0
@@ -68,23 +61,6 @@ LOOK_AGAIN_S = 0.5
 
 _LIES: tuple[RefusalCode, ...] = ("bad_signature", "root_mismatch", "malformed", "foreign")
 """Refusals of what no honest peer shows."""
-
-Translate = Callable[[list[MembershipEffect], Instant], list[Effect]]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The pieces of a `Peer` that errands touch."""
-
-    me: NodeId
-    registry: Registry
-    membership: Membership
-    authoring: Authoring
-    repair: Repair
-    intake: Intake
-    docket: Docket
-    episodes: Episodes
-    translate: Translate
 
 
 class Outreach:
@@ -99,7 +75,10 @@ class Outreach:
         self._strangers = StrangerLimit()
 
     def join(self, address: Address, rounds: int = 0, told: PeerList | None = None) -> list[Effect]:
-        """Ask whoever is at `address` for all it holds; tell it of us if we have signed."""
+        """Ask whoever is at `address` for all it holds; tell it of us if we have signed.
+
+        While we wait to hear of ourselves we ask as if we held nothing of ours: who knows us shows.
+        """
         around = self._around
         if self._errands.full():
             return [Notify(Joined(address, None, ok=False))]
@@ -110,7 +89,8 @@ class Outreach:
         if rounds == 0 and around.authoring.open and branch is not None and branch.head:
             room = exchange.own_bytes_max(sum(1 for _ in around.registry.owners()))
             own = around.repair.bundle(branch, b"", room)
-        body = exchange.encode_request(around.repair.sync_request(own))
+        hidden = around.me if rounds == 0 and around.recollection.waiting else None
+        body = exchange.encode_request(around.repair.sync_request(own, hidden=hidden))
         return [Request(address, None, body, ticket, JOIN_TIMEOUT_S, always=True)]
 
     def stranger(
@@ -306,6 +286,8 @@ class Outreach:
             head = exchange.head_of(bundle.content)
             if head is not None:
                 shown[head.owner] = max(head.dot, shown.get(head.owner, NOTHING))
+                if head.owner == around.me:
+                    around.recollection.shown(head)
             if taken.refused in _LIES and source.node is not None:
                 around.repair.credit.note_lie(source.node, now=now.mono_s)
             if isinstance(bundle.content, Head) and taken.gap and self._comparable(bundle.content):

@@ -215,12 +215,19 @@ class Repair:
         return claims
 
     def sync_request(
-        self, own: Bundle | None, scope: Iterable[NodeId] | None = None
+        self,
+        own: Bundle | None,
+        scope: Iterable[NodeId] | None = None,
+        *,
+        hidden: NodeId | None = None,
     ) -> SyncRequest:
-        """What we hold, as we ask for more: of all owners, or of those that it is about."""
+        """What we hold, as we ask for more: of all owners, or of those that it is about.
+
+        `hidden`: the owner of whom we do not say what we hold.
+        """
         vector = []
         for owner in self._registry.owners() if scope is None else scope:
-            branch = self._registry.branch(owner)
+            branch = self._registry.branch(owner) if owner != hidden else None
             if branch is not None and branch.tip is not None:
                 vector.append(Held(owner, branch.dot, branch.tip.hash))
             elif scope is not None:

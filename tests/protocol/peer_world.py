@@ -52,6 +52,7 @@ from protocol.records import NodeRecord, ServiceRecord
 from protocol.restored import RestoredBranch
 from protocol.shared.joined import Joined
 from protocol.shared.reading import PLAIN
+from protocol.sync.recollection import Hearing
 from protocol.wire.messages import Message, encode, seal
 
 CLUSTER = signing.cluster_id("test")
@@ -158,6 +159,8 @@ class Node:
         self.key_file = self.keys, self.chain
         """What a start reads: ahead of what is shown on streams while a rotation lands."""
         self.disk = Disk()
+        self.hearing = Hearing.BRIEFLY
+        """What it has to hear of itself when it starts again."""
         self.up = False
         self.life = 0
         self.events: list[tuple[float, Event]] = []
@@ -180,7 +183,7 @@ class Node:
             restored=() if joined else tuple(self.disk.branches.values()),
             evidence=tuple(self.disk.evidence.values()),
             last_dot=own.head.dot if own and own.head else NOTHING,
-            reads_back=lived,
+            hearing=self.hearing if lived else Hearing.NOTHING,
             joined=joined,
         )
         rng = Random(self.number * 1000 + self.life)
@@ -195,7 +198,7 @@ class Node:
         )  # fmt: skip
         return PeerSetup(
             cluster=CLUSTER, chain=self.chain, signer=self.keys, record=record,
-            membership=self.world.config, reads_back=False, verifier=self.world.verifier,
+            membership=self.world.config, hearing=Hearing.NOTHING, verifier=self.world.verifier,
             reading=self.world.reading,
         )  # fmt: skip
 

@@ -377,3 +377,14 @@ def test_any_sequence_of_keeps_comes_to_the_same_on_disk_as_in_memory(
 
             assert on_disk.load() == in_memory.load()
         on_disk.close()
+
+
+def test_a_mark_that_it_must_hear_of_itself_stays_until_it_is_taken_off(lives: Lives) -> None:
+    assert lives.store.load().must_hear == ""
+    lives.store.mark("restored")
+    lives.store.mark("restored from a backup of yesterday")
+    assert lives.restart().load().must_hear == "restored from a backup of yesterday"
+
+    lives.store.mark("")
+    assert lives.restart().load().must_hear == ""
+    lives.store.mark("")

@@ -29,6 +29,7 @@ from protocol.detector.config import MembershipConfig
 from protocol.identity import Address, id_text
 from protocol.peer import Peer, PeerSetup
 from protocol.records import NodeRecord
+from protocol.sync.recollection import Hearing
 from protocol.wire.handshake import Credentials, Session
 from storage import MemoryStore, Writer
 from tests.node.http.speaking import Answer, Client, request
@@ -182,7 +183,7 @@ async def open_node(  # noqa: PLR0915 (a node, put together in order)
         cluster=CLUSTER, chain=ours.chain, signer=ours.signer,
         record=own_record(name, binding.address, incarnation, zone), restored=loaded.branches,
         evidence=loaded.evidence,
-        last_dot=loaded.last_dot, membership=MembershipConfig.local(), reads_back=False,
+        last_dot=loaded.last_dot, membership=MembershipConfig.local(), hearing=Hearing.NOTHING,
     )  # fmt: skip
     try:
         async with Writer(store, on_fatal=_fail) as writer, trio.open_nursery() as outside:

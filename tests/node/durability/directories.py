@@ -15,6 +15,7 @@ from protocol.identity import KeyChain, NodeId
 from protocol.peer import Peer, PeerSetup
 from protocol.records import Kind, NodeRecord, ServiceRecord
 from protocol.signing import Signer, cluster_id
+from protocol.sync.recollection import Hearing
 from storage import Result, SqliteStore, open_store
 from tests.node.transport.people import credentials
 
@@ -42,7 +43,7 @@ def setup(chain: KeyChain, signer: Signer) -> PeerSetup:
     )
     return PeerSetup(
         cluster=CLUSTER, chain=chain, signer=signer, record=record,
-        membership=MembershipConfig.lan(), reads_back=False,
+        membership=MembershipConfig.lan(), hearing=Hearing.NOTHING,
     )  # fmt: skip
 
 
