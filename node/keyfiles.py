@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -259,6 +260,22 @@ def _write_private(path: Path, data: bytes) -> None:
         _sync_directory(path.parent)
     except OSError as error:
         raise unusable(path, error) from None
+
+
+def make_durable_directory(path: Path) -> None:
+    """Make `path`, mode 0700, and what is missing above it; it is there after a power cut, too.
+
+    Also if it is there already: who made it may have been ended before it was durable.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [above for above in path.parents if not above.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (path, *missing):
+        # A directory in which we may make but not list things cannot be synced by us.
+        with suppress(PermissionError):
+            _sync_directory(made.parent)
 
 
 def _sync_directory(path: Path) -> None:

@@ -42,6 +42,7 @@ from .keyfiles import (
     KeyStoreError,
     Vault,
     damaged,
+    make_durable_directory,
     unusable,
 )
 
@@ -90,7 +91,7 @@ def lock(data_dir: Path, *, looks_only: bool = False) -> Iterator[None]:
         if looks_only:
             held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         else:
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_durable_directory(data_dir)
             held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise unusable(path, error) from None

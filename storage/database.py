@@ -10,7 +10,6 @@ Rules this module keeps:
 4. After a fatal error every further transaction raises it again.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, exc, insert
 
 from . import schema
 from .connecting import BUSY_TIMEOUT_S, connect
+from .creation import create
 from .errors import StorageBrokenError, StorageClosedError, StorageError, translate
 from .inspection import Owner, check_owner, inspect, opened_for_reading
 from .lock import FileLock, take_lock
@@ -110,8 +110,8 @@ def open_database(path: Path, owner: Owner, *, unsafe_no_sync: bool = False) -> 
     """
     lock = take_lock(path)
     try:
-        if inspect(path, owner) is None:
-            _create(path)
+        if inspect(path, owner) is None and _bytes_of(path) == 0:
+            create(path, lambda fresh: _open(fresh, owner))
         connection = _open(path, owner)
         if unsafe_no_sync:
             connection.exec_driver_sql("PRAGMA synchronous = OFF").close()
@@ -148,9 +148,8 @@ def copy_database(path: Path) -> Database:
     return Database(path, copy, FileLock.none(path))
 
 
-def _create(path: Path) -> None:
-    # SQLite gives the -wal the rights of the file it belongs to.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _open(path: Path, owner: Owner) -> Connection:

@@ -107,6 +107,20 @@ def test_creation_that_was_cut_short_is_taken_up_again(tmp_path: Path) -> None:
     store.close()
 
 
+def test_nothing_of_an_attempt_that_was_cut_short_is_taken_for_the_database(tmp_path: Path) -> None:
+    """A journal beside an empty file would be rolled back into the new one."""
+    for name in ("kith.db.new", "kith.db.new-wal", "kith.db.new-journal", "kith.db-journal"):
+        (tmp_path / name).write_bytes(b"half a page")
+    (tmp_path / "kith.db").touch()
+
+    store = open_alice(tmp_path / "kith.db")
+
+    assert store.begin_life() == 1
+    store.close()
+    assert list(footprint(tmp_path)) == ["kith.db"]
+    assert stat.S_IMODE((tmp_path / "kith.db").stat().st_mode) == 0o600
+
+
 def test_text_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "kith.db"
     path.write_text("groceries: bread, milk, and something that fills more than a header\n" * 99)
