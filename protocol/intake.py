@@ -10,11 +10,9 @@ Rules this module keeps:
    know is merged by `authoring`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from . import limits
 from .agreement.docket import Case, Docket, Reported, Settlement
 from .agreement.evidence import Evidence, KeyFork, check_evidence, check_key_fork
 from .agreement.partitions import Episodes
@@ -46,10 +44,11 @@ from .registry import SETTLE_S, Registry
 from .rotation import Rotation
 from .signing import Trust
 from .sync.displaced import Displaced
+from .sync.newcomers import NewOwners
 from .wire.exchange import Bundle, Steps
 from .wire.messages import Advert, Advertised, Keys
 
-_SOURCES_MAX, PUSH_RINGS = 10_000, 4
+PUSH_RINGS = 4
 PROOF_AGAIN_S = (0.3, 2.0)
 """When a proof is told again: roots do not show who missed it."""
 
@@ -82,23 +81,6 @@ class Taken:
         self.effects.append(Drop(self.source.address, error.code))
         self.refused = error.code
         return self
-
-
-class NewOwners:
-    """How many unknown owners each address has brought in the last minute."""
-
-    def __init__(self) -> None:
-        self._brought: dict[str, deque[float]] = {}
-
-    def admits(self, host: str, now: float) -> bool:
-        """Whether another one may come from there; counts it if so."""
-        times = self._brought.setdefault(host, deque(maxlen=limits.NEW_OWNERS_PER_MINUTE))
-        if len(times) == limits.NEW_OWNERS_PER_MINUTE and now - times[0] < 60.0:
-            return False
-        times.append(now)
-        while len(self._brought) > _SOURCES_MAX:
-            del self._brought[next(iter(self._brought))]
-        return True
 
 
 @dataclass(frozen=True, slots=True)
