@@ -2,7 +2,7 @@
 
     parent is our head ............ applied, if the state root comes out
     known hash .................... known
-    parent is an older step of ours, or the same dot ... fork, with the evidence
+    parent is an older step of ours, or the same dot ... fork, with all that proves it
     not newer ..................... old
     anything else ................. gap: fetch what lies between, or the manifest
 
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from . import bodies, limits
+from .agreement.docket import CASES_PER_OWNER_MAX
 from .agreement.evidence import Evidence, check_evidence, fork_of
 from .commits import (
     NOTHING,
@@ -87,14 +88,12 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """The owner signed two commits that cannot both stand."""
+    """The owner signed commits that cannot both stand."""
 
-    evidence: Evidence
+    proofs: tuple[Evidence, ...]
 
 
 Outcome: TypeAlias = AppliedStep | Known | Old | Gap | Forked
-
-
 ReadBody: TypeAlias = Callable[[Record], bodies.Body]
 """`bodies.decode`, or one that remembers."""
 
@@ -165,15 +164,15 @@ class Branch:
         """Whether the commit with that hash is our head or among the steps that we keep."""
         return commit in self._recent or (self.head is not None and self.head.hash == commit)
 
-    def fork_with(self, theirs: Head) -> Evidence | None:
-        """The proof that `theirs` and a step that we hold cannot both stand; not yet judged."""
-        if self.head is None:
-            return None
-        for step in self._recent.values():
-            evidence = fork_of(step.head, theirs)
-            if evidence is not None:
-                return evidence
-        return fork_of(self.head, theirs)
+    def forks_with(self, theirs: Head) -> tuple[Evidence, ...]:
+        """The proofs that `theirs` and steps that we hold cannot both stand; not yet judged.
+
+        Two, if one step has its parent and a later one its dot: others may hold but one of them.
+        """
+        ours = [step.head for step in self._recent.values()]
+        if self.head is not None and self.head.hash not in self._recent:
+            ours.append(self.head)
+        return tuple(fork for head in ours if (fork := fork_of(head, theirs)) is not None)
 
     def vouches(self, theirs: Head) -> bool:
         """Whether the owner signed this head, with a key that still counts."""
@@ -221,20 +220,18 @@ class Branch:
         if self.holds(newest.hash):
             return Known()
         fresh = self._after_known(steps)
-        fork = self.fork_with(fresh[0].head)
+        forks = self.forks_with(fresh[0].head)
         if self.head is not None and newest.epoch > self.head.epoch:
-            fork = None  # whichever way the replaced key went, its owner goes on with another
-        if fork is None and newest.dot <= self.dot:
+            forks = ()  # whichever way the replaced key went, its owner goes on with another
+        if not forks and newest.dot <= self.dot:
             return Old()
         if newest.epoch > self.chain.epoch:
             return Gap()  # the key events that we lack come with what lies between
         self._authenticate(steps, signed_here=signed_here)
-        if fork is not None:
-            check_evidence(fork, self.chain, self._trust)  # only the newest step was verified
-            return Forked(fork)
-        first = fresh[0].head
+        if forks:
+            return self._forked(forks, fresh[1:])
         ours = (self.head.hash,) if self.head else ()
-        if first.parents[:1] != ours or self.reaped:
+        if fresh[0].head.parents[:1] != ours or self.reaped:
             return Gap()
         return self._apply(fresh)
 
@@ -370,6 +367,14 @@ class Branch:
                 return steps[place:]
         return steps[-1:]
 
+    def _forked(self, forks: tuple[Evidence, ...], later: Sequence[Commit]) -> Forked:
+        """What the first step proves and those after it do, the newest: no more is kept anyway."""
+        for step in later[-limits.HEADERS_KEPT :]:
+            forks += self.forks_with(step.head)
+        for fork in forks[-CASES_PER_OWNER_MAX:]:
+            check_evidence(fork, self.chain, self._trust)  # only the newest step was verified
+        return Forked(forks[-CASES_PER_OWNER_MAX:])
+
     def _authenticate(self, steps: Sequence[Commit], *, signed_here: bool) -> None:
         for before, after in itertools.pairwise(steps):
             if after.head.parents[:1] != (before.head.hash,) or after.head.dot <= before.head.dot:
@@ -397,13 +402,13 @@ class Branch:
         """What stands against moving to a signed head, whatever its state; None if nothing does."""
         if self.head is not None and not self.reaped and head.hash == self.head.hash:
             return Known()
-        fork = None if even_older else self.fork_with(head)
+        forks = () if even_older else self.forks_with(head)
         older = head.dot < self.dot or (head.dot == self.dot and not self.reaped)
-        if older and fork is None and not even_older:
+        if older and not forks and not even_older:
             return Old()
         self._check_head(head)
         # To replace one branch by the other would lose what it says.
-        return Forked(fork) if fork is not None else None
+        return Forked(forks) if forks else None
 
     def _apply(self, steps: Sequence[Commit]) -> AppliedStep:
         each = tuple(step.changes() for step in steps)

@@ -335,14 +335,15 @@ class Intake:
             if manifest is not None and proved is not None:
                 parts.authoring.settle(proved)  # who proved the fork does not hold its other side
             return taken
-        fork = branch.fork_with(theirs)
-        if fork is not None and not parts.docket.holds(fork):
-            check_evidence(fork, branch.chain, parts.trust)
-            self._forked(taken, fork, now)
+        forks = branch.forks_with(theirs)
+        for fork in forks:
+            if not parts.docket.holds(fork):
+                check_evidence(fork, branch.chain, parts.trust)
+                self._forked(taken, fork, now)
         forgotten = (
             branch.head is None
             or theirs.dot > branch.dot
-            or fork is not None
+            or bool(forks)
             or parts.authoring.forgot(theirs.dot, theirs.hash)
             or (proved is not None and theirs.dot >= proved.dot)
         )
@@ -379,8 +380,9 @@ class Intake:
                 if branch is not None and branch.evidence is not None:
                     # Its owner knows whether it was merged since.
                     taken.effects += parts.tell([Told((owner,), branch.evidence)])
-            case Forked(evidence):
-                self._forked(taken, evidence, now)
+            case Forked(proofs):
+                for evidence in proofs:
+                    self._forked(taken, evidence, now)
             case Gap():
                 taken.gap = owner
             case Old():

@@ -6,6 +6,7 @@ from dataclasses import replace
 from chaos.checkers import Limits
 from chaos.sim.disk import Disk
 from chaos.sim.plan import Fault, FaultKind, Role
+from protocol.agreement.evidence import Evidence
 from protocol.authoring import Authoring, InFlight
 from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
 from protocol.clocks import Instant
@@ -44,6 +45,10 @@ def _always(*_: object, **__: object) -> bool:
 
 def _nothing(*_: object, **__: object) -> None:
     return None
+
+
+def _no_forks(*_: object) -> tuple[Evidence, ...]:
+    return ()
 
 
 # Our own branch
@@ -211,7 +216,7 @@ CORE: tuple[Mutant, ...] = (
         "a fork is taken for a gap, by its owner too: the newer side replaces the other",
         "set_full",
         _FORGETS,
-        (Patch(Branch, "fork_with", _nothing), Patch(Authoring, "forgot", _never)),
+        (Patch(Branch, "forks_with", _no_forks), Patch(Authoring, "forgot", _never)),
     ),
     Mutant(
         "keep-lacking",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from protocol import limits
-from protocol.agreement.evidence import check_evidence, unpack_evidence
+from protocol.agreement.evidence import Evidence, check_evidence, unpack_evidence
 from protocol.bodies import key_of, record_of
 from protocol.branch import AppliedStep, Branch, Delta, Forked, Gap, Known, Old
 from protocol.commits import Change, Commit, Dot, Manifest
@@ -88,7 +88,8 @@ def test_two_commits_on_one_parent_are_a_fork_with_evidence_that_stands_alone() 
 
     assert isinstance(outcome, Forked)
     assert state(branch) == before
-    evidence = unpack_evidence(outcome.evidence.pack())
+    (proof,) = outcome.proofs
+    evidence = unpack_evidence(proof.pack())
     check_evidence(evidence, author.chain, TRUST)
     assert {evidence.first.hash, evidence.second.hash} == {ours.head.hash, theirs.head.hash}
     assert evidence.first.hash < evidence.second.hash
@@ -111,6 +112,47 @@ def test_two_commits_of_one_dot_and_other_parents_are_a_fork() -> None:
     twin = author.signed((), parents=(bytes(32),), version=head.version)
 
     assert isinstance(branch.offer([twin]), Forked)
+
+
+def halves(proofs: tuple[Evidence, ...]) -> list[set[bytes]]:
+    return [{proof.first.hash, proof.second.hash} for proof in proofs]
+
+
+def test_a_commit_on_the_parent_of_one_step_and_with_the_dot_of_another_forks_from_both() -> None:
+    author = Author()
+    branch = reader_of(author)
+    first, second, third = (author.commit(one) for one in (ONE, TWO, THREE))
+    branch.offer([first, second, third])
+    theirs = author.signed((), parents=(first.head.hash,), version=third.head.version)
+
+    forked = branch.offer([theirs])
+
+    assert isinstance(forked, Forked)
+    assert halves(forked.proofs) == [
+        {second.head.hash, theirs.head.hash},
+        {third.head.hash, theirs.head.hash},
+    ]
+    whole = Manifest(theirs.head, ())
+    assert branch.adopt(whole) == forked
+
+
+def test_of_steps_that_travel_together_all_that_fork_are_found() -> None:
+    author = Author()
+    branch = reader_of(author)
+    first = author.commit(ONE)
+    ours = author.signed((), parents=(first.head.hash,), version=9)
+    branch.offer([first])
+    branch.offer([ours])
+    on_one_parent = author.signed(changes_of(TWO), parents=(first.head.hash,), version=8)
+    with_one_dot = author.signed((), parents=(on_one_parent.head.hash,), version=9)
+
+    forked = branch.offer([on_one_parent, with_one_dot])
+
+    assert isinstance(forked, Forked)
+    assert halves(forked.proofs) == [
+        {ours.head.hash, on_one_parent.head.hash},
+        {ours.head.hash, with_one_dot.head.hash},
+    ]
 
 
 def test_a_fork_some_steps_back_is_found_among_those_we_keep() -> None:
@@ -158,7 +200,7 @@ def test_a_merge_settles_the_dispute_even_behind_later_commits_or_a_manifest() -
         branch.offer([ours])
         forked = branch.offer([theirs])
         assert isinstance(forked, Forked)
-        branch.evidence = forked.evidence
+        (branch.evidence,) = forked.proofs
         if way == "apart":
             branch.offer([merge])
             branch.offer([later])
@@ -172,7 +214,7 @@ def test_a_merge_settles_the_dispute_even_behind_later_commits_or_a_manifest() -
             assert branch.disputed
             assert branch.offer([merge]) == Old()
         assert not branch.disputed
-        assert branch.merged(forked.evidence)
+        assert branch.merged(*forked.proofs)
 
 
 def test_a_wrong_state_root_leaves_everything_as_it_was() -> None:
