@@ -177,7 +177,7 @@ class Intake:
                 check_evidence(evidence, branch.chain, parts.trust)
         except RefusedError as error:
             return taken.refuse(error)
-        self._forked(taken, evidence, now)
+        self._forked(taken, evidence, now, told=True)
         taken.effects += self._ended(evidence.owner, now)  # it may have been merged long ago
         if evidence.owner == parts.me and parts.authoring.open:
             return self._confronted(evidence, branch, taken)
@@ -220,7 +220,7 @@ class Intake:
                 return self.evidence(evidence, source, now)
             if not known:
                 check_evidence(evidence, branch.chain, parts.trust)
-                self._forked(taken, evidence, now)
+                self._forked(taken, evidence, now, told=True)
         except RemoteProtocolError as error:
             return taken.refuse(error)
         taken.effects += self._ended(evidence.owner, now)
@@ -440,8 +440,13 @@ class Intake:
         inception = branch.chain.events[0].pack() if not commit.head.parents else b""
         return parts.tell(parts.dissemination.fresh(commit, inception, targets, now=now.mono_s))
 
-    def _forked(self, taken: Taken, evidence: Evidence, now: Instant) -> None:
-        """Evidence goes first of all to its owner, who may mend it, and along the rings."""
+    def _forked(
+        self, taken: Taken, evidence: Evidence, now: Instant, *, told: bool = False
+    ) -> None:
+        """Evidence goes first of all to its owner, who may mend it, and along the rings.
+
+        `told`: its source holds it. Otherwise that brought one half, and may lack the other.
+        """
         parts = self._parts
         branch = parts.registry.branch(evidence.owner)
         disputed = evidence.owner != parts.me and parts.registry.dispute(evidence)
@@ -449,14 +454,17 @@ class Intake:
         if added is None and not disputed:
             return
         taken.news = True
-        targets = [n for n in parts.membership.push_targets(PUSH_RINGS) if n != taken.source.node]
+        source, nearest = taken.source.node, parts.membership.push_targets(PUSH_RINGS)
+        targets = [node for node in nearest if node != source]
+        if source not in (None, evidence.owner) and not told:
+            targets = [source, *targets]
         if branch is not None and not branch.merged(evidence):
             targets = [evidence.owner, *targets]
             taken.effects.append(Notify(ForkFound(evidence, now.wall_us)))
             parts.episodes.forked(evidence)
-        told = Told(tuple(dict.fromkeys(targets)), evidence)
-        parts.again.add(told, PROOF_AGAIN_S, now=now.mono_s)
-        taken.effects = [*parts.tell([told]), *taken.effects]
+        proof = Told(tuple(dict.fromkeys(targets)), evidence)
+        parts.again.add(proof, PROOF_AGAIN_S, now=now.mono_s)
+        taken.effects = [*parts.tell([proof]), *taken.effects]
         if added is not None:
             taken.effects.append(Store(KeepEvidence(added.case, added.dropped)))
 

@@ -31,8 +31,10 @@ def _is_evidence(effect: Effect) -> bool:
     return isinstance(effect, Send) and effect.datagram[1] == DatagramKind.EVIDENCE
 
 
-def _forked_in_silence(self: Intake, taken: Taken, evidence: Evidence, now: Instant) -> None:
-    _FORKED(self, taken, evidence, now)
+def _forked_in_silence(
+    self: Intake, taken: Taken, evidence: Evidence, now: Instant, *, told: bool = False
+) -> None:
+    _FORKED(self, taken, evidence, now, told=told)
     taken.effects = [effect for effect in taken.effects if not _is_evidence(effect)]
 
 

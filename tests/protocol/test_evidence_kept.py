@@ -10,6 +10,7 @@ from protocol.detector.detection import Gossip
 from protocol.effects import Drop, Effect, KeepEvidence, Notify, Request, Send, Store
 from protocol.events import ForkFound, ForkSettled
 from protocol.identity import NodeId
+from protocol.intake import PUSH_RINGS
 from protocol.wire.exchange import SyncAnswer, encode_answer
 from protocol.wire.messages import DatagramKind, Push, encode, inspect, seal
 
@@ -98,6 +99,34 @@ def test_evidence_leaves_before_everything_else_that_follows_from_a_fork() -> No
     assert isinstance(effects[-1], Store)
     assert isinstance(effects[-1].keep, KeepEvidence)
     assert effects[-1].keep.case.reported_by == world.nodes[1].id
+
+
+def receivers(world: World, effects: list[Effect]) -> set[NodeId]:
+    """Who is sent evidence."""
+    addresses = [e.to for e in effects if isinstance(e, Send) and e.urgent]
+    return {node.id for node in world.nodes if node.address in addresses}
+
+
+def test_who_brought_one_half_of_a_fork_is_told_of_the_other() -> None:
+    world = joined(12)
+    liar, bob = world.nodes[-1], world.nodes[0]
+    near = bob.peer.membership.push_targets(PUSH_RINGS)
+    teller = next(n for n in world.nodes[1:-1] if n.id not in near)
+    kind, body = encode(Push((twin_of(liar),), ()))
+
+    effects = give(teller, bob, kind, body)
+
+    assert receivers(world, effects) == {liar.id, teller.id, *near}
+
+
+def test_who_told_a_proof_is_not_told_it_again() -> None:
+    world = joined()
+    liar, evidence = liar_in(world)
+    alice, bob = world.nodes[:2]
+    near = bob.peer.membership.push_targets(PUSH_RINGS)
+    assert alice.id in near
+
+    assert receivers(world, tell(alice, bob, evidence)) == {liar.id, *near} - {alice.id}
 
 
 def test_all_honest_nodes_hold_the_same_evidence_and_tell_each_other_once() -> None:
