@@ -207,9 +207,13 @@ class Authoring:
         All that we signed since the oldest step that we kept we know; anything else that is newer
         than that one was signed in a life that our disk has forgotten.
         """
+        return self.open and self.misses(dot, commit)
+
+    def misses(self, dot: Dot, commit: bytes) -> bool:
+        """The same, also while we read ourselves back, and may be about to hear of it."""
         if dot.epoch < self.chain.epoch:
             return False
-        return self.open and dot > max(self._base, self._merged) and commit not in self._signed
+        return dot > max(self._base, self._merged) and commit not in self._signed
 
     def merge_with(self, theirs: Manifest) -> None:
         """The cluster holds a branch of ours that we forgot; the next commit merges it.

@@ -11,9 +11,10 @@ Rules this module keeps:
 1. An answer is made from memory and bounded; whatever a request shows us (that the asker holds more
    than we, or a commit of ours that we forgot) becomes errands of our own.
 2. A request from one that is away is word from it, as any datagram is: it is checked.
-3. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead.
-4. While we wait to hear of ourselves we show nothing of ourselves: else a peer could know us from
-   us alone, and tell us that nothing is newer than what we showed it.
+3. A peer that holds a commit of ours which we forgot is asked for it before it takes ours instead;
+   while we read ourselves back, and could not merge it, it is shown nothing of ours.
+4. While we must hear of ourselves we show nothing of ourselves to anybody: else a peer could know
+   us from us alone, and tell us that nothing is newer than what we showed it.
 """
 
 from dataclasses import replace
@@ -109,8 +110,10 @@ class Answers:
     def _recall(self, dot: Dot, known: bytes, caller: NodeId) -> list[Effect] | None:
         """Where a peer holds a commit that we forgot: ask it, before it takes ours instead."""
         around = self._around
-        if not around.authoring.forgot(dot, known) or around.registry.node(caller) is None:
+        if not around.authoring.misses(dot, known) or around.registry.node(caller) is None:
             return None
+        if not around.authoring.open:
+            return []
         return self._outreach.fetch(around.me, caller, whole=True)
 
     def _standing(self) -> Gossip:

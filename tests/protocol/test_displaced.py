@@ -6,12 +6,22 @@ import pytest
 
 from protocol import limits
 from protocol.bodies import key_of
+from protocol.commits import Head
 from protocol.detector.detection import Status
 from protocol.identity import NodeId
 from protocol.sync import displaced
 from protocol.sync.displaced import KEPT_S, LIFE_S, TELL_EVERY_S, TELLS, Displaced
 from protocol.sync.repair import Repair
-from protocol.wire.exchange import FetchRequest, Part
+from protocol.wire.exchange import (
+    FetchAnswer,
+    FetchRequest,
+    Part,
+    StreamAnswer,
+    SyncAnswer,
+    decode_answer,
+    encode_request,
+    head_of,
+)
 from protocol.wire.messages import Advert
 
 from .author import Author
@@ -69,6 +79,48 @@ def test_a_life_that_its_owner_forgot_survives_those_who_bear_the_next_one(commi
 
     expect_everywhere(world, {"web-2", "web-3"} | mine, within=8)
     assert names(bearer) == names(others[0])
+
+
+def shown(answer: StreamAnswer) -> list[Head | None]:
+    assert isinstance(answer, SyncAnswer)
+    return [head_of(bundle.content) for bundle in answer.bundles]
+
+
+def test_who_reads_itself_back_shows_nothing_of_its_own_to_who_holds_what_it_forgot() -> None:
+    world = joined(3)
+    asker, other, owner = world.nodes
+    old_disk = owner.disk.copy()
+    owner.propose(service(port=2))
+    expect_everywhere(world, {"web-2"})
+    owner.crash()
+    world.cut = lambda a, b: owner in (a, b)
+    owner.disk = old_disk
+    owner.start()
+    world.run(3.5)
+    for port in range(100, 140):
+        owner.propose(service(port=port))
+        world.run(0.02)
+    owner.crash()
+    owner.start()
+    assert owner.peer.reading_back
+
+    held, ours = (one.peer.registry.branch(owner.id) for one in (asker, owner))
+    assert held is not None
+    assert held.head is not None
+    assert ours is not None
+    assert held.dot < ours.dot
+    asked = Repair(asker.peer.registry, rng=Random(1)).sync_request(None)
+    for request in (asked, FetchRequest(owner.id, held.dot, held.head.hash, b"", 0)):
+        body = encode_request(request)
+        frame, _ = owner.peer.serve(body, asker.id, asker.address, now=world.now)
+        assert frame is not None
+        answer = decode_answer(frame)
+        assert answer == FetchAnswer(None) or ours.head not in shown(answer)
+
+    heal(world)
+    mine = {f"web-{port}" for port in range(100, 140)}
+    expect_everywhere(world, {"web-2"} | mine, within=8)
+    assert names(other) == names(asker)
 
 
 def test_an_owner_is_told_while_it_is_reached_and_a_few_times() -> None:
