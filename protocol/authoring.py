@@ -10,26 +10,28 @@ Rules this module keeps:
 2. A version is `max(last + 1, Unix microseconds)`, never used twice whatever the wall clock does.
 3. Nothing is signed before this node has read itself back from its peers (or could not).
 4. A new key and the first commit that it signs are one step, durable together.
-5. If the cluster holds a branch of ours that we forgot, we merge: keys we signed since this start,
-   or in steps of ours that are newer than the cluster's head, win; for every other key the
-   cluster's state wins, present or absent. What a key signed that we have replaced since is nothing
-   that we forgot: whoever stole that key signed it.
+5. If the cluster holds a branch of ours that we forgot, we merge it, as many of them as there are:
+   the later word on each key stands, and this life's is the latest (`agreement.lives`). What a key
+   signed that we have replaced since is nothing that we forgot: whoever stole that key signed it.
 6. A fork of ours whose other side nobody shows any more is settled all the same, by a commit that
    names it as second parent.
 """
 
 import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import bodies, limits
-from .bodies import Body
+from .agreement import lives
+from .agreement.lives import NODE, Side, Spans
+from .bodies import Body, Stamp
 from .branch import Branch
 from .clocks import HybridClock, Instant
 from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordKey, make_commit
 from .effects import Keep, KeepChain, KeepCommit, KeepManifest
 from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
 from .identity import KeyChain
+from .records import NodeRecord
 from .signing import Signer, Trust
 
 COMMIT_BYTES_MAX = 512 * 1024
@@ -38,8 +40,10 @@ _WAITING_MAX = 100_000
 
 _SIGNED_MAX = 1_024
 """Of so many commits we remember that we signed them; a fork behind them goes unnoticed."""
-_SINCE_START_MAX = 2 * limits.RECORDS_PER_OWNER_MAX
-"""Keys of which we remember that we signed them since our start; the oldest go first."""
+_REMOVED_MAX = 2 * limits.RECORDS_PER_OWNER_MAX
+"""Keys of which we remember that they were removed; the oldest go first."""
+_MERGES_MAX = 8
+"""Forgotten branches that wait to be merged; of more we hear again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,16 @@ class Authoring:
     """Signs our commits. `Peer` applies them when they are durable."""
 
     def __init__(
-        self, branch: Branch, signer: Signer, trust: Trust, *, last: Dot, clock: HybridClock
+        self,
+        branch: Branch,
+        signer: Signer,
+        trust: Trust,
+        *,
+        last: Dot,
+        clock: HybridClock,
+        born: int = 0,
     ) -> None:
+        """`born`: where this life begins, or sooner, by the wall clock in microseconds."""
         self.signer = signer
         """Whoever signs our commits now."""
         self.shut = False
@@ -93,14 +105,18 @@ class Authoring:
         self._clock = clock
         self._waiting: dict[RecordKey, bytes | None] = {}
         self._tickets: list[int] = []
-        self._signed_since_start: dict[RecordKey, bytes | None] = {}
+        self._removed: dict[RecordKey, int] = {}
+        """What was removed, and by which version at the latest; all of this life is the latest."""
+        self._born = max(born, self._last.version + 1)
+        self._lives: Spans = ()
+        """What we know of earlier lives."""
         self._base = Dot(0, 0)
-        """Of the oldest commit of ours that we know: what is older may be ours too."""
+        """Of this life's commits, what is older is not remembered one by one."""
         self._signed: dict[bytes, Dot] = {}
         self._merged = Dot(0, 0)
         """Of the newest forgotten commit that we merged: the older ones led to it."""
         self._recollect()
-        self._merge_with: tuple[Manifest, Branch] | None = None
+        self._merges: dict[bytes, tuple[Manifest, Branch]] = {}
         self._settle_with: bytes | None = None
         self.confronted: Head | None = None
         """The commit of ours that we forgot, as evidence proved it; None once that is merged."""
@@ -134,10 +150,11 @@ class Authoring:
             raise ProposalError("keys", "this node's key was revoked or replaced; it ends")
         encoded = {key: bodies.encode(body) if body else None for key, body in changes.items()}
         for key, raw in encoded.items():
-            if raw is not None and len(raw) > limits.RECORD_BYTES_MAX:
+            size = len(raw) + bodies.STAMP_BYTES_MAX if raw is not None else 0
+            if size > limits.RECORD_BYTES_MAX:
                 raise ProposalError(
                     "record",
-                    f"{key.key} takes {len(raw)} bytes; at most {limits.RECORD_BYTES_MAX} are "
+                    f"{key.key} takes {size} bytes; at most {limits.RECORD_BYTES_MAX} are "
                     "allowed: shorten tags, metadata or checks",
                 )
             if raw is not None:
@@ -159,19 +176,12 @@ class Authoring:
         if not self.open or self.shut or self.in_flight is not None:
             return None
         idle = not self._waiting and not self._tickets and self._settle_with is None
-        if idle and self._merge_with is None and self._turn is None:
+        if idle and not self._merges and self._turn is None:
             return None
-        if self._merge_with is not None:
-            self.in_flight = self._merge(*self._merge_with, now)
+        if self._merges:
+            self.in_flight = self._merge(*self._merges.pop(next(iter(self._merges))), now)
         else:
             self.in_flight = self._extend(now)
-        since_start = self._signed_since_start
-        for change in self.in_flight.changes:
-            key = RecordKey(change.kind, change.key)
-            since_start.pop(key, None)
-            since_start[key] = change.body
-        while len(since_start) > _SINCE_START_MAX:
-            del since_start[next(iter(since_start))]
         return self.in_flight
 
     def landed(self) -> InFlight:
@@ -185,7 +195,8 @@ class Authoring:
         landed, self.in_flight = self.in_flight, None
         if landed.turn is not None:
             self.signer = landed.turn.signer
-            self._merge_with = self._settle_with = self.confronted = None  # it settles all before
+            self._merges.clear()  # it settles all before
+            self._settle_with = self.confronted = None
         return landed
 
     def confront(self, forgotten: Head) -> None:
@@ -204,27 +215,46 @@ class Authoring:
     def forgot(self, dot: Dot, commit: bytes) -> bool:
         """Whether that commit of ours is one that we signed and no longer know of.
 
-        All that we signed since the oldest step that we kept we know; anything else that is newer
-        than that one was signed in a life that our disk has forgotten.
+        Of what this life signed we know each commit, of earlier lives from where to where we know
+        them; anything else was signed in a life that our disk has forgotten.
         """
         return self.open and self.misses(dot, commit)
 
     def misses(self, dot: Dot, commit: bytes) -> bool:
         """The same, also while we read ourselves back, and may be about to hear of it."""
-        if dot.epoch < self.chain.epoch:
-            return False
+        if dot.epoch < self.chain.epoch or not dot.version:
+            return False  # of a replaced key, or no commit at all
+        if dot.version < self._born:
+            return not lives.covers(self._lives, dot.version)
         return dot > max(self._base, self._merged) and commit not in self._signed
 
+    def strays(self, theirs: Manifest) -> bool:
+        """Whether that state of ours does not know the one that we hold; neither is verified.
+
+        Raises:
+            RemoteProtocolError: its node record cannot be read.
+        """
+        head = self._branch.head
+        record = next((one for one in theirs.records if one[:2] == NODE), None)
+        node = bodies.decode(record) if record else None
+        known = lives.known_at(theirs.head, node if isinstance(node, NodeRecord) else None)
+        return head is not None and not lives.covers(known, head.version)
+
     def merge_with(self, theirs: Manifest) -> None:
-        """The cluster holds a branch of ours that we forgot; the next commit merges it.
+        """The cluster holds a branch of ours that we forgot; one of the next commits merges it.
 
         Raises:
             RemoteProtocolError: it is not what we signed.
         """
-        if self._merge_with is None or self._merge_with[0].head.dot < theirs.head.dot:
+        if theirs.head.hash not in self._merges and len(self._merges) < _MERGES_MAX:
             base = Branch(self.chain, self._trust)
             base.adopt(theirs)
-            self._merge_with = (theirs, base)
+            self._merges[theirs.head.hash] = theirs, base
+
+    @property
+    def merging(self) -> bool:
+        """Whether a branch that we forgot waits to be merged."""
+        return bool(self._merges)
 
     def turn_to(self, turn: Turn, ticket: int | None) -> None:
         """Go on with a new key: the next commit is signed with it, whatever it changes."""
@@ -244,14 +274,18 @@ class Authoring:
         self._recollect()
 
     def _recollect(self) -> None:
-        """Know again which commits are ours, as far back as the disk or the cluster says."""
-        kept = self._branch.kept()
-        self._signed = {step.head.hash: step.head.dot for step in kept}
-        self._base = Dot(0, 0)
-        if kept and kept[0].head.parents:
-            self._base = kept[0].head.dot
-        elif not kept and (head := self._branch.head) is not None:
-            self._base, self._signed = head.dot, {head.hash: head.dot}
+        """Know what our branch knows, and what it removed, as far back as its steps are kept."""
+        branch, head = self._branch, self._branch.head
+        if head is None:
+            return
+        self._born = max(self._born, head.version + 1)
+        self._lives = lives.bounded(lives.known_at(head, branch.node), limits.LIVES_MAX)
+        self._removed = {
+            RecordKey(change.kind, change.key): step.head.version
+            for step in branch.kept()
+            for change in step.changes()
+            if change.body is None
+        }
 
     def _count_with(self, staged: Mapping[RecordKey, bytes | None]) -> int:
         """How many records there will be when all that waits, and `staged`, has landed."""
@@ -272,51 +306,82 @@ class Authoring:
         tickets, self._tickets = tuple(self._tickets), []
         if self._waiting:  # more than one commit's worth: its callers wait for the last of them
             self._tickets, tickets = [*tickets], ()
-        changes = _sorted_changes(taken)
+        turn, self._turn = self._turn, None
+        dot = self._next_dot(now, turn)
+        changes = _sorted_changes({key: self._stamp(key, taken[key], dot) for key in taken})
+        for key in taken:
+            self._note_removed(key, None if taken[key] else limits.VERSION_MAX)
         head = self._branch.head
         parents: tuple[bytes, ...] = (head.hash,) if head else ()
         if self._settle_with is not None and head is not None and self._settle_with != head.hash:
             parents = (head.hash, self._settle_with)
         self._settle_with = None
         root = self._branch.preview(changes)
-        turn, self._turn = self._turn, None
-        commit = self._sign(changes, parents, root, now, turn)
+        commit = self._sign(changes, parents, root, dot, now, turn)
         return InFlight(commit, changes, tickets, None, turn)
 
     def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
-        self._merge_with = self._settle_with = self.confronted = None
-        changes = _sorted_changes(self._since(theirs.head.dot) | self._signed_since_start)
-        ours = (self._branch.head.hash,) if self._branch.head else ()
-        self._last = max(self._last, theirs.head.dot)
-        commit = self._sign(changes, (theirs.head.hash, *ours), base.preview(changes), now)
-        self._merged = max(self._merged, theirs.head.dot)
+        self._settle_with = self.confronted = None
+        head, branch = theirs.head, self._branch
+        their_lives = lives.known_at(head, base.node)
+        merge = lives.merge(
+            Side(branch.records, self._lives, branch.dot.version),
+            Side(base.records, their_lives, head.version),
+            born=self._born,
+            removed=self._removed,
+        )
+        for key, version in merge.removed.items():
+            self._note_removed(key, version)
+        known = lives.united(self._lives, lives.before(their_lives, self._born))
+        self._lives = lives.bounded(known, limits.LIVES_MAX)
+        self._last = max(self._last, head.dot)
+        dot = self._next_dot(now)
+        if (node := self.intended(NODE)) is not None:
+            merge.changes[NODE] = self._stamp(NODE, bodies.encode(node), dot)
+        changes = _sorted_changes(merge.changes)
+        ours = (branch.head.hash,) if branch.head else ()
+        commit = self._sign(changes, (head.hash, *ours), base.preview(changes), dot, now)
+        self._merged = max(self._merged, head.dot)
         return InFlight(commit, changes, (), theirs)
 
-    def _since(self, theirs: Dot) -> dict[RecordKey, bytes | None]:
-        """What our steps say that are newer than the cluster's head, so that it cannot know them.
+    def _stamp(self, key: RecordKey, raw: bytes | None, dot: Dot) -> bytes | None:
+        """A body as it is signed in the commit of that dot."""
+        if raw is None:
+            return None
+        if key == NODE:
+            node = bodies.decode(Record(key.kind, key.key, raw))
+            if isinstance(node, NodeRecord):
+                raw = bodies.encode(replace(node, lives=self._lives, born=self._born))
+        held = self._branch.records.get(key)
+        first = bodies.stamp_of(held).first if held is not None else dot.version
+        return bodies.stamped(raw, Stamp(dot.version, first))
 
-        They are of a life that signed without having heard itself, and ended before it did.
-        """
-        return {
-            RecordKey(change.kind, change.key): change.body
-            for step in self._branch.kept()
-            if step.head.dot > theirs
-            for change in step.changes()
-        }
+    def _note_removed(self, key: RecordKey, version: int | None) -> None:
+        """That it was removed by then, or (None) set again."""
+        self._removed.pop(key, None)
+        if version is not None:
+            self._removed[key] = version
+            while len(self._removed) > _REMOVED_MAX:
+                del self._removed[next(iter(self._removed))]
+
+    def _next_dot(self, now: Instant, turn: Turn | None = None) -> Dot:
+        epoch = turn.chain.epoch if turn else self.chain.epoch
+        self._last = Dot(epoch, max(self._last.version + 1, self._born, now.wall_us))
+        return self._last
 
     def _sign(
         self,
         changes: Sequence[Change],
         parents: tuple[bytes, ...],
         root: bytes,
+        dot: Dot,
         now: Instant,
         turn: Turn | None = None,
     ) -> Commit:
-        chain, signer = (turn.chain, turn.signer) if turn else (self.chain, self.signer)
-        self._last = Dot(chain.epoch, max(self._last.version + 1, now.wall_us))
+        signer = turn.signer if turn else self.signer
         draft = Draft(
             owner=self._branch.owner,
-            dot=self._last,
+            dot=dot,
             parents=parents,
             issued_at=self._clock.tick(now.wall_us),
             state_root=root,

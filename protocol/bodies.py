@@ -2,11 +2,11 @@
 
 `encode` is for our own records, which the edge has checked; `decode` is for anybody's, and accepts
 what `rules` accepts and nothing else. A format number opens each body: a newer node's longer body
-is refused by number, not misread.
+is refused by number, not misread. A *stamp* closes each: which of its owner's commits set it.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias, assert_never, cast
+from typing import NamedTuple, TypeAlias, assert_never, cast
 
 from . import limits, rules
 from .commits import Record, RecordKey
@@ -39,6 +39,22 @@ NODE_KEY = "node"
 """The key of an owner's only node record."""
 
 
+STAMP_BYTES_MAX = 16
+"""What a stamp may add to a body that has none yet."""
+
+
+class Stamp(NamedTuple):
+    """When a record was set, by the versions of its owner's commits."""
+
+    version: int = 0
+    """Of the commit that set it."""
+    first: int = 0
+    """Of the commit since which it has been there, at most `version`."""
+
+
+UNSTAMPED = Stamp()
+
+
 def key_of(body: Body) -> RecordKey:
     """What the record is known by within its owner's state."""
     match body:
@@ -61,7 +77,7 @@ def service_key(name: str, instance: str) -> str:
     return f"{name}/{instance}"
 
 
-def encode(body: Body) -> bytes:
+def encode(body: Body, stamp: Stamp = UNSTAMPED) -> bytes:
     """Write a body."""
     match body:
         case NodeRecord():
@@ -76,7 +92,25 @@ def encode(body: Body) -> bytes:
             fields = [body.node, body.incarnation, body.asked_at]
         case _:
             assert_never(body)
-    return codec.pack([_FORMAT, *fields])
+    return codec.pack([_FORMAT, *fields, stamp.version, stamp.version - stamp.first])
+
+
+def bytes_of(body: Body) -> int:
+    """How many bytes it may take, once it is stamped."""
+    return len(encode(body)) + STAMP_BYTES_MAX
+
+
+def stamped(raw: bytes, stamp: Stamp) -> bytes:
+    """The same body under another stamp."""
+    fields = codec.unpack(raw, "body")
+    fields[-2:] = [stamp.version, stamp.version - stamp.first]
+    return codec.pack(fields)
+
+
+def stamp_of(record: Record) -> Stamp:
+    """When it was set; of a body that was read before."""
+    *_, version, age = codec.unpack(record.body, _NAMES[record.kind])
+    return Stamp(cast(int, version), cast(int, version) - cast(int, age))
 
 
 def record_of(body: Body) -> Record:
@@ -143,6 +177,7 @@ def _node_fields(node: NodeRecord) -> list[object]:
         _NODE_TYPES.index(node.node_type), node.is_load_balancer, list(node.capabilities),
         node.zone, node.region, _pairs(node.metadata), node.software, node.incarnation,
         _PHASES.index(node.phase), node.updated_at,
+        [version for span in node.lives for version in span], node.born,
     ]  # fmt: skip
 
 
@@ -166,7 +201,17 @@ def _read_node(reader: codec.Reader) -> NodeRecord:
         incarnation=reader.integer("incarnation"),
         phase=_PHASES[reader.integer("phase", high=len(_PHASES) - 1)],
         updated_at=reader.integer("updated_at"),
+        lives=_read_spans(reader.array("lives", most=2 * limits.LIVES_MAX)),
+        born=reader.integer("born"),
     )
+
+
+def _read_spans(reader: codec.Reader) -> tuple[tuple[int, int], ...]:
+    flat = [reader.integer("version") for _ in range(len(reader))]
+    spans = tuple(zip(flat[::2], flat[1::2], strict=False))
+    if len(flat) % 2 or flat != sorted(flat):
+        raise MalformedError("lives", "not the ends of stretches in their order")
+    return spans
 
 
 def _service_fields(service: ServiceRecord) -> list[object]:
@@ -202,10 +247,12 @@ _SERVICE = codec.Layout(
     codec.text("maintenance", most=limits.REASON_MAX),
     codec.text("update_id", most=limits.NAME_MAX),
     codec.integer("updated_at"),
+    codec.integer("stamp"),
+    codec.integer("age"),
 )
 _ServiceFields: TypeAlias = tuple[
     int, str, str, str, int, list[object], list[object], str, int, str, list[object], bool, str,
-    str, int,
+    str, int, int, int,
 ]  # fmt: skip
 """What `_SERVICE` lets through."""
 
@@ -214,7 +261,7 @@ def _read_service(fields: list[object]) -> ServiceRecord:
     _SERVICE.check(fields, "service")
     (
         _, name, instance, address, port, tags, metadata, version, weight, zone, checks,
-        in_maintenance, reason, update_id, updated_at,
+        in_maintenance, reason, update_id, updated_at, _, _,
     ) = cast(_ServiceFields, fields)  # fmt: skip
     if reason and not in_maintenance:
         raise MalformedError("service.maintenance", "a reason without maintenance")
@@ -359,6 +406,8 @@ def _one_by_one(kind: Kind, read: Callable[[codec.Reader], Body]) -> Callable[[l
         reader = codec.Reader(fields, _NAMES[kind])
         reader.integer("format", low=_FORMAT, high=_FORMAT)
         body = read(reader)
+        reader.integer("stamp")
+        reader.integer("age")
         reader.end()
         return body
 

@@ -6,8 +6,8 @@ Rules this module keeps:
 
 1. A refusal changes nothing, names its code and is counted against whoever sent it.
 2. What was applied is stored, shown to watchers, told to membership and passed on, in that order.
-3. Our own branch is never moved by others once we may sign; what they hold of us that we do not
-   know is merged by `authoring`.
+3. Our own branch is never moved by others once we may sign, nor before to what does not know all
+   that we hold; what they hold of us that we do not know is merged by `authoring`.
 """
 
 from collections.abc import Callable, Iterable
@@ -290,11 +290,11 @@ class Intake:
     def _manifest(
         self, manifest: Manifest, events: tuple[bytes, ...], taken: Taken, now: Instant
     ) -> Taken:
-        owner = manifest.head.owner
+        owner, ours = manifest.head.owner, self._parts.authoring
         branch = self._branch_of(owner, events, taken, now)
         if branch is None:
             raise RefusedError("unknown_sender", "a state without the key events of its owner")
-        if owner == self._parts.me and self._parts.authoring.open:
+        if owner == self._parts.me and (ours.open or ours.strays(manifest)):
             return self._about_us(manifest.head, manifest, taken, now)
         is_old = taken.source.asked and _is_old(manifest.head, now)
         before = branch.head, branch.tree

@@ -35,7 +35,9 @@ NEW_OWNERS_PER_MINUTE = 600
 """Owners never heard of before, for each address that brings them."""
 HEADERS_KEPT = 32
 OWN_STEPS_KEPT = 256
-"""Of our own branch: so far back we can tell what we signed from what we have forgotten."""
+"""Of our own branch: so many of our own commits we can show, and know what they removed."""
+LIVES_MAX = 32
+"""Earlier lives of a node that its record tells apart; the oldest count as one beyond it."""
 DATAGRAM_MAX = 1_200
 FRAME_MAX = 1024 * 1024
 VERSION_MAX = 2**62 - 1

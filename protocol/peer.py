@@ -122,10 +122,10 @@ class Peer:
         self._asked_s = float("inf")
         """When we asked to be called, at the latest."""
         self._echoes = Echoes()
-        trust, joined = Trust(setup.cluster, setup.verifier), setup.joined
+        trust, joined, clock = Trust(setup.cluster, setup.verifier), setup.joined, HybridClock()
         self._read = setup.reading.message
         self.registry = Registry(trust, joined.holding if joined else None, setup.reading.body)
-        self.docket = Docket()
+        self.docket, self.divergence = Docket(), Divergence()
         self.unrestored: list[tuple[NodeId, str]] = []
         """Owners whose stored branch did not come out, and why; peers are asked for them."""
         prefixes = joined.prefixes if joined else None
@@ -141,12 +141,12 @@ class Peer:
             setup.membership, self._me, incarnation=setup.record.incarnation, voice=voice,
             rng=rng, now=now.mono_s, assembly=joined.assembly if joined else None,
         )  # fmt: skip
-        self.divergence = Divergence()
         self.episodes = Episodes(self._me, self.registry, self.membership)
         self._dissemination, self._again = Dissemination(), Again()
         self._repair = Repair(self.registry, rng=rng)
-        clock = HybridClock()
-        self._authoring = Authoring(own, setup.signer, trust, last=setup.last_dot, clock=clock)
+        self._authoring = Authoring(
+            own, setup.signer, trust, last=setup.last_dot, clock=clock, born=now.wall_us
+        )
         self.rotation = Rotation(RotationParts(
             me=self._me, trust=trust, registry=self.registry, membership=self.membership,
             keyring=self._keyring, voice=voice, authoring=self._authoring, docket=self.docket,
@@ -392,7 +392,8 @@ class Peer:
 
     def _open(self, now: Instant) -> list[Effect]:
         """Once we have heard of ourselves, or need not: sign from here on, first who we are."""
-        coming, forked = self._repair.is_coming(self._me), bool(self.docket.open_cases(self._me))
+        coming = self._repair.is_coming(self._me)
+        forked = self._authoring.merging or bool(self.docket.open_cases(self._me))
         over = self._recollection.is_over(coming=coming, forked=forked, now=now.mono_s)
         if not self.reading_back or not over:
             return []

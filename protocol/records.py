@@ -131,6 +131,11 @@ class NodeRecord:
     incarnation: int = 1
     phase: Phase = Phase.RUNNING
     updated_at: int = 0
+    lives: tuple[tuple[int, int], ...] = ()
+    """First and last version of the earlier lives that this one knows of, in order. What lies
+    between may have been signed in lives that it forgot; see `agreement.lives`."""
+    born: int = 0
+    """No version of this life is lower. `authoring` fills in both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

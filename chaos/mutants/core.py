@@ -1,16 +1,19 @@
 """Mutants of what every cluster rests on: our own branch, the branches of others, who is here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chaos.checkers import Limits
 from chaos.sim.disk import Disk
 from chaos.sim.plan import Fault, FaultKind, Role
+from protocol.agreement import lives
 from protocol.agreement.evidence import Evidence
+from protocol.agreement.lives import Merge, Side, Spans
 from protocol.authoring import Authoring, InFlight
+from protocol.bodies import stamp_of
 from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
 from protocol.clocks import Instant
-from protocol.commits import Commit, Dot, Head, Manifest, Record, RecordKey
+from protocol.commits import Commit, Head, Manifest, Record, RecordKey
 from protocol.detector.detection import Pair, Status
 from protocol.detector.roster import Member, Roster
 from protocol.detector.verdicts import Judge
@@ -20,14 +23,14 @@ from protocol.effects import Effect, Notify, Persist
 from protocol.events import Committed
 from protocol.identity import NodeId
 from protocol.peer import Peer
-from protocol.records import ServiceRecord
+from protocol.records import NodeRecord, ServiceRecord
 from protocol.registry import Registry
 from protocol.signing import Trust
 from protocol.sync.repair import Repair
 
 from .mutant import Mutant, Patch, small_plan
 
-_MERGE = vars(Authoring)["_merge"]
+_MERGE, _MERGE_LIVES = vars(Authoring)["_merge"], lives.merge
 _INDEX_SERVICE = vars(Registry)["_index_service"]
 _SET_UNREACHABLE = vars(Judge)["_set_unreachable"]
 _OFFER, _ADOPT = Branch.offer, Branch.adopt
@@ -62,14 +65,25 @@ def _author_and_acknowledge(self: Peer, now: Instant) -> list[Effect]:
     return [acknowledged, Persist(flying.keeps())]
 
 
-def _merge_to_theirs(self: Authoring, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
-    self._signed_since_start = {}
+def _merge_to_theirs(ours: Side, theirs: Side, **_: object) -> Merge:
+    return Merge({}, {})
+
+
+def _merge_this_life(
+    ours: Side, theirs: Side, *, born: int, removed: Mapping[RecordKey, int]
+) -> Merge:
+    of_this_life = {k: r for k, r in ours.records.items() if stamp_of(r).version >= born}
+    return _MERGE_LIVES(replace(ours, records=of_this_life), theirs, born=born, removed=removed)
+
+
+def _know_all(head: Head, node: NodeRecord | None) -> Spans:
+    return ((0, head.version),)
+
+
+def _merge_the_newest(self: Authoring, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
     merged: InFlight = _MERGE(self, theirs, base, now)
+    self._lives = ((0, self._born - 1),)
     return merged
-
-
-def _nothing_since(self: Authoring, theirs: Dot) -> dict[RecordKey, bytes | None]:
-    return {}
 
 
 def _begin_by_the_wall(self: Disk, at_least: int, now: float) -> int:
@@ -175,6 +189,19 @@ _FORGETS_TWICE = small_plan(
 )
 """The same, and it restarts once more before it meets the others."""
 
+_FORGETS_TWO_LIVES = small_plan(
+    Fault(FaultKind.ISOLATE, 1.5, 6.0, (0,)),
+    Fault(FaultKind.OLD_DISK, 5.0, 5.5, (1,), amount=3.0),
+    Fault(FaultKind.ISOLATE, 5.0, 8.0, (1,)),
+    Fault(FaultKind.ISOLATE, 5.0, 14.0, (2,)),
+    Fault(FaultKind.OLD_DISK, 10.0, 10.5, (1,), amount=8.0),
+    Fault(FaultKind.ISOLATE, 10.0, 14.0, (1,)),
+    nodes=3,
+    safety_s=15.0,
+    operations_per_s=24.0,
+)
+"""A node forgets two lives, of which others hold one each."""
+
 _CUT_OFF_TO_THE_END = small_plan(
     Fault(FaultKind.ISOLATE, 2.0, 10.0, (1,)), nodes=3, safety_s=10.0, operations_per_s=40.0
 )
@@ -199,17 +226,28 @@ CORE: tuple[Mutant, ...] = (
         "who merges a forgotten branch drops what it signed since its start",
         "set_full",
         _FORGETS,
-        (
-            Patch(Authoring, "_merge", _merge_to_theirs),
-            Patch(Authoring, "_since", _nothing_since),
-        ),
+        (Patch(lives, "merge", _merge_to_theirs),),
     ),
     Mutant(
         "merge-one-life",
         "who merges a forgotten branch drops what it signed in isolation before its last restart",
         "set_full",
         _FORGETS_TWICE,
-        (Patch(Authoring, "_since", _nothing_since),),
+        (Patch(lives, "merge", _merge_this_life),),
+    ),
+    Mutant(
+        "merge-the-newest",
+        "who merges a forgotten life takes all that is older for known, so other lives stay lost",
+        "set_full",
+        _FORGETS_TWO_LIVES,
+        (Patch(Authoring, "_merge", _merge_the_newest),),
+    ),
+    Mutant(
+        "know-all-lives",
+        "a state is taken to know of all that its owner signed before, in whichever life",
+        "set_full",
+        _FORGETS_TWICE,
+        (Patch(lives, "known_at", _know_all),),
     ),
     Mutant(
         "fork-for-gap",

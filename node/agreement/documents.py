@@ -206,7 +206,7 @@ class Documents:
             rules.check_document(word)
         except ProposalError as error:
             raise refusal_of(error) from None
-        size = len(bodies.encode(word))
+        size = bodies.bytes_of(word)
         if size > limits.RECORD_BYTES_MAX:
             raise too_large(
                 "value", f"value: the document takes {size} bytes with all its fields, siblings "

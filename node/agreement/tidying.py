@@ -119,7 +119,7 @@ class Tidying:
         place = RecordKey(Kind.DOCUMENT, key)
         if self._is_heir(words, document):
             word = documents.adopt(document)
-            if len(bodies.encode(word)) <= limits.RECORD_BYTES_MAX:
+            if bodies.bytes_of(word) <= limits.RECORD_BYTES_MAX:
                 return {place: word}
             log.warning("document_too_large_to_take_over", document=key)
         if self._me not in words:

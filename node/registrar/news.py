@@ -137,7 +137,7 @@ def _told(record: ServiceRecord, found: dict[str, Word]) -> ServiceRecord:
     """The record with what its checks found; without outputs if it would grow too large."""
     checks = tuple(_with(check, found.get(check.id)) for check in record.checks)
     told = replace(record, checks=checks)
-    if len(bodies.encode(told)) <= limits.RECORD_BYTES_MAX:
+    if bodies.bytes_of(told) <= limits.RECORD_BYTES_MAX:
         return told
     return replace(record, checks=tuple(replace(check, output="") for check in checks))
 

@@ -1,6 +1,8 @@
 """An owner who signs commits about itself, for tests that need real ones."""
 
-from protocol.bodies import Body, record_of
+from dataclasses import replace
+
+from protocol.bodies import Body, Stamp, record_of, stamp_of, stamped
 from protocol.branch import Branch
 from protocol.commits import Change, Commit, Dot, Draft, Manifest, RecordKey, make_commit
 from protocol.identity import (
@@ -21,8 +23,10 @@ from .peer_world import CLUSTER, TRUST
 class Author:
     """Holds keys and its own branch; every commit is applied there."""
 
-    def __init__(self, number: int = 1) -> None:
+    def __init__(self, number: int = 1, *, stamps: bool = False) -> None:
         self.number = number
+        self.stamps = stamps
+        """Whether its records say which commit set them, as those of real nodes do."""
         self.events: list[KeyEvent] = []
         self.rotate()
         self.branch = Branch(self.chain, TRUST)
@@ -58,11 +62,18 @@ class Author:
     def draft(self, *bodies: Body, remove: tuple[RecordKey, ...] = ()) -> Commit:
         """The next commit, signed but not applied here: two drafts are a fork."""
         head = self.branch.head
-        return self.signed(
-            changes_of(*bodies, remove=remove),
-            parents=(head.hash,) if head else (),
-            version=head.version + 1 if head else 1,
-        )
+        version = head.version + 1 if head else 1
+        changes = changes_of(*bodies, remove=remove)
+        if self.stamps:
+            changes = tuple(self._stamped(change, version) for change in changes)
+        return self.signed(changes, parents=(head.hash,) if head else (), version=version)
+
+    def _stamped(self, change: Change, version: int) -> Change:
+        if change.body is None:
+            return change
+        held = self.branch.records.get(RecordKey(change.kind, change.key))
+        first = stamp_of(held).first if held else version
+        return replace(change, body=stamped(change.body, Stamp(version, first)))
 
     def signed(
         self,

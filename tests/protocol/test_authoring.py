@@ -11,19 +11,21 @@ from protocol.branch import AppliedStep, Branch
 from protocol.clocks import HybridClock, Instant
 from protocol.commits import NOTHING, Dot, RecordKey
 from protocol.errors import LocalProtocolError, ProposalError, RefusedError
-from protocol.records import ServiceRecord
+from protocol.records import NodeRecord, ServiceRecord
 
 from .author import Author
 from .peer_world import TRUST, service
 
 NOW = Instant(0.0, 1_000_000)
+NODE_RECORD = NodeRecord(name="n1", host="10.0.0.1", port=8401, api_host="10.0.0.1", api_port=8400)
 Made = tuple[Authoring, Branch]
 
 
-def opened(author: Author | None = None, *, last: Dot = NOTHING) -> Made:
+def opened(author: Author | None = None, *, last: Dot = NOTHING, born: int = 0) -> Made:
     author = author or Author()
     branch = Branch(author.chain, TRUST)
-    authoring = Authoring(branch, author.key(0), TRUST, last=last, clock=HybridClock())
+    clock = HybridClock()
+    authoring = Authoring(branch, author.key(0), TRUST, last=last, clock=clock, born=born)
     authoring.open = True
     return authoring, branch
 
@@ -194,8 +196,8 @@ def test_landing_without_a_flight_is_our_drivers_mistake() -> None:
 
 def forgetful() -> tuple[Author, Made]:
     """The cluster holds web-1 (theirs), web-2, web-3; we came back with web-1 and web-9 only."""
-    author = Author()
-    made = authoring, branch = opened(author)
+    author = Author(stamps=True)
+    made = authoring, branch = opened(author, born=100)
     first = author.commit(service(port=1), service(port=9))
     branch.offer([first])
     authoring.took(first.head)
@@ -267,7 +269,8 @@ def test_a_commit_of_a_forgotten_life_is_told_from_an_old_and_from_our_own() -> 
 
 def restarted(author: Author, branch: Branch) -> Authoring:
     """A new life with the same disk."""
-    again = Authoring(branch, author.key(0), TRUST, last=branch.dot, clock=HybridClock())
+    born = branch.dot.version + 1_000
+    again = Authoring(branch, author.key(0), TRUST, last=branch.dot, clock=HybridClock(), born=born)
     again.open = True
     return again
 
@@ -275,7 +278,7 @@ def restarted(author: Author, branch: Branch) -> Authoring:
 def test_what_was_forgotten_is_told_from_our_own_also_after_another_restart() -> None:
     author, made = forgetful()
     theirs = author.manifest().head
-    stage(made[0], service(port=4))
+    stage(made[0], service(port=4), NODE_RECORD)
     later = Instant(0.0, theirs.version + 1_000)
     ours = land(made, later).commit.head
 
@@ -286,6 +289,7 @@ def test_what_was_forgotten_is_told_from_our_own_also_after_another_restart() ->
     again.merge_with(author.manifest())
     merge = land((again, made[1]), later)
     assert {key.key for key in made[1].bodies} == {
+        "node",
         "web/web-1",
         "web/web-2",
         "web/web-3",
@@ -311,20 +315,18 @@ def test_a_fork_whose_other_side_nobody_shows_is_settled_by_the_next_commit() ->
     assert made[0].forgot(theirs.dot, theirs.hash), "whoever shows it later is heard"
 
 
-def test_what_was_signed_since_the_start_is_remembered_up_to_a_bound(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("protocol.authoring._SINCE_START_MAX", 3)
+def test_what_was_removed_is_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.authoring._REMOVED_MAX", 3)
     _, made = forgetful()
     for port in (4, 5, 6, 4, 7):
-        stage(made[0], service(port=port, version=str(port)))
+        made[0].stage({key_of(service(port=port)): None}, None)
         land(made, Instant(0.0, 1))
 
-    assert [key.key for key in made[0]._signed_since_start] == [
-        "web/web-6",
-        "web/web-4",
-        "web/web-7",
-    ]
+    assert [key.key for key in made[0]._removed] == ["web/web-6", "web/web-4", "web/web-7"]
+
+    stage(made[0], service(port=4))
+    land(made, Instant(0.0, 1))
+    assert [key.key for key in made[0]._removed] == ["web/web-6", "web/web-7"]
 
 
 def test_of_two_forgotten_heads_the_newer_is_merged_also_after_the_older() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import bodies, limits
-from protocol.bodies import Body, decode, encode, key_of, record_of
+from protocol.bodies import Body, Stamp, decode, encode, key_of, record_of, stamp_of
 from protocol.commits import Record
 from protocol.errors import MalformedError, RefusedError, RemoteProtocolError
 from protocol.identity import NodeId
@@ -114,7 +114,7 @@ def test_a_body_with_a_bit_flipped_is_another_or_refused(body: Body, data: st.Da
         read = decode(damaged)
     except RemoteProtocolError:
         return
-    assert encode(read) == damaged.body, "one spelling of each value"
+    assert encode(read, stamp_of(damaged)) == damaged.body, "one spelling of each value"
 
 
 @pytest.mark.parametrize("kind", [5, 6, 99, -1])
@@ -126,7 +126,7 @@ def test_an_unknown_kind_is_refused(kind: int) -> None:
 
 def test_an_entry_whose_writer_is_not_in_the_context_is_refused() -> None:
     for place, code in ((0, None), (1, MalformedError), (64, MalformedError)):
-        fields = [1, "k", [[b"w" * 32, 1]], [["x", place, 1, 0, b"1"]], "", 0]
+        fields = [1, "k", [[b"w" * 32, 1]], [["x", place, 1, 0, b"1"]], "", 0, 7, 2]
         record = Record(Kind.DOCUMENT, "k", codec.pack(fields))
         if code is None:
             body = decode(record)
@@ -145,21 +145,21 @@ def test_a_record_under_a_wrong_key_is_refused(key: str) -> None:
 
 def test_missing_and_trailing_fields_and_other_formats_are_refused() -> None:
     key = key_of(SERVICE)
-    whole = [1, "web", "1", "10.0.0.1", 80, [], [], "", 100, "", [], False, "", "", 0]
-    assert codec.pack(whole) == encode(SERVICE)
+    whole = [1, "web", "1", "10.0.0.1", 80, [], [], "", 100, "", [], False, "", "", 0, 7, 2]
+    assert codec.pack(whole) == encode(SERVICE, Stamp(7, 5))
     for fields in ([*whole, 0], whole[:-1], [2, *whole[1:]], [], [1]):
         with pytest.raises(MalformedError):
             decode(Record(key.kind, key.key, codec.pack(fields)))
 
 
 def test_a_metadata_key_without_a_value_is_refused() -> None:
-    fields = [1, "web", "1", "10.0.0.1", 80, [], ["k"], "", 100, "", [], False, "", "", 0]
+    fields = [1, "web", "1", "10.0.0.1", 80, [], ["k"], "", 100, "", [], False, "", "", 0, 7, 2]
     with pytest.raises(MalformedError):
         decode(Record(Kind.SERVICE, "web/1", codec.pack(fields)))
 
 
 def test_a_reason_without_maintenance_is_not_a_second_spelling() -> None:
-    fields = [1, "web", "1", "10.0.0.1", 80, [], [], "", 100, "", [], False, "why", "", 0]
+    fields = [1, "web", "1", "10.0.0.1", 80, [], [], "", 100, "", [], False, "why", "", 0, 7, 2]
     with pytest.raises(MalformedError):
         decode(Record(Kind.SERVICE, "web/1", codec.pack(fields)))
 

@@ -1,7 +1,8 @@
 """Clients: they register, update, deregister and look up at random nodes, and say how it ended.
 
 Every write leaves the number of its operation in the record, so a lookup tells whose write it saw.
-A client waits for each write up to a bound, then goes on and calls it indefinite.
+A client waits for each write up to a bound, then goes on and calls it indefinite. As the API does,
+it is refused where it deregisters what the node does not know (any more, after an old disk).
 """
 
 from dataclasses import dataclass
@@ -104,7 +105,11 @@ class Workload:
         text = f"{action.value} #{write.number} {key}"
         self._world.trace.note(self._world.timeline.now, node.name, text)
         self._world.timeline.after(TIMEOUT_S, self._end, write, Outcome.INDEFINITE)
-        node.submit(changes, lambda outcome: self._end(write, outcome))
+        serves = node.up and not node.paused and node.peer.ready
+        if action is Action.DEREGISTER and serves and node.peer.intended(key_of(body)) is None:
+            self._end(write, Outcome.FAILED)
+        else:
+            node.submit(changes, lambda outcome: self._end(write, outcome))
 
     def _end(self, write: _Write, outcome: Outcome) -> None:
         if write.done:

@@ -298,8 +298,8 @@ A, B, C = (NodeId(bytes([number]) * 32) for number in (1, 2, 3))
     [
         ({A: vouched("one:1", 1), B: vouched("one:1", 2), C: vouched("two:2", 9)}, (A, B, C), B),
         ({A: vouched("one:1", 1), B: vouched("two:2", 2)}, (A, B), B),
-        ({A: vouched("one:1", 5), B: vouched("two:2", 5)}, (A, B), A),
-        ({A: vouched("two:2", 5), B: vouched("one:1", 5)}, (A, B), B),
+        ({A: vouched("one:1", 5), B: vouched("two:2", 5)}, (A, B), B),
+        ({A: vouched("two:2", 5), B: vouched("one:1", 5)}, (A, B), A),
         ({A: vouched("one:1", 1), B: vouched("one:1", 2), C: vouched("two:2", 9)}, (C,), C),
         ({A: vouched("one:1", 1), B: vouched("two:2", 9, critical=True)}, (A, B), A),
         ({A: vouched("one:1", 1, critical=True)}, (A,), A),
