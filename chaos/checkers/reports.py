@@ -11,8 +11,10 @@ another. A history is invalid where an honest node's exact report of one
 4. is missing: a cut lasted longer than `split_detection_s`, and a node began no report within it.
 
 What each node held is known by the commits that it took, and what a commit changed by what its
-owner signed. Where nodes of one side held different commits when the links were mended, or the
-owner signed more before the report was concluded, each of these is right for rules 1 to 3.
+owner signed. The state at a commit is what led to it, from parent to (first) parent: what an owner
+signed in a life that its disk forgot, and that it never merged, is part of no later state. Where
+nodes of one side held different commits when the links were mended, or the owner signed more before
+the report was concluded, each of these is right for rules 1 to 3.
 
 What is excused, and no more: reports that do not say that they are exact, that are not concluded,
 that count someone of their own side as cut off, or that began outside the cut; of rule 1, records
@@ -40,7 +42,6 @@ from .detection import sides_of
 from .limits import Limits
 from .soundness import LinkTimes
 
-_Version = tuple[int, int]
 _State = dict[str, str]
 
 
@@ -66,8 +67,8 @@ class _Reading:
     links: LinkTimes
     book: Casebook
     owners: dict[str, "_Owner"] = field(default_factory=dict)
-    taken: dict[tuple[str, str], list[tuple[float, _Version]]] = field(default_factory=dict)
-    """By node and owner: when it made which version the head."""
+    taken: dict[tuple[str, str], list[tuple[float, str]]] = field(default_factory=dict)
+    """By node and owner: when it made which commit the head."""
 
 
 @dataclass(slots=True)
@@ -75,15 +76,17 @@ class _Owner:
     """What one node signed, in the order of versions."""
 
     signed: list[Signed] = field(default_factory=list)
+    commits: dict[str, Signed] = field(default_factory=dict)
     known: bool = True
     """Whether each version is one commit whose changes are known; of the first nobody asks."""
 
-    def state(self, version: _Version) -> _State:
-        """Its records at a version, but for what its first commit set."""
+    def state(self, top: Signed) -> _State:
+        """Its records at a commit, but for what its first commit set."""
+        line = [top]
+        while line[-1].parents and line[-1].parents[0] in self.commits:
+            line.append(self.commits[line[-1].parents[0]])
         state: _State = {}
-        for one in self.signed:
-            if one.version > version:
-                break
+        for one in reversed(line):
             for record, digest in one.changes or ():
                 state.pop(record, None)
                 if digest:
@@ -109,12 +112,13 @@ def _read(read: _Reading) -> None:
         owner = read.owners.get(one.owner)
         if owner is not None:
             owner.signed.append(one)
+            owner.commits[one.commit] = one
     for owner in read.owners.values():
         later = owner.signed[1:]
         twice = any(one.version == other.version for one, other in pairwise(owner.signed))
         owner.known = not twice and all(one.changes is not None for one in later)
     for taken in read.history.accepted:
-        read.taken.setdefault((taken.node, taken.owner), []).append((taken.at_s, taken.version))
+        read.taken.setdefault((taken.node, taken.owner), []).append((taken.at_s, taken.commit))
 
 
 def _plain_cuts(read: _Reading) -> Iterator[_Cut]:
@@ -234,26 +238,29 @@ def _nets(
     """What became of an owner's records between all that its side and the others may have held."""
     if not signed.known or not signed.signed:
         return None
-    held = {node: _held(read, node, owner, cut.end_s) for node in cut.side}
-    theirs = {held[node] for node in cut.side if cut.side[node] != cut.side[owner]}
-    ours = {held[node] for node in cut.side if cut.side[node] == cut.side[owner]}
-    if None in theirs or None in ours:
-        return None
-    least = min(version for version in ours if version is not None)
+    held: dict[str, Signed] = {}
+    for node in cut.side:
+        head = _held(read, node, owner, cut.end_s)
+        if head is None:
+            return None
+        held[node] = head
+    theirs = {held[node]: None for node in cut.side if cut.side[node] != cut.side[owner]}
+    ours = [held[node].version for node in cut.side if cut.side[node] == cut.side[owner]]
     tops = [
-        one.version for one in signed.signed if one.version >= least and one.at_s <= until_s
+        signed.state(one)
+        for one in signed.signed
+        if one.version >= min(ours) and one.at_s <= until_s
     ]  # fmt: skip
-    bases = [signed.state(version) for version in sorted(v for v in theirs if v is not None)]
-    return [_net(base, signed.state(top)) for base in bases for top in tops]
+    return [_net(signed.state(base), top) for base in theirs for top in tops]
 
 
-def _held(read: _Reading, node: str, owner: str, at_s: float) -> _Version | None:
-    """The version of an owner that a node held; None where that is not known."""
-    taken = read.taken.get((node, owner), [])
+def _held(read: _Reading, node: str, owner: str, at_s: float) -> Signed | None:
+    """The commit of an owner that a node held; None where that is not known."""
+    signed, taken = read.owners[owner], read.taken.get((node, owner), [])
     place = bisect.bisect_right(taken, at_s, key=lambda one: one[0])
     if place:
-        return taken[place - 1][1]
-    return read.owners[owner].signed[0].version if read.history.joined else None
+        return signed.commits.get(taken[place - 1][1])
+    return signed.signed[0] if read.history.joined else None
 
 
 def _net(before: _State, after: _State) -> dict[str, str]:

@@ -23,8 +23,17 @@ class Split(Story):
             self.sets(owner, 1, 0.0)
 
     def sets(self, owner: str, version: int, at: float, *changes: tuple[str, str]) -> None:
-        """An owner signs a commit; nobody has taken it yet."""
-        signed = Signed(at, owner, (0, version), f"{owner}{version}", "", changes=changes)
+        """An owner signs a commit upon its newest; nobody has taken it yet."""
+        parents = tuple(one.commit for one in self.history.signed if one.owner == owner)[-1:]
+        self.builds(owner, version, at, parents, *changes)
+
+    def builds(
+        self, owner: str, version: int, at: float, parents: tuple[str, ...],
+        *changes: tuple[str, str],
+    ) -> None:  # fmt: skip
+        """An owner signs a commit upon these."""
+        commit = f"{owner}{version}"
+        signed = Signed(at, owner, (0, version), commit, "", parents, changes)
         self.history.signed.append(signed)
 
     def taken(self, owner: str, version: int, at: float, *nodes: str) -> None:
@@ -284,3 +293,33 @@ def test_where_nodes_join_by_seeds_what_a_node_never_took_is_not_known() -> None
     story.tells("abcd", named("a", WEB, "changed"))
 
     assert judged(story).verdict is Verdict.VALID
+
+
+def test_what_an_owner_signed_and_forgot_is_part_of_no_later_state() -> None:
+    story = Split()
+    story.writes("a", 2, 10.0, "abcd", (API, "v1"))
+    story.writes("a", 3, 11.0, "a", (WEB, "v1"))  # its disk forgets this, and nobody else has it
+    story.builds("a", 4, 12.0, ("a2",))
+    story.taken("a", 4, 12.0, *"abcd")
+    story.writes("a", 5, 35.0, "ab", (WEB, "v2"))
+    story.tells("abcd", named("a", WEB, "added"))
+    assert judged(story).verdict is Verdict.VALID
+
+    story.tells("d", named("a", WEB, "changed"))
+
+    expect_invalid(story, f"says that {WEB} of a was changed, and it was added")
+
+
+def test_a_merge_builds_on_the_first_of_its_parents() -> None:
+    story = Split()
+    story.writes("a", 2, 10.0, "abcd", (WEB, "v1"))
+    story.builds("a", 3, 11.0, ("a1",), (API, "v1"))
+    story.builds("a", 4, 12.0, ("a2", "a3"), (API, "v2"))
+    story.taken("a", 4, 12.0, *"abcd")
+    story.writes("a", 5, 35.0, "ab", (WEB, ""), (API, ""))
+    story.tells("abcd", named("a", WEB, "removed"), named("a", API, "removed"))
+    assert judged(story).verdict is Verdict.VALID
+
+    story.tells("d", named("a", WEB, "removed"))
+
+    expect_invalid(story, f"does not name {API} of a, which was removed")
