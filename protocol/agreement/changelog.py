@@ -152,11 +152,11 @@ class ChangeLog:
 
     def changed_between(self, since: int, mark: int) -> dict[NodeId, None]:
         """Owners that were known and went on while the log went from the one mark to the other."""
-        return {
-            step.owner: None
-            for step in self._steps
-            if since < step.number <= mark and step.before != NOTHING
-        }
+        began: dict[NodeId, Dot] = {}
+        for step in self._steps:
+            if since < step.number <= mark:
+                began.setdefault(step.owner, step.before)
+        return {owner: None for owner, before in began.items() if before != NOTHING}
 
     def net(
         self,

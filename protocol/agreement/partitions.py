@@ -14,7 +14,10 @@ Rules this module keeps:
 2. One returned member answers for all who were not away from it; at most `ASKED_MAX` are asked, one
    after the other. Where none could answer, what the log shows of the time is taken, and the
    report says that it is not exact.
-3. The last `EPISODES_MAX` episodes are kept, in memory, with so many records as `DIVERGED_MAX`.
+3. Nobody says what it cannot know: of another cut than the asker means, or for who was under
+   suspicion at the contact; nor that it is exact where one side did not miss who changed on the
+   other, or where it held under suspicion whom nobody speaks for.
+4. The last `EPISODES_MAX` episodes are kept, in memory, with so many records as `DIVERGED_MAX`.
 """
 
 from bisect import bisect_left
@@ -36,7 +39,8 @@ from .changelog import WINDOW_S, Became, ChangeLog, Difference
 from .documents import joined
 from .evidence import Evidence
 from .report import Contested, Cut, Diverged, Episode, Outcome
-from .split import NO_ANSWER, SplitAnswer, SplitRequest, Vector, bounded
+from .split import NO_ANSWER, SplitAnswer, SplitRequest, bounded, vector_of
+from .suspicions import Suspicions
 
 EPISODES_MAX = 32
 DIVERGED_MAX = 4_096
@@ -54,7 +58,8 @@ NOTICED_WITHIN_S = 3.0
 MINGLED_S = 3.0
 """How long after it was met again a member counts as one of the other side."""
 HINTED_WITHIN_S = 1.0
-"""How much earlier than a member its side's commits may come, by way of a third."""
+"""How much earlier than a member its side's commits may come, by way of a third, or an answer of
+another one."""
 DOUBTED_S = 2.0
 """After a contact: how long a member must be away before that counts.
 
@@ -81,6 +86,7 @@ class Episodes:
         """Of each member the newest."""
         self._doubtful: dict[NodeId, Cut] = {}
         """Members that became unreachable right after a contact."""
+        self._suspicions = Suspicions()
         self._met_s = float("-inf")
         """When somebody was met again last."""
         self._last_number = 0
@@ -114,6 +120,9 @@ class Episodes:
         node = change.node
         known = self._cuts.get(node)
         doubtful = self._doubtful.pop(node, None)
+        # Right after a contact the other side's votes do not count.
+        counts = now.mono_s - self._met_s > DOUBTED_S
+        self._suspicions.note(change, now_s=now.mono_s, counts=counts)
         if change.new is Status.UNREACHABLE and change.old in (Status.ALIVE, Status.SUSPECT):
             self._missed(node, certified=change.certified, now=now)
         elif doubtful is not None and change.new in _AWAY:
@@ -134,6 +143,7 @@ class Episodes:
     def reaped(self, node: NodeId, now: Instant) -> None:
         """The member is no longer known."""
         self._doubtful.pop(node, None)
+        self._suspicions.forget(node)
         known = self._cuts.pop(node, None)
         if known is not None and known[1].outcome is Outcome.AWAY:
             self._died(*known)  # an operator says so
@@ -164,15 +174,13 @@ class Episodes:
 
     def heard_root(self, node: NodeId, *, equal: bool, now: Instant) -> None:
         """A heartbeat carried a member's settled root."""
-        known = self._cuts.get(node)
         self._believe(now)
-        if known is None or known[0].reconciled is not None:
+        self._give_up(now)
+        known = self._cuts.get(node)
+        if not equal or known is None:
             return
         episode, cut = known
-        if cut.back_at is None or episode.asking is not None or node in episode.to_ask:
-            return
-        if equal or now.mono_s - cut.back_at.mono_s > GIVE_UP_S:
-            episode.exact = episode.exact and equal
+        if cut.back_at is not None and episode.asking is None and node not in episode.to_ask:
             self._conclude(episode, now, certain=True)
 
     # What is asked
@@ -184,9 +192,13 @@ class Episodes:
         if known is not None and known[1].met is None:
             self._met(*known, now)
         met = known[1].met if known is not None else None
-        if known and met and now.mono_s - met.mono_s <= ANSWERED_WITHIN_S:
+        sure = True
+        within_s = min(request.apart_ms / 1000, ANSWERED_WITHIN_S)
+        if known and met and now.mono_s - met.mono_s <= within_s:
             mark, away = known[1].mark, self._held(known[0], met)
-            without = away
+            doubted = dict.fromkeys(known[1].doubted, mark)
+            without = away = away | self._log.held_at(doubted, vector)
+            sure = not self._unnoticed(*known, dict(request.held))
         elif self._membership.incarnation > request.incarnation and self._log.reaches(0):
             # We began another life since: what we held is what we began it with.
             mark, away, without = 0, self._log.vector_at(0, vector), {}
@@ -198,8 +210,8 @@ class Episodes:
         changed, left = bounded(found)
         here = {one.owner: until[one.owner] for one in found}
         return SplitAnswer(
-            known=True, complete=exact and self._log.reaches(mark), away=_vector(away),
-            here=_vector(here), changed=changed, left=left,
+            known=True, complete=exact and sure and self._log.reaches(mark),
+            away=vector_of(away), here=vector_of(here), changed=changed, left=left,
         )  # fmt: skip
 
     def answered(self, node: NodeId, answer: SplitAnswer | None, now: Instant) -> None:
@@ -221,7 +233,7 @@ class Episodes:
                 self._take(episode, cut, answer, now)
             elif node in episode.unspoken:
                 episode.unspoken[node] = answer
-        self._ask_next(episode)
+        self._ask_next(episode, now)
         self._look(now)
 
     # How it goes on
@@ -231,7 +243,7 @@ class Episodes:
         view, record = self._membership.view(node), self._registry.node(node)
         cut = Cut(
             node, record.name if record else "", now, view.incarnation if view else 0, certified,
-            start=self._log.position,
+            missed_s=now.mono_s, start=self._log.position,
         )  # fmt: skip
         if now.mono_s - self._met_s <= DOUBTED_S:
             self._doubtful[node] = cut
@@ -245,6 +257,16 @@ class Episodes:
             self._cut_off(cut, now)
         if due:
             self._look(now)
+
+    def _give_up(self, now: Instant) -> None:
+        """Wait no longer for what was claimed, nor for heartbeats of who could not answer.
+
+        Not everybody sends us heartbeats: a member does to its observers only.
+        """
+        for episode in self._episodes:
+            if episode.open and not episode.away and now.mono_s - episode.heard_s > GIVE_UP_S:
+                episode.exact = False
+                self._conclude(episode, now, certain=True)
 
     def _cut_off(self, cut: Cut, now: Instant) -> tuple[Episode, Cut]:
         """A member is away: in the episode that goes on, or in a new one."""
@@ -286,14 +308,14 @@ class Episodes:
         self._turn(episode, cut, Outcome.LEFT if left else Outcome.BACK)
         if left:
             return
-        cut.back_at, episode.reconciled = now, None
+        cut.back_at, episode.reconciled, episode.heard_s = now, None, now.mono_s
         if cut.met is None:
             self._met(episode, cut, now)
         if cut.node in episode.spoken:
             return
         episode.unspoken[cut.node] = None
         episode.to_ask[cut.node] = None
-        self._ask_next(episode)
+        self._ask_next(episode, now)
 
     def _turn(self, episode: Episode, cut: Cut, outcome: Outcome) -> None:
         """Every change of an outcome is made here, so that the counts are right."""
@@ -312,10 +334,12 @@ class Episodes:
 
     def _met(self, episode: Episode, cut: Cut, now: Instant) -> None:
         """Word of a member came: what we held until now is what we held apart from it."""
+        cut.doubted = self._suspicions.since(now.mono_s - HINTED_WITHIN_S, episode.cuts)
         cut.met, cut.mark, self._met_s = now, self._log.position, now.mono_s
         if episode.hint is not None and now.mono_s - episode.hint[0] <= HINTED_WITHIN_S:
             cut.mark = max(cut.start, min(cut.mark, episode.hint[1]))
         self._log.seal()
+        episode.heard_s = now.mono_s
         if episode.contact is None:
             episode.contact = now
             self._tell(episode, Stage.CONTACT)
@@ -335,7 +359,7 @@ class Episodes:
             marks[node] = met[place] if place < len(met) else self._log.position
         return self._log.held_at(marks, self._registry.vector())
 
-    def _ask_next(self, episode: Episode) -> None:
+    def _ask_next(self, episode: Episode, now: Instant) -> None:
         if episode.asking is not None:
             return
         if episode.asked >= ASKED_MAX:
@@ -347,7 +371,8 @@ class Episodes:
                 episode.asking = node
                 episode.asked += 1
                 held = self._held(episode, cut.met or cut.since)
-                request = SplitRequest(cut.incarnation, _vector(held))
+                apart_ms = round((now.mono_s - cut.missed_s) * 1000)
+                request = SplitRequest(cut.incarnation, apart_ms, vector_of(held))
                 self._questions.append((node, request))
                 return
 
@@ -359,8 +384,11 @@ class Episodes:
         mingled = self._held(episode, cut.met or cut.since)
         held = {owner: dot for owner, dot in answer.away if owner not in mingled}
         ours, exact = self._log.net(held, until, mark, without=mingled)
-        unnoticed = self._unnoticed(episode, cut, dict(answer.away))
-        exact = exact and answer.complete and self._log.reaches(mark) and not unnoticed
+        away = dict(answer.away)
+        sure = not self._unnoticed(episode, cut, away) and not any(
+            one in away for one in cut.doubted
+        )
+        exact = exact and answer.complete and self._log.reaches(mark) and sure
         episode.exact = episode.exact and exact
         self._add(episode, [*ours, *answer.changed], left=answer.left)
         for owner, dot in answer.here:
@@ -370,7 +398,8 @@ class Episodes:
     def _unnoticed(self, episode: Episode, cut: Cut, away: Mapping[NodeId, Dot]) -> bool:
         """Whether one of our side changed meanwhile and the other did not notice it to be away.
 
-        Then the other cannot say what it held of that one; the cut was too short for it.
+        Then the other cannot say what it held of that one; the cut was too short for it. Both ask
+        this: who compares, and who answers, of the one that will compare.
         """
         since = self._log.mark_before(cut.since.mono_s - NOTICED_WITHIN_S)
         return any(
@@ -468,7 +497,3 @@ class Episodes:
 
     def _tell(self, episode: Episode, stage: Stage) -> None:
         self._news.append(Parted(episode.number, stage))
-
-
-def _vector(held: Mapping[NodeId, Dot]) -> Vector:
-    return tuple((owner, dot) for owner, dot in held.items() if dot > NOTHING)

@@ -39,12 +39,16 @@ class Cut:
     certified: bool
     outcome: Outcome = Outcome.AWAY
     back_at: Instant | None = None
+    missed_s: float = 0.0
+    """When it was found to be away, the last time."""
     start: int = 0
     """Where our log stood when it was found to be away."""
     met: Instant | None = None
     """When word came from it again."""
     mark: int = 0
     """Where our log stood then."""
+    doubted: tuple[NodeId, ...] = ()
+    """Who else was under suspicion then, and may have been away too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Episode:
     hint: tuple[float, int] | None = None
     """When a commit of one that is away came by way of a third, and where our log stood."""
     contact: Instant | None = None
+    heard_s: float = 0.0
+    """When somebody was met again, or came back, last."""
     reconciled: Instant | None = None
     exact: bool = True
     diverged: dict[tuple[NodeId, RecordKey], Diverged] = field(default_factory=dict)

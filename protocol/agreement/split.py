@@ -1,14 +1,16 @@
 """What two nodes tell each other of a split when they meet again: the frames of SPLIT.
 
-SPLIT   I knew you at that incarnation, and held this of those who were away from me
+SPLIT   I knew you at that incarnation, missed you so long ago, and held this of those who were
+        away from me
         → what I held of those who were away from me and of those on my side who changed, and
           what changed on my side beyond what you hold; all as it stood when we met again
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol import limits
-from protocol.commits import Dot, RecordKey
+from protocol.commits import NOTHING, Dot, RecordKey
 from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId
 from protocol.records import Kind
 from protocol.wire import codec
@@ -32,6 +34,8 @@ class SplitRequest:
 
     incarnation: int
     """Of the asked, as we knew it before: it may have begun another life since."""
+    apart_ms: int
+    """How long ago we found it to be away: who met us before that remembers another split."""
     held: Vector
     """What we held of the owners that were away from us."""
 
@@ -57,14 +61,20 @@ NO_ANSWER = SplitAnswer(known=False, complete=False, away=(), here=(), changed=(
 """It noticed nothing, or has forgotten."""
 
 
+def vector_of(held: Mapping[NodeId, Dot]) -> Vector:
+    """What is held, without owners of whom that is nothing."""
+    return tuple((owner, dot) for owner, dot in held.items() if dot > NOTHING)
+
+
 def request_fields(request: SplitRequest) -> list[object]:
     """The fields of a request after its kind."""
-    return [request.incarnation, _vector_fields(request.held)]
+    return [request.incarnation, request.apart_ms, _vector_fields(request.held)]
 
 
 def read_request(reader: codec.Reader) -> SplitRequest:
     """Read them. Raises MalformedError."""
-    return SplitRequest(reader.integer("incarnation"), _read_vector(reader, "held"))
+    incarnation, apart_ms = reader.integer("incarnation"), reader.integer("apart_ms")
+    return SplitRequest(incarnation, apart_ms, _read_vector(reader, "held"))
 
 
 def answer_fields(answer: SplitAnswer) -> list[object]:

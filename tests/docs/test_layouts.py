@@ -245,7 +245,7 @@ def notes_of_frames(kind: str) -> None:
             ),
         ),
         "SPLIT": (
-            SplitRequest(1, ((ME, DOT),)),
+            SplitRequest(1, 2, ((ME, DOT),)),
             SplitAnswer(
                 known=True,
                 complete=True,

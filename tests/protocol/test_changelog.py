@@ -104,3 +104,14 @@ def test_what_was_held_at_a_mark_is_found_again() -> None:
 
     assert log.vector_at(mark, {ALICE: Dot(0, 3)}) == {ALICE: Dot(0, 2)}
     assert log.held_at({ALICE: mark}, {ALICE: Dot(0, 3)}) == {ALICE: Dot(0, 2)}
+
+
+def test_who_was_first_met_in_the_time_did_not_change_in_it() -> None:
+    log = ChangeLog()
+    noted(log, 0, 1, delta(None, ONE))
+    noted(log, 1, 2, delta(ONE, TWO))
+    noted(log, 2, 3, delta(None, OTHER))
+
+    assert log.changed_between(0, 3) == {}
+    assert log.changed_between(1, 3) == {ALICE: None}
+    assert log.changed_between(1, 1) == {}

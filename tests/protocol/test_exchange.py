@@ -56,7 +56,7 @@ REQUESTS: list[StreamRequest] = [
     *(SyncRequest((HELD, HELD), bundle) for bundle in BUNDLES),
     FetchRequest(AUTHOR.id, Dot(0, 0), b"", b"", 0),
     FetchRequest(AUTHOR.id, HEAD.dot, HEAD.hash, HEAD.hash, 10_000), CheckRequest(),
-    SplitRequest(0, ()), SplitRequest(7, ((AUTHOR.id, HEAD.dot),)),
+    SplitRequest(0, 0, ()), SplitRequest(7, 2_500, ((AUTHOR.id, HEAD.dot),)),
 ]  # fmt: skip
 TWIN = AUTHOR.signed((), parents=COMMITS[-1].head.parents, version=7).head
 MERGE = AUTHOR.signed((), parents=(TWIN.hash, HEAD.hash), version=9).head
