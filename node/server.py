@@ -35,7 +35,8 @@ from storage import CannotOpenError, Loaded, SqliteStore, StorageError, Writer, 
 from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
 from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
-from .durability import DATABASE
+from .durability import DATABASE, backup, restoring
+from .durability.archive import BackupError
 from .keyfiles import KeyStoreError
 from .lifecycle import UNHEARD_REMEDY, Lifecycle, Stage
 from .transport.binding import Binding, bind
@@ -96,7 +97,9 @@ def run(config: NodeConfig) -> int:
                 return trio.run(_main, ground, strict_exception_groups=True)
             finally:
                 ground.store.close()
-    except (StartError, KeyStoreError, CannotOpenError, advertise.AdvertiseError) as error:
+    except (
+        StartError, KeyStoreError, CannotOpenError, BackupError, advertise.AdvertiseError
+    ) as error:  # fmt: skip
         print(f"kith: cannot start: {error}", file=sys.stderr)  # noqa: T201 (before any log)
         return 1
     except KeyboardInterrupt:
@@ -106,6 +109,8 @@ def run(config: NodeConfig) -> int:
 def _ground(config: NodeConfig) -> _Ground:
     cluster = cluster_id(config.cluster)
     passphrase = config.key_passphrase.reveal().encode() if config.key_passphrase else None
+    restoring.check_whole(config.data_dir)
+    backup.remove_left(config.data_dir, older_than_s=0.0)
     identity = keystore.load_or_create(config.data_dir, cluster, passphrase)
     if identity.chain.revoked:
         raise StartError("this node's identity was revoked; start anew in another --data-dir")

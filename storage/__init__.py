@@ -26,7 +26,7 @@ from .errors import (
 )
 from .interface import Loaded, Result, Statistics, Store
 from .memory import MemoryStore
-from .store import SqliteStore, copy_store, open_store, whose
+from .store import SqliteStore, copy_store, open_store, snapshot_store, whose
 from .writer import Writer, WriterStatistics
 
 __all__ = (
@@ -53,5 +53,6 @@ __all__ = (
     "WrongNodeError",
     "copy_store",
     "open_store",
+    "snapshot_store",
     "whose",
 )

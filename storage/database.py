@@ -11,7 +11,7 @@ Rules this module keeps:
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, exc, insert
 
 from . import schema
 from .connecting import BUSY_TIMEOUT_S, connect
+from .copying import copy_into
 from .creation import create
 from .errors import StorageBrokenError, StorageClosedError, StorageError, translate
 from .inspection import Owner, check_owner, inspect, opened_for_reading
@@ -72,6 +73,15 @@ class Database:
         with self._translating():
             self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
             self._connection.rollback()
+
+    def snapshot(self, path: Path, *, between: Callable[[], None]) -> None:
+        """Write all that is here into a new file; see `copying`.
+
+        Raises:
+            StorageError: there is no new file, and this database is as usable as before.
+        """
+        self._check_usable()
+        copy_into(self._connection, path, between=between)
 
     def close(self) -> None:
         """Close the file, which writes the WAL back, and release the lock. May be repeated."""
@@ -146,6 +156,19 @@ def copy_database(path: Path) -> Database:
         copy.close()
         raise translate(error, str(path)) from error
     return Database(path, copy, FileLock.none(path))
+
+
+def snapshot_database(path: Path, target: Path) -> None:
+    """Write a database that nobody has open into a new file; its own stays as it is. Hold its lock.
+
+    Raises:
+        CannotOpenError, DiskFullError, DiskFailedError: there is no new file.
+    """
+    try:
+        with opened_for_reading(path) as source:
+            copy_into(source, target, between=lambda: None)
+    except exc.SQLAlchemyError as error:
+        raise translate(error, str(path)) from error
 
 
 def _bytes_of(path: Path) -> int:

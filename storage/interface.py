@@ -1,7 +1,8 @@
 """What a store is, and the values it gives back: `SqliteStore` and `MemoryStore` are stores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from protocol.agreement.docket import Case
@@ -100,6 +101,14 @@ class Store(Protocol):
 
     def find_result(self, update_id: str) -> Result | None:
         """What that update was answered with, if it is still remembered."""
+        ...
+
+    def snapshot(self, path: Path, *, between: Callable[[], None]) -> None:
+        """Write all that is held into a new file that `open_store` opens, consistent.
+
+        `between` is called again and again on the way and may write here, so that nobody waits for
+        the end; what it writes is in the file too. Nothing of the file is synced.
+        """
         ...
 
     def checkpoint(self) -> None:

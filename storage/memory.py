@@ -3,8 +3,9 @@
 It does every keep in turn, as simply as can be, and so also says what `SqliteStore` must come to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import assert_never
 
 from protocol.agreement.docket import Case
@@ -22,7 +23,7 @@ from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 from protocol.restored import RestoredBranch
 
-from .errors import StorageClosedError
+from .errors import DatabaseUnreachableError, StorageClosedError
 from .interface import RESULTS_AGE_MAX_US, RESULTS_MAX, Loaded, Result, Statistics
 
 
@@ -120,6 +121,14 @@ class MemoryStore:
         """What that update was answered with, if it is still remembered."""
         self._check_open()
         return self._results.get(update_id)
+
+    def snapshot(self, path: Path, *, between: Callable[[], None]) -> None:
+        """Refuse: there is no file.
+
+        Raises:
+            DatabaseUnreachableError: always.
+        """
+        raise DatabaseUnreachableError(str(path), "a store in memory has no file to copy")
 
     def checkpoint(self) -> None:
         """Nothing to tidy up."""

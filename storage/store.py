@@ -12,7 +12,7 @@ Rules this module keeps:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -38,7 +38,7 @@ from protocol.restored import RestoredBranch
 from protocol.wire import codec
 
 from . import statements
-from .database import Database, copy_database, open_database
+from .database import Database, copy_database, open_database, snapshot_database
 from .errors import DatabaseDamagedError
 from .inspection import Owner, inspect
 from .interface import RESULTS_AGE_MAX_US, RESULTS_MAX, Loaded, Result, Statistics
@@ -151,6 +151,10 @@ class SqliteStore:
         with self._database.transaction() as connection, self._understanding():
             return list(map(_read_result, connection.exec_driver_sql(statements.LOAD_RESULTS)))
 
+    def snapshot(self, path: Path, *, between: Callable[[], None]) -> None:
+        """Write all into a new database file; see `Store.snapshot`."""
+        self._database.snapshot(path, between=between)
+
     def close(self) -> None:
         """Write the WAL back and let go of the file. May be repeated."""
         self._database.close()
@@ -186,6 +190,15 @@ def whose(path: Path) -> tuple[bytes, NodeId] | None:
     """
     found = inspect(path)
     return None if found is None else (found.cluster, found.node)
+
+
+def snapshot_store(path: Path, target: Path) -> None:
+    """Write a store that nobody has open into a new file; its own is not changed. Hold its lock.
+
+    Raises:
+        CannotOpenError, DiskFullError, DiskFailedError: there is no new file.
+    """
+    snapshot_database(path, target)
 
 
 def copy_store(path: Path, *, node: NodeId) -> SqliteStore:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, assert_never
 
@@ -198,6 +199,17 @@ class Writer:
         """`Store.mark`, on the thread. Raises StorageError."""
         await self._read(lambda: self._store.mark(must_hear))
 
+    async def snapshot(self, path: Path) -> None:
+        """`Store.snapshot`: all that was written before, in a new file; writes go on meanwhile.
+
+        Raises:
+            StorageError: of the kind that fits; there is no file. Also a fatal one is so for the
+                file alone, and everything goes on.
+        """
+        error = await self._read(lambda: self._snapshot(path))
+        if error is not None:
+            raise error
+
     async def store_statistics(self) -> Statistics:
         """`Store.statistics`, on the thread; holds up writes for as long as it takes."""
         return await self._read(self._store.statistics)
@@ -301,6 +313,22 @@ class Writer:
                 elif not self._changed.wait(max(0.0, self._not_before - time.monotonic())):
                     self._not_before = None
             return self._fatal is None and bool(self._writes or self._reads or not self._closing)
+
+    def _snapshot(self, path: Path) -> StorageError | None:
+        """What went wrong, as a value: it is of another file than ours, and must not end us."""
+        try:
+            self._store.snapshot(path, between=self._write_meanwhile)
+        except StorageError as error:
+            return error
+        return None
+
+    def _write_meanwhile(self) -> None:
+        """What waits to be written is, while something long goes on."""
+        if self._closing:
+            raise StorageClosedError(self._store.name)
+        batch = self._take_writes()
+        if batch:
+            self._write(batch)
 
     def _take_reads(self) -> list[_Read]:
         with self._changed:

@@ -24,6 +24,7 @@ from node.transport.streams import StreamServer
 from protocol.records import Health
 
 from . import openapi
+from .backup import BackupRoutes
 from .documents import DocumentRoutes
 from .evidence import EvidenceRoutes
 from .explain import ExplainRoutes
@@ -91,6 +92,7 @@ class Edge:
             OperationRoutes(context, self._metrics),
             PartitionRoutes(context, self._guests),
             KeyRoutes(context),
+            BackupRoutes(context),
         )
         gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())
         self.endpoints: tuple[Endpoint, ...] = (*gathered, openapi.endpoint(gathered))

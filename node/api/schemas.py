@@ -327,6 +327,10 @@ SCHEMAS: Mapping[str, Schema] = {
     "OwnerKeys": _object(**_CHAIN),
     "Rotated": _object(status=TEXT, **_CHAIN, version=VERSION),
     "Revoked": _object(status=TEXT, **_CHAIN),
+    "Snapshot": _object(
+        path=TEXT, bytes=WHOLE, node=NODE_ID, cluster=HASH, version=VERSION, root=HASH,
+        took_ms=NUMBER,
+    ),
     "Leaving": _object(status=TEXT, id=NODE_ID),
     "Error": _object(
         error=_object(

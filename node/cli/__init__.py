@@ -55,6 +55,8 @@ VERBS = {
     "keys": Verb("keys", "show this node's keys, rotate to the next one, or revoke them"),
     "sign": Verb("sign", "sign the word of a guest that has a key of its own", ("json",)),
     "leave": Verb("peers", "make the node leave the cluster for good"),
+    "backup": Verb("backup", "write all of a node into one file, running or not"),
+    "restore": Verb("backup", "put a backup back into a data directory", ("json",)),
     "doctor": Verb(
         "doctor", "whether the data directories of nodes that do not run are whole", ("json",)
     ),

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine each directory; 1 if one is damaged, else 2 if one could not be judged."""
-    passphrase = _passphrase(arguments.key_passphrase_file)
+    passphrase = passphrase_in(arguments.key_passphrase_file)
     found = [
         examine(directory, passphrase=passphrase, read_only=arguments.read_only)
         for directory in arguments.directories
@@ -62,7 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     return UNKNOWN if states & {State.ABSENT, State.IN_USE} else GOOD
 
 
-def _passphrase(path: Path | None) -> bytes | None:
+def passphrase_in(path: Path | None) -> bytes | None:
+    """The passphrase of a key store, from a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     if path is None:
         return None
     try:

@@ -78,6 +78,15 @@ class Examination:
     """Bytes of the database and its -wal, as they were found."""
     free_bytes: int = 0
     problems: list[str] = field(default_factory=list)
+    strangers: int = 0
+    """How many of the problems are branches of others, which peers are asked for at a start."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether a node can take it up again: nothing of its own is wrong."""
+        return self.state in (State.GOOD, State.RECOVERED) or (
+            self.state is State.DAMAGED and len(self.problems) == self.strangers
+        )
 
     def damaged(self, problem: str) -> None:
         """Note what is wrong."""
@@ -175,6 +184,7 @@ def _check_branches(found: Examination, registry: Registry, loaded: Loaded) -> N
             ours = stored.owner == found.node
             branch = "our own branch" if ours else f"the branch of {short_id(stored.owner)}"
             found.damaged(f"{branch} does not verify: {error}")
+            found.strangers += not ours
     found.incarnation, found.last = loaded.incarnation, loaded.last_dot
     found.owners = sum(1 for _ in registry.owners())
     found.records = sum(len(stored.records) for stored in loaded.branches)
