@@ -135,10 +135,6 @@ class Disk:
         elif call.name not in _HARMLESS and self._touches(call):
             raise TraceError(f"{call.name} is not modelled")
 
-    def process_ends(self) -> None:
-        """All its files are closed."""
-        self._open.clear()
-
     def after(self, outcome: Outcome) -> Image:
         """What is there when the power goes now and `outcome` befalls what was not synced."""
         files: dict[File, bytearray] = {}
@@ -186,6 +182,9 @@ class Disk:
     def _closed(self, call: Call) -> None:
         self._open.pop(call.number(0), None)
 
+    def _ended(self, call: Call) -> None:
+        self._open.clear()
+
     def _doubled(self, call: Call) -> None:
         found = self._open.get(call.number(0))
         if call.name == "fcntl" and not call.text(1).startswith("F_DUPFD"):
@@ -202,7 +201,7 @@ class Disk:
             raise TraceError(f"{call.name} to a directory, or at the end of a file")
         data = call.data(1)[: call.result]
         if call.name.startswith("pwrite"):
-            offset = call.number(len(call.arguments) - 1 if call.name == "pwritev" else 3)
+            offset = call.number(3)
         else:
             offset, found.offset = found.offset, found.offset + len(data)
         self._note(call, Write(found.node, offset, data))
@@ -316,6 +315,7 @@ class Disk:
     _ACTS: ClassVar[Mapping[str, Callable[["Disk", Call], None]]] = {
         "openat": _opened,
         "close": _closed,
+        "exit_group": _ended,
         "dup": _doubled,
         "dup2": _doubled,
         "dup3": _doubled,

@@ -55,10 +55,6 @@ class Ledger:
         """Write it down, before it is sent."""
         self.operations.setdefault(operation.instance, []).append(operation)
 
-    def last(self, instance: str) -> Operation:
-        """The newest on that instance."""
-        return self.operations[instance][-1]
-
     def recent(self) -> list[Operation]:
         """The newest two on each instance: what a client may well ask once more."""
         return [one for operations in self.operations.values() for one in operations[-2:]]

@@ -33,6 +33,7 @@ from .strace import Call
 BATCH = 50
 """Directories that lie on the real disk at a time."""
 VIOLATIONS_MAX = 100
+_SENDS = ("sendto", "sendmsg", "sendmmsg", "write", "writev")
 _MARK = b"X-Request-Id: "
 _EPOCH_AND_TYPE = b"\x00\xcf"
 """What follows the owner in a packed header: the first epoch, and a version of eight bytes."""
@@ -189,8 +190,8 @@ class Promises:
             one.update_id: one.version for ledger in recording.ledgers for one in ledger.every()
         }
         for call in recording.calls:
-            if call.name in ("sendto", "sendmsg", "write", "writev") and call.result > 0:
-                sent = call.data(1)[: call.result]
+            if call.name in _SENDS and call.result > 0:
+                sent = call.data(1)
                 told = [name for name in _answered(sent) if name in versions]
                 newest = max([_newest(sent, owner), *(versions[name] for name in told)])
                 if told or newest:

@@ -83,6 +83,16 @@ def test_files_elsewhere_are_of_no_interest() -> None:
     assert kept(program.disk) == {}
 
 
+def test_what_a_process_had_open_is_not_open_to_the_next() -> None:
+    program = Program()
+    program.file("/t/a", b"one")
+    program.call("exit_group")
+
+    program.write(b"to a socket of that number")
+
+    assert kept(program.disk) == {"a": b"one"}
+
+
 def test_what_is_not_modelled_is_an_error() -> None:
     program = Program()
     program.open("/t/a")
