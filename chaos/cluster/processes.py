@@ -23,7 +23,7 @@ from .client import HOST, Answer, Client, NoAnswerError
 
 NODE_COMMAND = (sys.executable, "-m", "node.cli", "node")
 ROOT = Path(__file__).parents[2]
-READY_S = 20.0
+READY_S = 60.0
 END_S = 10.0
 POLL_S = 0.02
 FREE_PORTS = range(20_000, 32_000)

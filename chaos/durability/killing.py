@@ -43,7 +43,7 @@ ALL_SHARE = 0.25
 """Of rounds in which all nodes are killed at once: nobody can then read itself back from a peer."""
 SPREAD_SHARE = 0.5
 """Of rounds in which clients write with all nodes."""
-LOAD_S = 20.0
+LOAD_S = 60.0
 HEAL_S = 15.0
 AGAIN = 3
 """Older updates that each client asks once more in a round."""
