@@ -76,8 +76,8 @@ class DocumentWrite:
     fields: tuple[str, ...]
     """Those that it set, or removed; none: it deleted all that it had seen."""
     removes: bool
-    seen: tuple[tuple[str, int], ...]
-    """Each writer's newest counter that the node had seen."""
+    seen: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+    """Each writer's counters that the node had seen, as stretches."""
 
     def __str__(self) -> str:
         return f"write {self.number} through {self.node}"

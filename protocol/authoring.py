@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 
 from . import bodies, limits
 from .agreement import lives
-from .agreement.lives import NODE, Side, Spans
+from .agreement.lives import NODE, Side
 from .bodies import Body, Stamp
 from .branch import Branch
-from .clocks import HybridClock, Instant
+from .clocks import HybridClock, Instant, Spans, before, bounded, covers, united
 from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordKey, make_commit
 from .effects import Keep, KeepChain, KeepCommit, KeepManifest
 from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
@@ -225,7 +225,7 @@ class Authoring:
         if dot.epoch < self.chain.epoch or not dot.version:
             return False  # of a replaced key, or no commit at all
         if dot.version < self._born:
-            return not lives.covers(self._lives, dot.version)
+            return not covers(self._lives, dot.version)
         return dot > max(self._base, self._merged) and commit not in self._signed
 
     def strays(self, theirs: Manifest) -> bool:
@@ -238,7 +238,7 @@ class Authoring:
         record = next((one for one in theirs.records if one[:2] == NODE), None)
         node = bodies.decode(record) if record else None
         known = lives.known_at(theirs.head, node if isinstance(node, NodeRecord) else None)
-        return head is not None and not lives.covers(known, head.version)
+        return head is not None and not covers(known, head.version)
 
     def merge_with(self, theirs: Manifest) -> None:
         """The cluster holds a branch of ours that we forgot; one of the next commits merges it.
@@ -250,6 +250,11 @@ class Authoring:
             base = Branch(self.chain, self._trust)
             base.adopt(theirs)
             self._merges[theirs.head.hash] = theirs, base
+
+    @property
+    def born(self) -> int:
+        """Where this life begins: above all that an earlier one can have used."""
+        return self._born
 
     @property
     def merging(self) -> bool:
@@ -279,7 +284,7 @@ class Authoring:
         if head is None:
             return
         self._born = max(self._born, head.version + 1)
-        self._lives = lives.bounded(lives.known_at(head, branch.node), limits.LIVES_MAX)
+        self._lives = bounded(lives.known_at(head, branch.node), limits.LIVES_MAX)
         self._removed = {
             RecordKey(change.kind, change.key): step.head.version
             for step in branch.kept()
@@ -324,18 +329,19 @@ class Authoring:
         self._settle_with = self.confronted = None
         head, branch = theirs.head, self._branch
         their_lives = lives.known_at(head, base.node)
+        self._last = max(self._last, head.dot)
+        dot = self._next_dot(now)
         merge = lives.merge(
             Side(branch.records, self._lives, branch.dot.version),
             Side(base.records, their_lives, head.version),
             born=self._born,
+            at=dot.version,
             removed=self._removed,
         )
         for key, version in merge.removed.items():
             self._note_removed(key, version)
-        known = lives.united(self._lives, lives.before(their_lives, self._born))
-        self._lives = lives.bounded(known, limits.LIVES_MAX)
-        self._last = max(self._last, head.dot)
-        dot = self._next_dot(now)
+        known = united(self._lives, before(their_lives, self._born))
+        self._lives = bounded(known, limits.LIVES_MAX)
         if (node := self.intended(NODE)) is not None:
             merge.changes[NODE] = self._stamp(NODE, bodies.encode(node), dot)
         changes = _sorted_changes(merge.changes)

@@ -177,7 +177,7 @@ def _node_fields(node: NodeRecord) -> list[object]:
         _NODE_TYPES.index(node.node_type), node.is_load_balancer, list(node.capabilities),
         node.zone, node.region, _pairs(node.metadata), node.software, node.incarnation,
         _PHASES.index(node.phase), node.updated_at,
-        [version for span in node.lives for version in span], node.born,
+        _flat(node.lives), node.born,
     ]  # fmt: skip
 
 
@@ -204,6 +204,10 @@ def _read_node(reader: codec.Reader) -> NodeRecord:
         lives=_read_spans(reader.array("lives", most=2 * limits.LIVES_MAX)),
         born=reader.integer("born"),
     )
+
+
+def _flat(spans: tuple[tuple[int, int], ...]) -> list[int]:
+    return [version for span in spans for version in span]
 
 
 def _read_spans(reader: codec.Reader) -> tuple[tuple[int, int], ...]:
@@ -339,7 +343,7 @@ def _read_guest(reader: codec.Reader) -> GuestRecord:
 def _document_fields(document: DocumentRecord) -> list[object]:
     places = {writer: place for place, (writer, _) in enumerate(document.context)}
     return [
-        document.key, [[writer, counter] for writer, counter in document.context],
+        document.key, [[writer, _flat(known)] for writer, known in document.context],
         [
             [entry.field, places[entry.writer], entry.counter, entry.written_at, entry.value]
             for entry in document.entries
@@ -365,10 +369,11 @@ def _read_document(reader: codec.Reader) -> DocumentRecord:
     )
 
 
-def _read_seen(reader: codec.Reader) -> tuple[NodeId, int]:
-    seen = NodeId(reader.fixed("writer", NODE_ID_BYTES)), reader.integer("counter", low=1)
+def _read_seen(reader: codec.Reader) -> tuple[NodeId, tuple[tuple[int, int], ...]]:
+    writer = NodeId(reader.fixed("writer", NODE_ID_BYTES))
+    known = _read_spans(reader.array("known", most=2 * limits.DOCUMENT_LIVES_MAX))
     reader.end()
-    return seen
+    return writer, known
 
 
 def _read_entry(reader: codec.Reader, writers: tuple[NodeId, ...]) -> Entry:

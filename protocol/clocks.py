@@ -7,7 +7,7 @@ counter into the microseconds, which a commit never uses up.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .commits import NOTHING, Dot
@@ -15,6 +15,9 @@ from .identity import NodeId
 from .limits import WALL_CLOCK_AHEAD_MAX_US
 
 VersionVector = Mapping[NodeId, Dot]
+Spans = tuple[tuple[int, int], ...]
+"""Of one node's versions those that are known: first and last of each stretch, in order and apart.
+A node that was put back to an old disk goes on above what it may have used, so there are gaps."""
 
 
 class Instant(NamedTuple):
@@ -52,6 +55,33 @@ def merged(ours: VersionVector, theirs: VersionVector) -> dict[NodeId, Dot]:
         owner: max(ours.get(owner, NOTHING), theirs.get(owner, NOTHING))
         for owner in sorted({*ours, *theirs})
     }
+
+
+def covers(spans: Spans, version: int) -> bool:
+    """Whether a version is among those."""
+    return any(first <= version <= last for first, last in spans)
+
+
+def united(*known: Iterable[tuple[int, int]]) -> Spans:
+    """All that any of them knows. Stretches without a gap between them become one."""
+    made: list[tuple[int, int]] = []
+    for first, last in sorted(span for spans in known for span in spans):
+        if made and first <= made[-1][1] + 1:
+            made[-1] = made[-1][0], max(made[-1][1], last)
+        else:
+            made.append((first, last))
+    return tuple(made)
+
+
+def bounded(spans: Spans, most: int) -> Spans:
+    """At most so many: what may have been forgotten longest ago counts as known, when too many."""
+    over = len(spans) - most
+    return spans if over <= 0 else ((spans[0][0], spans[over][1]), *spans[over + 1 :])
+
+
+def before(spans: Spans, version: int) -> Spans:
+    """The part that lies before a version."""
+    return tuple((first, min(last, version - 1)) for first, last in spans if first < version)
 
 
 class HybridClock:

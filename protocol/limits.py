@@ -20,6 +20,8 @@ HOST_MAX = 253
 DOCUMENT_FIELDS_MAX = 64
 DOCUMENT_WRITERS_MAX = 64
 """Writers that a document's context names: all who ever wrote it."""
+DOCUMENT_LIVES_MAX = 4
+"""Lives of a writer that a document's context tells apart; the oldest count as one beyond it."""
 DOCUMENT_OWNERS_MAX = 64
 DOCUMENT_ENTRIES_MAX = 256
 """Fields with all their siblings, where writers disagree."""

@@ -198,6 +198,11 @@ class Peer:
         return self._recollection
 
     @property
+    def born(self) -> int:
+        """No version and no counter of ours in this life is lower."""
+        return self._authoring.born
+
+    @property
     def record(self) -> NodeRecord:
         """What we say of ourselves, durable or not yet."""
         return self._record

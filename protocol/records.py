@@ -183,10 +183,10 @@ class DocumentRecord:
     """
 
     key: str
-    context: tuple[tuple[NodeId, int], ...] = ()
-    """Each writer's newest counter that this one had seen, sorted by writer."""
+    context: tuple[tuple[NodeId, tuple[tuple[int, int], ...]], ...] = ()
+    """Each writer's counters that this one had seen, as stretches; sorted by writer."""
     entries: tuple[Entry, ...] = ()
-    """Sorted by field and writer; of several for one field, nobody has settled which stands."""
+    """Sorted by field, writer, counter; nobody has settled which of several for a field stands."""
     update_id: str = ""
     updated_at: int = 0
 

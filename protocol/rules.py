@@ -11,6 +11,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from . import limits
+from .clocks import covers, united
 from .errors import MalformedError, ProposalError
 from .identity import NODE_ID_BYTES
 from .records import (
@@ -222,8 +223,12 @@ def check_document(document: DocumentRecord) -> None:
             "writers", f"{len(context)} nodes have written this document; at most "
             f"{limits.DOCUMENT_WRITERS_MAX} may: write it through one of those, or take a new key",
         )  # fmt: skip
-    if list(document.context) != sorted(context.items()) or min(context.values(), default=1) < 1:
-        _fail("context", "must be sorted by writer, each once, with counters above 0")
+    if list(document.context) != sorted(context.items()):
+        _fail("context", "must be sorted by writer, each once")
+    for known in context.values():
+        ends = [end for stretch in known for end in stretch]
+        if not known or ends[0] < 1 or ends != sorted(ends) or known != united(known):
+            _fail("context", "must have stretches of counters above 0, in order and apart")
     names = dict.fromkeys(entry.field for entry in document.entries if entry.field)
     if len(names) > limits.DOCUMENT_FIELDS_MAX:
         _fail("value", f"has {len(names)} fields; at most {limits.DOCUMENT_FIELDS_MAX} are allowed")
@@ -232,11 +237,11 @@ def check_document(document: DocumentRecord) -> None:
             "value", f"has {len(document.entries)} fields and siblings; at most "
             f"{limits.DOCUMENT_ENTRIES_MAX} are allowed: settle conflicts first",
         )  # fmt: skip
-    places = [(entry.field, entry.writer) for entry in document.entries]
+    places = [(entry.field, entry.writer, entry.counter) for entry in document.entries]
     if places != sorted(dict.fromkeys(places)):
-        _fail("value", "must be sorted by field and writer, each once")
+        _fail("value", "must be sorted by field, writer and counter, each once")
     for entry in document.entries:
-        if not 1 <= entry.counter <= context.get(entry.writer, 0):
+        if not covers(context.get(entry.writer, ()), entry.counter):
             _fail("context", "does not cover a field that it comes with")
         check_entry(entry)
 

@@ -1,7 +1,8 @@
 """C3: a write to a document is lost only to one that had seen it, and all see the same in the end.
 
 A *dot* is a write: its writer and the writer's counter. A write *covers* a field of another if it
-set or removed that field, or deleted the document, and its writer had seen the other's dot. A
+set or removed that field, or deleted the document, and its writer had seen the other's dot, in one
+of the words that it held. A
 history is invalid where, at least `registration_visible_s` after healing,
 
 1. two nodes of the core hold different fields, or siblings, of a document at the end;
@@ -12,8 +13,7 @@ history is invalid where, at least `registration_visible_s` after healing,
 
 What is excused, and no more: writes of the last `registration_visible_s` in rules 2 and 3; in both,
 writes of a node whose disk was damaged afterwards, unless an acknowledged write of another node,
-which was not damaged since, had seen them before that. (A later one may have seen a higher counter
-of a writer that had forgotten the lower one.)
+which was not damaged since, had seen them.
 
 Figures: `acknowledged_count` writes, and `siblings_count`, of fields that stand in conflict.
 """
@@ -115,7 +115,6 @@ def _is_owed(read: _Reading, write: DocumentWrite) -> bool:
         return True
     return any(
         other.node != write.node
-        and other.invoked_s < damaged_s
         and other.outcome is Outcome.OK
         and _had_seen(other, write)
         and not _is_damaged_after(read, other)
@@ -128,7 +127,8 @@ def _is_damaged_after(read: _Reading, write: DocumentWrite) -> bool:
 
 
 def _had_seen(later: DocumentWrite, write: DocumentWrite) -> bool:
-    return dict(later.seen).get(write.node, 0) >= write.counter
+    known = dict(later.seen).get(write.node, ())
+    return any(first <= write.counter <= last for first, last in known)
 
 
 def _covered(

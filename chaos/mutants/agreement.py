@@ -45,7 +45,7 @@ def _settle_nothing(self: Branch, head: Head) -> None:
 def _join_the_latest(*states: State) -> State:
     joined = _JOIN(*states)
     latest: dict[str, int] = {}
-    for (name, _), entry in joined.entries.items():
+    for (name, *_), entry in joined.entries.items():
         latest[name] = max(entry.written_at, latest.get(name, 0))
     kept = {
         place: entry
@@ -55,7 +55,7 @@ def _join_the_latest(*states: State) -> State:
     return State(joined.context, kept)
 
 
-def _write_without_context(
+def _write_without_context(  # noqa: PLR0913 (as what it replaces)
     before: Document,
     fields: Mapping[str, bytes | None],
     writer: NodeId,
@@ -63,11 +63,25 @@ def _write_without_context(
     *,
     owners: Sequence[NodeId] | None = None,
     update_id: str = "",
+    born: int = 1,
 ) -> DocumentRecord:
-    word = _WRITE(before, fields, writer, now_us, owners=owners, update_id=update_id)
+    word = _WRITE(before, fields, writer, now_us, owners=owners, update_id=update_id, born=born)
     standing = {entry.writer for entry in word.entries}
     context = tuple(one for one in word.context if one[0] == writer or one[0] in standing)
     return replace(word, context=context)
+
+
+def _write_as_one_life(  # noqa: PLR0913 (as what it replaces)
+    before: Document,
+    fields: Mapping[str, bytes | None],
+    writer: NodeId,
+    now_us: int,
+    *,
+    owners: Sequence[NodeId] | None = None,
+    update_id: str = "",
+    born: int = 1,
+) -> DocumentRecord:
+    return _WRITE(before, fields, writer, now_us, owners=owners, update_id=update_id)
 
 
 def _take_since_noticed(
@@ -93,6 +107,20 @@ _EDITED_APART = replace(
 )
 """Both halves of a cluster edit the same documents."""
 
+_EDITED_AND_FORGOTTEN = replace(
+    small_plan(
+        Fault(FaultKind.OLD_DISK, 5.0, 5.5, (1,), amount=3.0),
+        Fault(FaultKind.ISOLATE, 5.0, 11.0, (1,)),
+        Fault(FaultKind.CRASH, 5.2, 10.8, (0,)),
+        seed=4,
+        nodes=2,
+        safety_s=11.2,
+        operations_per_s=2.0,
+    ),
+    edits_per_s=3.0,
+)
+"""A node forgets what it wrote, and another built on, and writes on before it hears of it."""
+
 _SPLIT = small_plan(
     Fault(FaultKind.SPLIT, 6.0, 13.0, groups=((0, 1), (2, 3))), operations_per_s=12.0
 )
@@ -101,6 +129,13 @@ _SPLIT = small_plan(
 _A_LIAR = replace(small_plan(nodes=12, safety_s=8.0), villains=((11, Role.FORKER),))
 
 AGREEMENT: tuple[Mutant, ...] = (
+    Mutant(
+        "one-life-of-words",
+        "who was put back to an old disk claims to have seen the writes that it forgot",
+        "documents",
+        _EDITED_AND_FORGOTTEN,
+        (Patch(documents, "write", _write_as_one_life),),
+    ),
     Mutant(
         "last-word-wins",
         "of two words on one field, neither of which had seen the other, the later is kept",

@@ -8,11 +8,11 @@ from chaos.sim.disk import Disk
 from chaos.sim.plan import Fault, FaultKind, Role
 from protocol.agreement import lives
 from protocol.agreement.evidence import Evidence
-from protocol.agreement.lives import Merge, Side, Spans
+from protocol.agreement.lives import Merge, Side
 from protocol.authoring import Authoring, InFlight
 from protocol.bodies import stamp_of
 from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
-from protocol.clocks import Instant
+from protocol.clocks import Instant, Spans
 from protocol.commits import Commit, Head, Manifest, Record, RecordKey
 from protocol.detector.detection import Pair, Status
 from protocol.detector.roster import Member, Roster
@@ -70,10 +70,11 @@ def _merge_to_theirs(ours: Side, theirs: Side, **_: object) -> Merge:
 
 
 def _merge_this_life(
-    ours: Side, theirs: Side, *, born: int, removed: Mapping[RecordKey, int]
+    ours: Side, theirs: Side, *, born: int, at: int, removed: Mapping[RecordKey, int]
 ) -> Merge:
     of_this_life = {k: r for k, r in ours.records.items() if stamp_of(r).version >= born}
-    return _MERGE_LIVES(replace(ours, records=of_this_life), theirs, born=born, removed=removed)
+    ours = replace(ours, records=of_this_life)
+    return _MERGE_LIVES(ours, theirs, born=born, at=at, removed=removed)
 
 
 def _know_all(head: Head, node: NodeRecord | None) -> Spans:

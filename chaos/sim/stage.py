@@ -307,7 +307,9 @@ class Stage:
         (node,) = self._here.running(words[1:2])
         key = words[2]
         values = {name: json.dumps(value).encode() for name, value in fields.items()}
-        word = documents.write(held(node, key), values, node.id, stamp_us(node))
+        word = documents.write(
+            held(node, key), values, node.id, stamp_us(node), born=node.peer.born
+        )
         text = f"client sets {key} {' '.join(words[3:])} at {node.name}"
         script = self._here.script
         script.say(text)

@@ -160,7 +160,7 @@ class Documents:
             raise not_found(f"there is no document {key[: limits.NAME_MAX]!r}")
         self._check_may_write(before)
         try:
-            word = documents.delete(before, self._me, self.now_us())
+            word = documents.delete(before, self._me, self.now_us(), born=self._peer.born)
         except ProposalError as error:
             raise refusal_of(error) from None
         return (await commit(self._context.driver, {bodies.key_of(word): word})).version
@@ -201,7 +201,13 @@ class Documents:
     ) -> DocumentRecord:
         try:
             word = documents.write(
-                before, changed, self._me, self.now_us(), owners=owners, update_id=update_id
+                before,
+                changed,
+                self._me,
+                self.now_us(),
+                owners=owners,
+                update_id=update_id,
+                born=self._peer.born,
             )
             rules.check_document(word)
         except ProposalError as error:
@@ -258,7 +264,8 @@ def _check_repeated(
     own: DocumentRecord, me: NodeId, wanted: Mapping[str, bytes | None], update_id: str
 ) -> None:
     """Whether our last write is this one: what it set is what this one would set, or has set."""
-    newest = dict(own.context).get(me, 0)
+    known = dict(own.context).get(me, ((0, 0),))
+    newest = known[-1][1]
     for entry in own.entries:
         is_of_it = entry.field and (entry.writer, entry.counter) == (me, newest)
         if is_of_it and wanted.get(entry.field, entry.value) != entry.value:

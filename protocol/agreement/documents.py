@@ -2,9 +2,10 @@
 
 Each writer keeps one record of a document in its own branch: its *word*. A word carries the fields
 that stand as far as its writer knows, each with the *dot* (writer, counter) of the write that set
-it, and a *context*: the newest counter of each writer that it had seen. The document is the join of
-all words, an observed-remove map under dotted version vectors (Almeida, Shoker, Baquero, "Delta
-state replicated data types", 2018, section 7; Preguiça et al. 2012 for the dots):
+it, and a *context*: the counters of each writer that it had seen, as stretches, since a life of a
+writer may have forgotten what an earlier one wrote (`lives`). The document is the join of them all,
+an observed-remove map under dotted version vectors (Almeida, Shoker, Baquero, "Delta state
+replicated data types", 2018, section 7; Preguiça et al. 2012 for the dots):
 
     a field stands ── if every word holds it, or had not seen its dot
     a field is gone ─ if some word had seen its dot and holds it no more: replaced, or deleted
@@ -26,25 +27,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocol import limits
+from protocol.clocks import Spans, bounded, covers, united
 from protocol.errors import ProposalError
 from protocol.identity import NODE_ID_BYTES, NodeId
 from protocol.records import DocumentRecord, Entry
 from protocol.wire import codec
 
-from .resolve import Resolution, Statement, covers, reports, resolve
+from .resolve import Resolution, Statement, reports, resolve
 
 OWNERS = ""
 """The field that holds the list of owners; it stands wherever the document exists."""
 
-Place = tuple[str, NodeId]
-"""Field and writer: at most one entry of a state has them."""
+Place = tuple[str, NodeId, int]
+"""Field, writer and counter: at most one entry of a state has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What a word, or the join of several, holds."""
 
-    context: Mapping[NodeId, int] = field(default_factory=dict)
+    context: Mapping[NodeId, Spans] = field(default_factory=dict)
     entries: Mapping[Place, Entry] = field(default_factory=dict)
 
 
@@ -93,36 +95,35 @@ def join(*states: State) -> State:
     Of any number at once, since the states of a document are joined at every change of it; what
     comes out is what joining them one by one would give.
     """
-    context: dict[NodeId, int] = {}
-    holders: dict[tuple[Place, int], int] = {}
-    found: dict[tuple[Place, int], Entry] = {}
+    context: dict[NodeId, Spans] = {}
+    holders: dict[Place, int] = {}
+    found: dict[Place, Entry] = {}
     for state in states:
-        for writer, counter in state.context.items():
-            if context.get(writer, 0) < counter:
-                context[writer] = counter
+        for writer, known in state.context.items():
+            other_known = context.get(writer)
+            if other_known != known:
+                context[writer] = united(other_known, known) if other_known else known
         for place, entry in state.entries.items():
-            dot = place, entry.counter
-            holders[dot] = holders.get(dot, 0) + 1
-            other = found.get(dot)
+            holders[place] = holders.get(place, 0) + 1
+            other = found.get(place)
             if other is None or _of_one_write(other) < _of_one_write(entry):
-                found[dot] = entry
+                found[place] = entry
     entries: dict[Place, Entry] = {}
     seen_by: dict[tuple[NodeId, int], int] = {}
-    for (place, counter), entry in found.items():
-        dot_of_write = entry.writer, counter
-        seen = seen_by.get(dot_of_write)
+    for place, entry in found.items():
+        dot = entry.writer, entry.counter
+        seen = seen_by.get(dot)
         if seen is None:
-            seen = sum(state.context.get(entry.writer, 0) >= counter for state in states)
-            seen_by[dot_of_write] = seen
-        if seen == holders[place, counter]:  # a context covers the entries that it comes with
+            seen = sum(covers(one.context.get(entry.writer, ()), entry.counter) for one in states)
+            seen_by[dot] = seen
+        if seen == holders[place]:  # a context covers the entries that it comes with
             entries[place] = entry
     return State(context, entries)
 
 
 def state_of(word: DocumentRecord) -> State:
     """What one word says."""
-    entries = {(entry.field, entry.writer): entry for entry in word.entries}
-    return State(dict(word.context), entries)
+    return State(dict(word.context), {_place(entry): entry for entry in word.entries})
 
 
 def joined(key: str, words: Mapping[NodeId, DocumentRecord]) -> Document:
@@ -138,9 +139,9 @@ def joined(key: str, words: Mapping[NodeId, DocumentRecord]) -> Document:
     entitled = entitled[: limits.DOCUMENT_WRITERS_MAX]
     state = join(*(state_of(words[author]) for author in entitled))
     fields: dict[str, list[Entry]] = {}
-    for name, writer in sorted(state.entries):
-        if name != OWNERS:
-            fields.setdefault(name, []).append(state.entries[name, writer])
+    for place in sorted(state.entries):
+        if place[0] != OWNERS:
+            fields.setdefault(place[0], []).append(state.entries[place])
     shown: dict[str, tuple[Entry, ...]] = {}
     conflicts: dict[str, Resolution[bytes]] = {}
     for name, entries in fields.items():
@@ -174,7 +175,7 @@ def changes(before: Document, wanted: Mapping[str, bytes]) -> dict[str, bytes | 
     return {**removed, **written}
 
 
-def write(
+def write(  # noqa: PLR0913 (all but four by name)
     before: Document,
     fields: Mapping[str, bytes | None],
     writer: NodeId,
@@ -182,6 +183,7 @@ def write(
     *,
     owners: Sequence[NodeId] | None = None,
     update_id: str = "",
+    born: int = 1,
 ) -> DocumentRecord:
     """The writer's word after it set (canonical JSON) or removed (None) fields of a document.
 
@@ -194,40 +196,51 @@ def write(
         now_us: its wall clock, above the versions of all its commits.
         owners: the list of who may write from now on; None: as it was.
         update_id: of the request.
+        born: above all that an earlier life of the writer may have written.
 
     Raises:
         ProposalError: names the field; the writer is no owner, or would take away its own right.
     """
     _check_may_write(before, writer, owners)
     listed = _listed(before, owners)
-    counter, at = _next(before, writer, now_us)
+    counter, at = _next(before, writer, max(now_us, born))
     entries = {place: one for place, one in before.state.entries.items() if place[0] not in fields}
     if listed is not None:
         entries = {place: one for place, one in entries.items() if place[0] != OWNERS}
-        entries[OWNERS, writer] = Entry(OWNERS, writer, counter, at, listed)
+        entries[OWNERS, writer, counter] = Entry(OWNERS, writer, counter, at, listed)
     for name, value in fields.items():
         if name == OWNERS:
             raise ProposalError("value", "has a field without a name; give each a name")
         if value is not None:
-            entries[name, writer] = Entry(name, writer, counter, at, value)
-    return _word(before.key, {**before.state.context, writer: counter}, entries, at, update_id)
+            entries[name, writer, counter] = Entry(name, writer, counter, at, value)
+    context = _context(before, writer, (born, counter))
+    return _word(before.key, context, entries, at, update_id)
 
 
-def delete(before: Document, writer: NodeId, now_us: int, *, update_id: str = "") -> DocumentRecord:
+def delete(
+    before: Document, writer: NodeId, now_us: int, *, update_id: str = "", born: int = 1
+) -> DocumentRecord:
     """The writer's word after it deleted all that it sees; what it did not see survives.
 
     Raises:
         ProposalError: the writer is no owner.
     """
     _check_may_write(before, writer, None)
-    counter, at = _next(before, writer, now_us)
-    return _word(before.key, {**before.state.context, writer: counter}, {}, at, update_id)
+    counter, at = _next(before, writer, max(now_us, born))
+    return _word(before.key, _context(before, writer, (born, counter)), {}, at, update_id)
 
 
 def adopt(document: Document) -> DocumentRecord:
     """A word that says what is known already: for whoever takes a document over."""
     state = document.state
     return _word(document.key, state.context, state.entries, document.updated_at, "")
+
+
+def both(ours: DocumentRecord, theirs: DocumentRecord) -> DocumentRecord:
+    """One word of all that two lives of a writer said, of which neither may know the other."""
+    state = join(state_of(ours), state_of(theirs))
+    at = max(ours.updated_at, theirs.updated_at)
+    return _word(ours.key, state.context, state.entries, at, ours.update_id)
 
 
 def is_needless(author: NodeId, words: Mapping[NodeId, DocumentRecord], document: Document) -> bool:
@@ -269,7 +282,7 @@ def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
         *(
             State(
                 dict(words[author].context),
-                {(OWNERS, entry.writer): entry for entry in lists[author]},
+                {_place(entry): entry for entry in lists[author]},
             )
             for author in loyal
         )
@@ -278,7 +291,7 @@ def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
     statements: list[Statement[bytes]] = []
     for author in loyal:
         for entry in lists[author]:
-            stands = state.entries.get((OWNERS, entry.writer)) == entry
+            stands = state.entries.get(_place(entry)) == entry
             if entry.value or not (stands and names_some):
                 clock = ((entry.writer, entry.counter),) if stands else ()
                 at = entry.written_at
@@ -289,7 +302,7 @@ def _owners(words: Mapping[NodeId, DocumentRecord]) -> Resolution[bytes]:
 def _usurps(word: DocumentRecord, author: NodeId, guards: Sequence[Entry]) -> bool:
     """Whether an author took away a list of owners that it knew, and that does not name it."""
     for guard in guards:
-        knew = covers(dict(word.context), ((guard.writer, guard.counter),))
+        knew = covers(dict(word.context).get(guard.writer, ()), guard.counter)
         if knew and author not in owners_of(guard.value) and guard not in word.entries:
             return True
     return False
@@ -319,16 +332,34 @@ def _next(before: Document, writer: NodeId, now_us: int) -> tuple[int, int]:
     The counter follows the clock, as the versions of commits do, so that it is not used again where
     a document was deleted and forgotten meanwhile.
     """
-    counter = max(before.state.context.get(writer, 0) + 1, now_us)
+    known = before.state.context.get(writer, ((0, 0),))
+    counter = max(known[-1][1] + 1, now_us)
     latest = max((entry.written_at for entry in before.state.entries.values()), default=0)
     return counter, max(now_us, min(latest + 1, now_us + limits.WALL_CLOCK_AHEAD_MAX_US))
 
 
+def _context(before: Document, writer: NodeId, written: tuple[int, int]) -> dict[NodeId, Spans]:
+    known = before.state.context
+    return {**known, writer: united(known.get(writer, ()), [written])}
+
+
+def _place(entry: Entry) -> Place:
+    return entry.field, entry.writer, entry.counter
+
+
 def _word(
-    key: str, context: Mapping[NodeId, int], entries: Mapping[Place, Entry], at: int, update_id: str
+    key: str,
+    context: Mapping[NodeId, Spans],
+    entries: Mapping[Place, Entry],
+    at: int,
+    update_id: str,
 ) -> DocumentRecord:
     return DocumentRecord(
-        key=key, context=tuple(sorted(context.items())),
+        key=key,
+        context=tuple(
+            (writer, bounded(context[writer], limits.DOCUMENT_LIVES_MAX))
+            for writer in sorted(context)
+        ),
         entries=tuple(entries[place] for place in sorted(entries)),
         update_id=update_id, updated_at=at,
     )  # fmt: skip
@@ -351,7 +382,7 @@ def _of_one_write(entry: Entry) -> tuple[int, bytes]:
 def _version_of(state: State, owners: Sequence[NodeId]) -> bytes:
     entries = [state.entries[place] for place in sorted(state.entries)]
     told = [
-        [[writer, counter] for writer, counter in sorted(state.context.items())],
+        [[writer, *map(list, known)] for writer, known in sorted(state.context.items())],
         [[one.field, one.writer, one.counter, one.written_at, one.value] for one in entries],
         list(owners),
     ]

@@ -18,18 +18,19 @@ Rules this module keeps:
 2. Who lacks a record that it once knew has removed it, at the newest version that it knows.
 3. What this life itself said is later than all that any other life said, whatever clocks showed.
 4. The same two states merge to the same records whichever of the two is the cluster's.
+5. Of a document all that either word says stands; nobody's writes are lost with a word (`join`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol import bodies, limits
 from protocol.bodies import Stamp
+from protocol.clocks import Spans, before, covers, united
 from protocol.commits import Head, Record, RecordKey
-from protocol.records import Kind, NodeRecord
+from protocol.records import DocumentRecord, Kind, NodeRecord
 
-Spans = tuple[tuple[int, int], ...]
-"""First and last version of each stretch that is known, in order and apart."""
+from . import documents
 
 NODE = RecordKey(Kind.NODE, bodies.NODE_KEY)
 
@@ -54,40 +55,15 @@ class Merge:
     """What they had removed of ours, and by which version at the latest."""
 
 
-def covers(spans: Spans, version: int) -> bool:
-    """Whether a version is among those."""
-    return any(first <= version <= last for first, last in spans)
-
-
-def united(*known: Iterable[tuple[int, int]]) -> Spans:
-    """All that any of them knows. Stretches without a gap between them become one."""
-    made: list[tuple[int, int]] = []
-    for first, last in sorted(span for spans in known for span in spans):
-        if made and first <= made[-1][1] + 1:
-            made[-1] = made[-1][0], max(made[-1][1], last)
-        else:
-            made.append((first, last))
-    return tuple(made)
-
-
-def bounded(spans: Spans, most: int) -> Spans:
-    """At most so many: what may have been forgotten longest ago counts as known, when too many."""
-    over = len(spans) - most
-    return spans if over <= 0 else ((spans[0][0], spans[over][1]), *spans[over + 1 :])
-
-
-def before(spans: Spans, version: int) -> Spans:
-    """The part that lies before a version."""
-    return tuple((first, min(last, version - 1)) for first, last in spans if first < version)
-
-
 def known_at(head: Head, node: NodeRecord | None) -> Spans:
     """Which versions of its owner the state at that head knows of, by its node record."""
     lives, born = (node.lives, node.born) if node else ((), 0)
     return united(before(lives, head.version + 1), [(min(born, head.version), head.version)])
 
 
-def merge(ours: Side, theirs: Side, *, born: int, removed: Mapping[RecordKey, int]) -> Merge:
+def merge(
+    ours: Side, theirs: Side, *, born: int, at: int, removed: Mapping[RecordKey, int]
+) -> Merge:
     """Merge a state of ours that the cluster holds, and that we did not know of.
 
     The node record is left out: each life has its own.
@@ -96,6 +72,7 @@ def merge(ours: Side, theirs: Side, *, born: int, removed: Mapping[RecordKey, in
         ours: what we hold; `known` without what this life knows of itself.
         theirs: what the cluster holds.
         born: where this life begins.
+        at: the version of the merge, which sets what neither side said so.
         removed: what we know to have been removed, and by which version at the latest.
     """
     made = Merge({}, {})
@@ -104,28 +81,45 @@ def merge(ours: Side, theirs: Side, *, born: int, removed: Mapping[RecordKey, in
         if key == NODE or mine == other:
             continue
         if mine is not None and other is not None:
-            _both(made, key, mine, other, born)
+            body = _both(mine, other, born, at)
+            if body != other.body:
+                made.changes[key] = body
         elif mine is not None:
             stamp = bodies.stamp_of(mine)
-            if stamp.version < min(born, theirs.head) and covers(theirs.known, stamp.first):
+            if stamp.version < min(born, theirs.head) and covers(theirs.known, _word(key, stamp)):
                 made.removed[key] = theirs.head
             else:
                 made.changes[key] = mine.body
         elif other is not None:
             stamp = bodies.stamp_of(other)
-            knew = covers(ours.known, stamp.first)
-            if stamp.version < removed.get(key, limits.VERSION_MAX if knew else 0):
+            bound = limits.VERSION_MAX if covers(ours.known, _word(key, stamp)) else 0
+            if key.kind != Kind.DOCUMENT:
+                bound = removed.get(key, bound)
+            if stamp.version < bound:
                 made.changes[key] = None
     return made
 
 
-def _both(made: Merge, key: RecordKey, mine: Record, other: Record, born: int) -> None:
-    """The later word stands, from where the key was first there."""
+def _word(key: RecordKey, stamp: Stamp) -> int:
+    """Who knew that version and lacks the record has removed it.
+
+    A word on a document is taken back when others say all that it says, which is no judgement of
+    what another life has written in it since: only who knew the very word took it back.
+    """
+    return stamp.version if key.kind == Kind.DOCUMENT else stamp.first
+
+
+def _both(mine: Record, other: Record, born: int, at: int) -> bytes:
+    """The later word, as one that has been there for as long as the older; or both."""
     us, them = bodies.stamp_of(mine), bodies.stamp_of(other)
-    first = min(us.first, them.first)
-    is_later = (us.version, mine.body) > (them.version, other.body)
-    later = mine if us.version >= born or is_later else other
-    stamp = us if later is mine else them
-    body = bodies.stamped(later.body, Stamp(stamp.version, min(first, stamp.version)))
-    if body != other.body:
-        made.changes[key] = body
+    ours, theirs = bodies.decode(mine), bodies.decode(other)
+    if isinstance(ours, DocumentRecord) and isinstance(theirs, DocumentRecord):
+        word = documents.both(ours, theirs)
+        if word not in (ours, theirs) and bodies.bytes_of(word) <= limits.RECORD_BYTES_MAX:
+            return bodies.encode(word, Stamp(at, at))
+        mine_stands = word != theirs
+    else:
+        is_later = (us.version, mine.body) > (them.version, other.body)
+        mine_stands = us.version >= born or is_later
+    later, stamp = (mine, us) if mine_stands else (other, them)
+    return bodies.stamped(later.body, Stamp(stamp.version, min(us.first, them.first)))

@@ -199,7 +199,7 @@ def read_everything() -> None:
     unpack_head(step.head.pack())
     forget = ForgetRecord(node=ME, incarnation=1, asked_at=NOW_US)
     entry = Entry("color", ME, 1, NOW_US, b'"red"')
-    document = DocumentRecord(key="d", context=((ME, 1),), entries=(entry,))
+    document = DocumentRecord(key="d", context=((ME, ((1, 1),)),), entries=(entry,))
     for body in (NODE, SERVICE, GUEST, document, forget):
         bodies.decode(bodies.record_of(body))
     told: list[messages.Message] = [

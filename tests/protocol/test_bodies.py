@@ -84,8 +84,9 @@ def documents(draw: st.DrawFn) -> DocumentRecord:
             value = draw(st.sampled_from([b"1", b'{"a":[1.5,null]}', b'"text"']))
             entries.append(Entry(name, writer, counter, draw(TIMES), value if name else writer))
     return DocumentRecord(
-        key=draw(NAMES), context=tuple(sorted(context.items())), entries=tuple(entries),
-        update_id=draw(TEXTS), updated_at=draw(TIMES),
+        key=draw(NAMES),
+        context=tuple((writer, ((1, context[writer]),)) for writer in sorted(context)),
+        entries=tuple(entries), update_id=draw(TEXTS), updated_at=draw(TIMES),
     )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def test_an_unknown_kind_is_refused(kind: int) -> None:
 
 def test_an_entry_whose_writer_is_not_in_the_context_is_refused() -> None:
     for place, code in ((0, None), (1, MalformedError), (64, MalformedError)):
-        fields = [1, "k", [[b"w" * 32, 1]], [["x", place, 1, 0, b"1"]], "", 0, 7, 2]
+        fields = [1, "k", [[b"w" * 32, [1, 1]]], [["x", place, 1, 0, b"1"]], "", 0, 7, 2]
         record = Record(Kind.DOCUMENT, "k", codec.pack(fields))
         if code is None:
             body = decode(record)

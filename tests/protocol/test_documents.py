@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from protocol import limits, rules
 from protocol.agreement import documents
 from protocol.agreement.documents import OWNERS, Document, State, adopt, join, joined, state_of
+from protocol.clocks import Spans, united
 from protocol.errors import ProposalError
 from protocol.identity import NodeId
 from protocol.records import DocumentRecord, Entry
@@ -23,6 +24,11 @@ NOW_US = 1_700_000_000_000_000
 WRITERS = [NodeId(bytes((number,)) * 32) for number in range(1, 5)]
 A, B, C, D = WRITERS
 Words = dict[NodeId, DocumentRecord]
+
+
+def upto(*seen: tuple[NodeId, int]) -> tuple[tuple[NodeId, Spans], ...]:
+    """A context of all that these writers wrote up to a counter each."""
+    return tuple((writer, ((1, counter),)) for writer, counter in seen)
 
 
 def text(value: object) -> bytes:
@@ -148,12 +154,16 @@ ENTRIES = st.builds(
 @st.composite
 def any_state(draw: st.DrawFn) -> State:
     """Any state that the rules let pass, also such as only a liar makes."""
-    entries = {(one.field, one.writer): one for one in draw(st.lists(ENTRIES, max_size=5))}
-    context = dict.fromkeys(WRITERS[:3], 0)
-    for writer in context:
-        least = max((one.counter for one in entries.values() if one.writer == writer), default=0)
-        context[writer] = draw(st.integers(least, 4))
-    return State({writer: count for writer, count in context.items() if count}, entries)
+    entries = {
+        (one.field, one.writer, one.counter): one for one in draw(st.lists(ENTRIES, max_size=5))
+    }
+    context: dict[NodeId, Spans] = {}
+    for writer in WRITERS[:3]:
+        counters = draw(st.sets(st.integers(1, 4)))
+        counters |= {one.counter for one in entries.values() if one.writer == writer}
+        if counters:
+            context[writer] = united((counter, counter) for counter in counters)
+    return State(context, entries)
 
 
 @law
@@ -322,6 +332,59 @@ def test_a_field_that_has_the_value_already_is_left_alone() -> None:
     assert shown(joined(KEY, {A: ours[A], B: theirs[B]})) == {"x": 3, "y": 2}
 
 
+def put_back() -> tuple[DocumentRecord, DocumentRecord, Words]:
+    """What A wrote and forgot with its disk, what it wrote next, and what it had from there on."""
+    disk = written({}, A, x=1)
+    forgotten = written(disk, A, 10, y=2, x=3)[A]
+    born = NOW_US + 20
+    word = documents.write(joined(KEY, disk), {"x": text(4)}, A, born + 1, born=born)
+    rules.check_document(word)
+    return forgotten, word, disk
+
+
+def test_who_was_put_back_to_an_old_disk_has_not_seen_what_it_forgot() -> None:
+    forgotten, word, _ = put_back()
+    reader = written({A: forgotten}, B, 11, z=5)
+
+    document = joined(KEY, {**reader, A: word})
+
+    assert shown(document) == {"x": 4, "y": 2, "z": 5}
+    assert [entry.value for entry in document.fields["x"]] == [text(4), text(3)], "siblings"
+    settled = written({**reader, A: word}, A, 40, x=6)
+    assert [entry.value for entry in joined(KEY, settled).fields["x"]] == [text(6)]
+
+
+def test_of_two_lives_of_a_writer_all_that_both_said_stands() -> None:
+    forgotten, word, _ = put_back()
+
+    for one, other in ((forgotten, word), (word, forgotten)):
+        both = documents.both(one, other)
+        rules.check_document(both)
+        assert shown(joined(KEY, {A: both})) == {"x": 4, "y": 2}
+        assert state_of(both) == join(state_of(forgotten), state_of(word))
+
+
+def test_a_life_that_deletes_what_it_sees_deletes_nothing_that_it_forgot() -> None:
+    forgotten, _, disk = put_back()
+    gone = documents.delete(joined(KEY, disk), A, NOW_US + 30, born=NOW_US + 20)
+
+    assert shown(joined(KEY, {A: documents.both(gone, forgotten)})) == {"x": 3, "y": 2}
+
+
+def test_a_context_tells_so_many_lives_apart_and_the_oldest_count_as_one() -> None:
+    words: Words = {}
+    most = limits.DOCUMENT_LIVES_MAX
+    for life in range(most + 2):
+        born = NOW_US + 100 * life
+        word = documents.write(joined(KEY, words), {"x": text(life)}, A, born + 5, born=born)
+        rules.check_document(word)
+        words = {A: word}
+
+    first = (NOW_US, NOW_US + 205)
+    later = [(NOW_US + 100 * life, NOW_US + 100 * life + 5) for life in range(3, most + 2)]
+    assert words[A].context == ((A, (first, *later)),)
+
+
 def test_a_counter_is_never_used_again_after_all_was_forgotten() -> None:
     first = written({}, A, 0, x=1)[A].entries[-1].counter
     again = written({}, A, 1, x=2)[A].entries[-1].counter
@@ -343,7 +406,7 @@ def test_the_words_of_others_than_the_owners_are_shown_as_ignored() -> None:
     words = written({}, A, owners=[A, B], x=1)
     words = written(words, B, 1, x=2)
     stranger = DocumentRecord(
-        key=KEY, context=((C, 5),), entries=(Entry("x", C, 5, NOW_US + 9, text(3)),)
+        key=KEY, context=upto((C, 5)), entries=(Entry("x", C, 5, NOW_US + 9, text(3)),)
     )
 
     document = joined(KEY, {**words, C: stranger})
@@ -359,7 +422,7 @@ def test_the_words_of_others_than_the_owners_are_shown_as_ignored() -> None:
 
 def test_who_saw_a_list_without_being_in_it_cannot_replace_it() -> None:
     words = written({}, A, owners=[A], x=1)
-    seen = dict(words[A].context) | {C: NOW_US + 5}
+    seen = dict(words[A].context) | {C: ((1, NOW_US + 5),)}
     robbed = DocumentRecord(
         key=KEY, context=tuple(sorted(seen.items())),
         entries=(Entry(OWNERS, C, NOW_US + 5, NOW_US + 99, C),),
@@ -464,10 +527,12 @@ def test_one_more_field_or_writer_than_allowed_is_refused() -> None:
     full = {A: documents.write(joined(KEY, {}), fields, A, NOW_US)}
     with pytest.raises(ProposalError, match="65 fields"):
         written(full, A, 1, more=0)
-    crowd = tuple(sorted((NodeId(bytes((number,)) * 32), 1) for number in range(1, 65)))
+    crowd = upto(*((NodeId(bytes((number,)) * 32), 1) for number in range(1, 65)))
     rules.check_document(DocumentRecord(key=KEY, context=crowd))
     with pytest.raises(ProposalError, match="65 nodes have written"):
-        rules.check_document(DocumentRecord(key=KEY, context=(*crowd, (NodeId(b"z" * 32), 1))))
+        rules.check_document(
+            DocumentRecord(key=KEY, context=(*crowd, *upto((NodeId(b"z" * 32), 1))))
+        )
 
 
 @pytest.mark.parametrize(
@@ -475,23 +540,30 @@ def test_one_more_field_or_writer_than_allowed_is_refused() -> None:
     [
         DocumentRecord(key="Upper"),
         DocumentRecord(key=""),
-        DocumentRecord(key=KEY, context=((B, 1), (A, 1))),
-        DocumentRecord(key=KEY, context=((A, 1), (A, 2))),
-        DocumentRecord(key=KEY, context=((A, 0),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("x", A, 2, 0, b"1"),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("x", B, 1, 0, b"1"),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("x", A, 1, 0, b"1 "),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("x", A, 1, 0, b"{"),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("x\n", A, 1, 0, b"1"),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("x" * 129, A, 1, 0, b"1"),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("", A, 1, 0, b"short"),)),
-        DocumentRecord(key=KEY, context=((A, 1),), entries=(Entry("", A, 1, 0, B + A),)),
+        DocumentRecord(key=KEY, context=upto((B, 1), (A, 1))),
+        DocumentRecord(key=KEY, context=upto((A, 1), (A, 2))),
+        DocumentRecord(key=KEY, context=upto((A, 0))),
+        DocumentRecord(key=KEY, context=((A, ()),)),
+        DocumentRecord(key=KEY, context=((A, ((0, 2),)),)),
+        DocumentRecord(key=KEY, context=((A, ((4, 5), (1, 2))),)),
+        DocumentRecord(key=KEY, context=((A, ((1, 2), (3, 4))),)),
         DocumentRecord(
-            key=KEY, context=((A, 2),),
-            entries=(Entry("x", A, 1, 0, b"1"), Entry("x", A, 2, 0, b"1")),
+            key=KEY, context=((A, ((1, 2), (4, 5))),), entries=(Entry("x", A, 3, 0, b"1"),)
+        ),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("x", A, 2, 0, b"1"),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("x", B, 1, 0, b"1"),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("x", A, 1, 0, b"1 "),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("x", A, 1, 0, b"{"),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("x\n", A, 1, 0, b"1"),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("x" * 129, A, 1, 0, b"1"),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("", A, 1, 0, b"short"),)),
+        DocumentRecord(key=KEY, context=upto((A, 1)), entries=(Entry("", A, 1, 0, B + A),)),
+        DocumentRecord(
+            key=KEY, context=upto((A, 2)),
+            entries=(Entry("x", A, 1, 0, b"1"), Entry("x", A, 1, 0, b"1")),
         ),
         DocumentRecord(
-            key=KEY, context=((A, 2),),
+            key=KEY, context=upto((A, 2)),
             entries=(Entry("y", A, 1, 0, b"1"), Entry("x", A, 2, 0, b"1")),
         ),
     ],

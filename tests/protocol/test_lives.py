@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import limits
-from protocol.agreement import lives
+from protocol.agreement import documents, lives
+from protocol.agreement.documents import joined
 from protocol.authoring import Authoring
 from protocol.bodies import decode, key_of
 from protocol.branch import AppliedStep, Branch
-from protocol.clocks import HybridClock, Instant
-from protocol.commits import Manifest
+from protocol.clocks import HybridClock, Instant, bounded, covers
+from protocol.commits import Manifest, RecordKey
 from protocol.errors import RemoteProtocolError
-from protocol.records import NodeRecord, ServiceRecord
+from protocol.records import DocumentRecord, Kind, NodeRecord, ServiceRecord
 
 from .author import Author
 from .peer_world import TRUST, service
@@ -186,8 +187,8 @@ def test_a_node_record_that_cannot_be_read_is_refused() -> None:
 
 def test_only_so_many_lives_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     spans = ((0, 4), (10, 14), (20, 24), (30, 34))
-    assert lives.bounded(spans, 4) == spans
-    assert lives.bounded(spans, 2) == ((0, 24), (30, 34))
+    assert bounded(spans, 4) == spans
+    assert bounded(spans, 2) == ((0, 24), (30, 34))
 
     monkeypatch.setattr(limits, "LIVES_MAX", 3)
     owner = Owner()
@@ -197,7 +198,65 @@ def test_only_so_many_lives_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> N
     assert node is not None
     assert len(node.lives) == 3
     head = manifest_of(owner.branch).head
-    assert lives.covers(lives.known_at(head, node), head.version)
+    assert covers(lives.known_at(head, node), head.version)
+
+
+def edit(owner: Owner, **fields: str) -> None:
+    """Write a document as a node does: from its own word, which is all that it has."""
+    key = RecordKey(Kind.DOCUMENT, "plan")
+    own = owner.branch.bodies.get(key)
+    words = {AUTHOR.id: own} if isinstance(own, DocumentRecord) else {}
+    made: dict[str, bytes | None] = {name: value.encode() for name, value in fields.items()}
+    born = owner.authoring.born
+    owner.time += 1
+    word = documents.write(joined("plan", words), made, AUTHOR.id, owner.time, born=born)
+    owner.authoring.stage({key: word}, None)
+    owner.land()
+
+
+def shown(owner: Owner) -> dict[str, set[bytes]]:
+    word = owner.branch.bodies[RecordKey(Kind.DOCUMENT, "plan")]
+    assert isinstance(word, DocumentRecord)
+    fields = joined("plan", {AUTHOR.id: word}).fields
+    return {name: {entry.value for entry in entries} for name, entries in fields.items()}
+
+
+def test_of_a_document_all_that_any_life_wrote_stands_until_somebody_who_saw_it_writes() -> None:
+    owner = Owner()
+    edit(owner, a="1")
+    old = owner.disks[-1]
+    edit(owner, a="2", b="2")
+    first = owner.disks[-1]
+    owner.born(old)
+    edit(owner, c="3")
+    second = owner.disks[-1]
+    owner.born(old)
+    edit(owner, b="4")
+
+    owner.hear(first)
+    owner.hear(second)
+    assert shown(owner) == {"a": {b"2"}, "b": {b"2", b"4"}, "c": {b"3"}}
+    owner.born(owner.disks[-1])
+    owner.hear(first)
+    edit(owner, b="5")
+
+    assert shown(owner) == {"a": {b"2"}, "b": {b"5"}, "c": {b"3"}}
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_a_word_on_a_document_that_was_taken_back_comes_back_only_with_news(older: bool) -> None:
+    owner = Owner()
+    edit(owner, a="1")
+    old = owner.disks[-1]
+    edit(owner, a="2") if older else owner.set(1)
+    forgotten = owner.disks[-1]
+    owner.born(old)
+    owner.authoring.stage({RecordKey(Kind.DOCUMENT, "plan"): None}, None)
+    owner.land()
+
+    owner.hear(forgotten)
+
+    assert (RecordKey(Kind.DOCUMENT, "plan") in owner.branch.records) == older
 
 
 PORTS = st.integers(1, 4)

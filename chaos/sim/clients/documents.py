@@ -2,9 +2,12 @@
 
 A node answers an edit as a real one does: it joins the words that it holds, its own newest one
 among them, and writes a word that descends from all of these. Every write sets fields to its own
-number. What it had seen goes into the history, so that a checker can tell what it may have covered.
+number. What it had seen goes into the history, so that a checker can tell what it may have covered:
+the writes behind the words that it held, not what the words claim. Only of words that no editor
+wrote (a merge makes such) the claim is taken.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +17,9 @@ from chaos.sim.world import World
 from protocol.agreement import documents
 from protocol.agreement.documents import Document
 from protocol.bodies import Body, key_of
+from protocol.clocks import Spans, covers, united
 from protocol.commits import RecordKey
+from protocol.identity import NodeId
 from protocol.records import DocumentRecord, Kind
 from protocol.registry import Registry
 
@@ -22,6 +27,8 @@ from .services import TIMEOUT_S
 
 KEYS = ("plan", "menu")
 FIELDS = ("a", "b", "c")
+
+_Dot = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -39,6 +46,10 @@ class Editors:
         self._rng = rng
         self._honest = honest
         self._number = 0
+        self._dots: dict[str, list[_Dot]] = {}
+        """All writes, by document."""
+        self._behind: dict[DocumentRecord, dict[_Dot, None]] = {}
+        """Which writes a word rests on."""
 
     def begin(self) -> None:
         """Edit now and then, until told otherwise."""
@@ -57,18 +68,22 @@ class Editors:
         self._world.timeline.after(self._wait_s(), self._act)
 
     def _edit(self, node: SimNode, key: str) -> None:
-        before = held(node, key)
+        words = held_words(node, key)
+        before = documents.joined(key, words)
         self._number += 1
         draw = self._rng.random()
         chosen = tuple(sorted(self._rng.sample(FIELDS, self._rng.randint(1, 2))))
         value = str(self._number).encode()
         deletes = draw < 0.08 and before.exists
         if deletes:
-            word = documents.delete(before, node.id, stamp_us(node))
+            word = documents.delete(before, node.id, stamp_us(node), born=node.peer.born)
         else:
             wanted = dict.fromkeys(chosen, None if draw < 0.2 else value)
-            word = documents.write(before, wanted, node.id, stamp_us(node))
-        names = self._world.recorder.names
+            word = documents.write(before, wanted, node.id, stamp_us(node), born=node.peer.born)
+        counter = dict(word.context)[node.id][-1][1]
+        seen = {dot: None for one in words.values() for dot in self._rests_on(one)}
+        self._dots.setdefault(key, []).append((node.name, counter))
+        self._behind[word] = {**seen, (node.name, counter): None}
         self._submit(
             node,
             word,
@@ -79,14 +94,20 @@ class Editors:
                 completed_s=0.0,
                 outcome=Outcome.INDEFINITE,
                 key=key,
-                counter=dict(word.context)[node.id],
+                counter=counter,
                 fields=() if deletes else chosen,
                 removes=deletes or draw < 0.2,
-                seen=tuple(
-                    sorted((names[one], counter) for one, counter in before.state.context.items())
-                ),
+                seen=_stretches(seen),
             ),
         )
+
+    def _rests_on(self, word: DocumentRecord) -> Iterable[_Dot]:
+        if word in self._behind:
+            return self._behind[word]
+        names = self._world.recorder.names
+        claimed = {names[writer]: known for writer, known in word.context}
+        written = self._dots.get(word.key, [])
+        return [dot for dot in written if covers(claimed.get(dot[0], ()), dot[1])]
 
     def _submit(self, node: SimNode, word: DocumentRecord, write: DocumentWrite) -> None:
         what = ",".join(write.fields) or "all"
@@ -104,15 +125,27 @@ class Editors:
             self._world.history.document_writes.append(edit.write)
 
 
+def _stretches(seen: Iterable[_Dot]) -> tuple[tuple[str, Spans], ...]:
+    counters: dict[str, list[tuple[int, int]]] = {}
+    for name, counter in seen:
+        counters.setdefault(name, []).append((counter, counter))
+    return tuple((name, united(counters[name])) for name in sorted(counters))
+
+
 def held(node: SimNode, key: str) -> Document:
     """A document as a node's next write sees it."""
+    return documents.joined(key, held_words(node, key))
+
+
+def held_words(node: SimNode, key: str) -> dict[NodeId, DocumentRecord]:
+    """The words on a document that a node's next write descends from."""
     words = dict(node.peer.registry.document(key))
     own = node.peer.intended(RecordKey(Kind.DOCUMENT, key))
     if isinstance(own, DocumentRecord):
         words[node.id] = own
     else:
         words.pop(node.id, None)
-    return documents.joined(key, words)
+    return words
 
 
 def states(registry: Registry, world: World) -> tuple[DocumentState, ...]:
@@ -123,7 +156,7 @@ def states(registry: Registry, world: World) -> tuple[DocumentState, ...]:
         state = documents.joined(key, registry.document(key)).state
         entries = sorted(
             (name, names[writer], entry.counter)
-            for (name, writer), entry in state.entries.items()
+            for (name, writer, _), entry in state.entries.items()
             if name != documents.OWNERS
         )
         if entries:

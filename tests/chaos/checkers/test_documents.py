@@ -17,6 +17,7 @@ class Edits(Story):
         at: float,
         *fields: str,
         seen: dict[str, int] | None = None,
+        since: int = 1,
         removes: bool = False,
         outcome: Outcome = Outcome.OK,
     ) -> None:
@@ -24,7 +25,7 @@ class Edits(Story):
         self.history.document_writes.append(
             DocumentWrite(
                 number, node, at, at + 0.1, outcome, "menu", counter, fields, removes,
-                tuple(sorted((seen or {}).items())),
+                tuple((writer, ((since, upto),)) for writer, upto in sorted((seen or {}).items())),
             )
         )  # fmt: skip
 
@@ -159,7 +160,7 @@ def test_writes_too_late_to_spread_are_excused() -> None:
 def test_what_a_writer_forgot_with_its_disk_is_excused_unless_another_had_built_on_it() -> None:
     story = two_siblings()
     story.restarts("a", 15.0, 16.0, damaged=True)
-    story.write("b", 2, 20.0, "salad", seen={"a": 5, "b": 1})
+    story.write("b", 2, 20.0, "salad", seen={"a": 5}, since=4)  # of the next life of a
     story.over(("soup", "b", 1), ("salad", "b", 2))
     assert judged(story).verdict is Verdict.VALID
 
