@@ -1,6 +1,7 @@
 """Backups of directories that no node uses, put back: what may be replaced, and what never is."""
 
 import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from node.durability.examination import State, examine
 from node.durability.restoring import SWITCHING, UNPACKING, Wish, check_whole, go_alone, restore
 from node.keyfiles import KEY_FILE, NEXT_FILE, KeyStoreError
 from storage import open_store
+from tests.cluster.situations import LARGE, say
 
 from .directories import CLUSTER, fill, live, service, setup
 from .test_archive import quiet
+
+LOAD = 10_000 if LARGE else 100
 
 
 def taken(data_dir: Path, name: str = "backup", *, with_keys: bool = True) -> Path:
@@ -298,3 +302,89 @@ def test_snapshots_that_nobody_packed_are_removed_in_time(tmp_path: Path) -> Non
     remove_left(tmp_path / "a", older_than_s=0.0)
 
     assert not place.exists()
+
+
+class Interrupted(BaseException):
+    """As Ctrl-C, at a moment that the test chose."""
+
+
+def test_interrupted_before_the_switch_nothing_has_changed(tmp_path: Path) -> None:
+    fill(tmp_path / "a")
+    backup = taken(tmp_path / "a")
+    before, seen = contents(tmp_path / "a"), set[str]()
+
+    for what in ("checking", "unpacking", "verifying"):
+
+        def interrupt(doing: str, _done: int, _total: int, *, at: str = what) -> None:
+            seen.add(doing)
+            if doing == at:
+                raise Interrupted
+
+        with pytest.raises(Interrupted):
+            restore(backup, tmp_path / "a", Wish(), progress=interrupt)
+        assert contents(tmp_path / "a") == before
+        check_whole(tmp_path / "a")
+    assert seen == {"checking", "unpacking", "verifying"}
+
+
+def test_cut_short_at_any_step_of_the_switch_it_is_as_before_or_asks_to_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "a")
+    keystore.rotate(tmp_path / "a", CLUSTER, None)
+    backup = taken(tmp_path / "a")
+    expected = examine(tmp_path / "a", read_only=True)
+    rename, outcomes, step = Path.replace, list[str](), 0
+    while "done" not in outcomes:
+        data_dir, left = tmp_path / f"b{step}", step
+        fill(data_dir)
+        old = (data_dir / DATABASE).read_bytes()
+
+        def cut(source: Path, target: Path, *, home: Path = data_dir) -> Path:
+            nonlocal left
+            if source.is_relative_to(home) and "kith.db.new" not in source.name:
+                left -= 1
+                if left < 0:
+                    raise Interrupted
+            return rename(source, target)
+
+        monkeypatch.setattr(Path, "replace", cut)
+        try:
+            put(backup, data_dir, force=True)
+            outcomes.append("done")
+        except Interrupted:
+            outcomes.append(state_of(data_dir, old))
+        finally:
+            monkeypatch.undo()
+        put(backup, data_dir, force=True)
+        found = examine(data_dir)
+        assert (found.state, found.own, found.root) == (State.GOOD, expected.own, expected.root)
+        assert old in contents(data_dir).values(), "what was there is kept"
+        step += 1
+    assert outcomes[0] == "as before"
+    assert {*outcomes[1:-1]} == {"to be repeated"}
+    assert len(outcomes) >= 8
+
+
+def state_of(data_dir: Path, old: bytes) -> str:
+    try:
+        check_whole(data_dir)
+    except BackupError:
+        return "to be repeated"
+    return "as before" if (data_dir / DATABASE).read_bytes() == old else "half"
+
+
+def test_how_long_it_takes(tmp_path: Path) -> None:
+    """With `KITH_TEST_LOAD=large` and 10,000 records; `-s` shows it."""
+    fill(tmp_path / "a", own=LOAD // 2, theirs=LOAD // 2)
+    begun = time.perf_counter()
+    backup = taken(tmp_path / "a")
+    packed = time.perf_counter()
+    put(backup, tmp_path / "b")
+    done = time.perf_counter()
+
+    say(
+        f"{LOAD} records, {backup.stat().st_size / 2**20:.1f} MiB: backed up and verified in "
+        f"{packed - begun:.2f} s, verified and put back in {done - packed:.2f} s"
+    )
+    assert examine(tmp_path / "b").records == examine(tmp_path / "a").records >= LOAD
