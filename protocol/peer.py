@@ -300,7 +300,7 @@ class Peer:
         """
         self._advance(now)
         self._recollection.asked = True
-        return self._done(self._open(now)) if self.reading_back else []
+        return self._done(self._open(now))
 
     def propose(
         self, changes: Mapping[RecordKey, Body | None], ticket: int | None, *, now: Instant
@@ -397,10 +397,11 @@ class Peer:
 
     def _open(self, now: Instant) -> list[Effect]:
         """Once we have heard of ourselves, or need not: sign from here on, first who we are."""
+        if not self.reading_back:
+            return []
         coming = self._repair.is_coming(self._me)
         forked = self._authoring.merging or bool(self.docket.open_cases(self._me))
-        over = self._recollection.is_over(coming=coming, forked=forked, now=now.mono_s)
-        if not self.reading_back or not over:
+        if not self._recollection.is_over(coming=coming, forked=forked, now=now.mono_s):
             return []
         self._authoring.open, self._recollection.waiting = True, False
         record = replace(self._record, updated_at=now.wall_us)
