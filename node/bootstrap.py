@@ -96,6 +96,7 @@ class Bootstrap:
             self._driver.read_back()
             with trio.move_on_after(backoff.take_s()):
                 await self._driver.ready()
+            contacts = last_known(self._driver.peer, self._rng)  # also who has called us since
 
     async def _join(self, address: Address) -> None:
         ok = await self._driver.join(address)

@@ -148,6 +148,7 @@ class NodeConfig:
     check_interval_ms: int
     """In milliseconds, as check records hold it."""
     check_timeout_ms: int
+    rebuild: bool
     unsafe_no_sync: bool
     drain_timeout_s: float
 
@@ -378,6 +379,7 @@ def _assemble(reader: _Reader, host_name: Callable[[], str]) -> NodeConfig:
         peer_connections_max=pick(settings.PEER_CONNECTIONS_MAX),
         check_interval_ms=pick(settings.CHECK_INTERVAL),
         check_timeout_ms=pick(settings.CHECK_TIMEOUT),
+        rebuild=pick(settings.REBUILD),
         unsafe_no_sync=pick(settings.UNSAFE_NO_SYNC),
         drain_timeout_s=pick(settings.DRAIN_TIMEOUT),
     )

@@ -30,14 +30,14 @@ from protocol.records import NodeRecord, Phase
 from protocol.signing import cluster_id
 from protocol.sync.recollection import Hearing
 from protocol.wire.handshake import Credentials
-from storage import CannotOpenError, Loaded, SqliteStore, StorageError, Writer, open_store
+from storage import Loaded, StorageError, Writer
 
 from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
 from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
-from .durability import DATABASE, backup, restoring
+from .durability import backup, opening, restoring
 from .durability.archive import BackupError
-from .keyfiles import KeyStoreError
+from .keyfiles import KEY_FILE, KeyStoreError
 from .lifecycle import UNHEARD_REMEDY, Lifecycle, Stage
 from .transport.binding import Binding, bind
 from .transport.errors import BindError
@@ -79,7 +79,7 @@ class _Ground:
 
     config: NodeConfig
     identity: keystore.Identity
-    store: SqliteStore
+    disk: opening.Ground
 
 
 def run(config: NodeConfig) -> int:
@@ -96,10 +96,14 @@ def run(config: NodeConfig) -> int:
             try:
                 return trio.run(_main, ground, strict_exception_groups=True)
             finally:
-                ground.store.close()
+                ground.disk.store.close()
     except (
-        StartError, KeyStoreError, CannotOpenError, BackupError, advertise.AdvertiseError
-    ) as error:  # fmt: skip
+        StartError,
+        KeyStoreError,
+        StorageError,
+        BackupError,
+        advertise.AdvertiseError,
+    ) as error:
         print(f"kith: cannot start: {error}", file=sys.stderr)  # noqa: T201 (before any log)
         return 1
     except KeyboardInterrupt:
@@ -111,14 +115,16 @@ def _ground(config: NodeConfig) -> _Ground:
     passphrase = config.key_passphrase.reveal().encode() if config.key_passphrase else None
     restoring.check_whole(config.data_dir)
     backup.remove_left(config.data_dir, older_than_s=0.0)
+    if not (config.data_dir / KEY_FILE).exists():
+        opening.promise(config.data_dir)
     identity = keystore.load_or_create(config.data_dir, cluster, passphrase)
     if identity.chain.revoked:
         raise StartError("this node's identity was revoked; start anew in another --data-dir")
-    store = open_store(
-        config.data_dir / DATABASE, cluster=cluster, node=identity.node,
-        unsafe_no_sync=config.unsafe_no_sync,
+    disk = opening.take_up(
+        config.data_dir, identity, cluster,
+        rebuild=config.rebuild, unsafe_no_sync=config.unsafe_no_sync,
     )  # fmt: skip
-    return _Ground(config, identity, store)
+    return _Ground(config, identity, disk)
 
 
 async def _main(ground: _Ground) -> int:
@@ -163,9 +169,9 @@ async def _listen(on: Address, flag: str) -> Sequence[trio.SocketListener]:
 
 
 async def _live(ground: _Ground, sockets: _Sockets) -> None:
-    loaded = ground.store.load()
+    store, loaded = ground.disk.store, ground.disk.loaded
     # Like a version: the clock keeps it rising even where the disk was put back to an older copy.
-    incarnation = ground.store.begin_life(at_least=parts.wall_us() // 1_000_000)
+    incarnation = store.begin_life(at_least=parts.wall_us() // 1_000_000)
     lifecycle = Lifecycle(loaded.must_hear)
     broken: list[StorageError] = []
 
@@ -174,7 +180,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
         lifecycle.stop()
 
     unsafe = ground.config.unsafe_no_sync
-    async with Writer(ground.store, on_fatal=on_fatal, unsafe_no_sync=unsafe) as writer:
+    async with Writer(store, on_fatal=on_fatal, unsafe_no_sync=unsafe) as writer:
         setup = PeerSetup(
             cluster=cluster_id(ground.config.cluster),
             chain=ground.identity.chain,
@@ -188,7 +194,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
         )
         peer = Peer(setup, rng=SystemRandom(), now=instant())
         logs.bind_node(ground.config.name, peer.me)
-        _warn_if_unsafe(ground.config)
+        _warn_of_disk(ground)
         for owner, reason in peer.unrestored:
             log.warning("stored_branch_refused", owner=short_id(owner), reason=reason)
         async with trio.open_nursery() as tasks:
@@ -269,8 +275,11 @@ def _warn_if_open(config: NodeConfig) -> None:
         )
 
 
-def _warn_if_unsafe(config: NodeConfig) -> None:
-    if config.unsafe_no_sync:
+def _warn_of_disk(ground: _Ground) -> None:
+    disk = ground.disk
+    if disk.aside is not None:
+        log.warning("database_made_anew", damage=disk.damage, aside=str(disk.aside))
+    if ground.config.unsafe_no_sync:
         log.warning(
             "unsafe_no_sync",
             remedy="a crash loses registrations that were acknowledged, and the node may fork: "
@@ -339,6 +348,8 @@ async def _cancel_when_forced(lifecycle: Lifecycle, tasks: trio.Nursery) -> None
 def _hearing(ground: _Ground, loaded: Loaded) -> Hearing:
     if loaded.must_hear:
         return Hearing.SURELY
+    if ground.disk.branch_lost:
+        return Hearing.PATIENTLY
     has_peers = bool(len(loaded.branches) > 1 or ground.config.seeds)
     return Hearing.briefly_if(has_peers and not ground.identity.created)
 

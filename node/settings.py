@@ -274,6 +274,13 @@ CHECK_TIMEOUT: Setting[int] = Setting(
     why="No longer than the interval: runs of one check never overlap.",
 )
 
+REBUILD: Setting[bool] = Setting(
+    name="rebuild", word="rebuild", key="disk.rebuild", read=parsing.flag,
+    default=False, default_text="false", unit="true, false",
+    what="Move a database that is damaged aside, and read this node back from its peers.",
+    why="Off: damage is refused with one line, so that you may put a backup back; what no peer "
+    "holds is gone otherwise. A database that is whole is left alone.",
+)
 UNSAFE_NO_SYNC: Setting[bool] = Setting(
     name="unsafe_no_sync", word="unsafe-no-sync", key="disk.unsafe_no_sync", read=parsing.flag,
     default=False, default_text="false", unit="true, false",
@@ -295,7 +302,7 @@ SETTINGS: tuple[Setting[object], ...] = (
     CLUSTER, SEEDS, PROFILE, HEARTBEAT_INTERVAL, EVICT_AFTER,
     TOKEN_FILE, TOKEN, KEY_PASSPHRASE_FILE, MULTICAST, MULTICAST_GROUP,
     LOG_LEVEL, LOG_FORMAT, HTTP_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX,
-    CHECK_INTERVAL, CHECK_TIMEOUT, UNSAFE_NO_SYNC, DRAIN_TIMEOUT,
+    CHECK_INTERVAL, CHECK_TIMEOUT, REBUILD, UNSAFE_NO_SYNC, DRAIN_TIMEOUT,
 )
 """In the order of the documentation."""
 # fmt: on

@@ -101,13 +101,14 @@ class Authoring:
         self._branch = branch
         self._turn: Turn | None = None
         self._trust = trust
-        self._last = max(last, branch.dot)
+        self._last = max(last.version, branch.dot.version)
+        """The highest version that we ever signed, in whatever epoch."""
         self._clock = clock
         self._waiting: dict[RecordKey, bytes | None] = {}
         self._tickets: list[int] = []
         self._removed: dict[RecordKey, int] = {}
         """What was removed, and by which version at the latest; all of this life is the latest."""
-        self._born = max(born, self._last.version + 1)
+        self._born = max(born, self._last + 1)
         self._lives: Spans = ()
         """What we know of earlier lives."""
         self._base = Dot(0, 0)
@@ -275,7 +276,7 @@ class Authoring:
 
     def took(self, head: Head) -> None:
         """Our branch was moved to a head that we signed in an earlier life."""
-        self._last = max(self._last, head.dot)
+        self._last = max(self._last, head.dot.version)
         self._recollect()
 
     def _recollect(self) -> None:
@@ -329,7 +330,7 @@ class Authoring:
         self._settle_with = self.confronted = None
         head, branch = theirs.head, self._branch
         their_lives = lives.known_at(head, base.node)
-        self._last = max(self._last, head.dot)
+        self._last = max(self._last, head.dot.version)
         dot = self._next_dot(now)
         merge = lives.merge(
             Side(branch.records, self._lives, branch.dot.version),
@@ -372,8 +373,8 @@ class Authoring:
 
     def _next_dot(self, now: Instant, turn: Turn | None = None) -> Dot:
         epoch = turn.chain.epoch if turn else self.chain.epoch
-        self._last = Dot(epoch, max(self._last.version + 1, self._born, now.wall_us))
-        return self._last
+        self._last = max(self._last + 1, self._born, now.wall_us)
+        return Dot(epoch, self._last)
 
     def _sign(
         self,

@@ -323,10 +323,10 @@ class Branch:
         Raises:
             RefusedError: `root_mismatch`; the branch is left empty.
         """
+        self._check_head(head, kept=True)
         if reaped or self.chain.revoked:
             self.head, self.reaped = head, True
             return
-        self._check_head(head, kept=True)
         self._replace(Manifest(head, tuple(records)))
         if commits and commits[-1].head.hash == head.hash:
             self._remember(commits)

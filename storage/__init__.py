@@ -26,7 +26,8 @@ from .errors import (
 )
 from .interface import Loaded, Result, Statistics, Store
 from .memory import MemoryStore
-from .store import SqliteStore, copy_store, open_store, snapshot_store, whose
+from .reserve import Reserve, Reserved
+from .store import SqliteStore, copy_store, open_store, set_aside, snapshot_store, whose
 from .writer import Writer, WriterStatistics
 
 __all__ = (
@@ -40,6 +41,8 @@ __all__ = (
     "Loaded",
     "MemoryStore",
     "QueueFullError",
+    "Reserve",
+    "Reserved",
     "Result",
     "SqliteStore",
     "Statistics",
@@ -53,6 +56,7 @@ __all__ = (
     "WrongNodeError",
     "copy_store",
     "open_store",
+    "set_aside",
     "snapshot_store",
     "whose",
 )

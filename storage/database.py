@@ -15,13 +15,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, exc, insert
+from sqlalchemy import Connection, insert
 
 from . import schema
 from .connecting import BUSY_TIMEOUT_S, connect
 from .copying import copy_into
 from .creation import create
-from .errors import StorageBrokenError, StorageClosedError, StorageError, translate
+from .errors import (
+    SQL_ERRORS,
+    DatabaseDamagedError,
+    StorageBrokenError,
+    StorageClosedError,
+    StorageError,
+    translate,
+)
 from .inspection import Owner, check_owner, inspect, opened_for_reading
 from .lock import FileLock, take_lock
 from .migrations import migrate
@@ -104,15 +111,17 @@ class Database:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except exc.SQLAlchemyError as error:
+        except SQL_ERRORS as error:
             meaning = translate(error, str(self.path))
             if meaning.fatal:
                 self._fatal = meaning
             raise meaning from error
 
 
-def open_database(path: Path, owner: Owner, *, unsafe_no_sync: bool = False) -> Database:
-    """Open or create the database, at the newest schema version.
+def open_database(
+    path: Path, owner: Owner, *, unsafe_no_sync: bool = False, anew: bool = True
+) -> Database:
+    """Open or, if `anew`, make the database, at the newest schema version.
 
     Raises:
         CannotOpenError: one of its kinds; the file is as it was.
@@ -120,14 +129,14 @@ def open_database(path: Path, owner: Owner, *, unsafe_no_sync: bool = False) -> 
     """
     lock = take_lock(path)
     try:
-        if inspect(path, owner) is None and _bytes_of(path) == 0:
-            create(path, lambda fresh: _open(fresh, owner))
+        if inspect(path, owner) is None:
+            _create(path, owner, allowed=anew)
         connection = _open(path, owner)
         if unsafe_no_sync:
             connection.exec_driver_sql("PRAGMA synchronous = OFF").close()
             connection.rollback()
         return Database(path, connection, lock)
-    except exc.SQLAlchemyError as error:
+    except SQL_ERRORS as error:
         lock.release()
         raise translate(error, str(path)) from error
     except BaseException:
@@ -149,10 +158,7 @@ def copy_database(path: Path) -> Database:
             assert isinstance(given, sqlite3.Connection)
             given.backup(taken)
         migrate(copy)
-    except exc.SQLAlchemyError as error:
-        copy.close()
-        raise translate(error, str(path)) from error
-    except sqlite3.Error as error:
+    except SQL_ERRORS as error:
         copy.close()
         raise translate(error, str(path)) from error
     return Database(path, copy, FileLock.none(path))
@@ -167,12 +173,15 @@ def snapshot_database(path: Path, target: Path) -> None:
     try:
         with opened_for_reading(path) as source:
             copy_into(source, target, between=lambda: None)
-    except exc.SQLAlchemyError as error:
+    except SQL_ERRORS as error:
         raise translate(error, str(path)) from error
 
 
-def _bytes_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _create(path: Path, owner: Owner, *, allowed: bool) -> None:
+    if not allowed:
+        raise DatabaseDamagedError(str(path), "missing or empty, where it was in use before")
+    if not path.exists() or path.stat().st_size == 0:
+        create(path, lambda fresh: _open(fresh, owner))
 
 
 def _open(path: Path, owner: Owner) -> Connection:

@@ -84,9 +84,8 @@ class DatabaseDamagedError(CannotOpenError):
             path,
             found=f"damaged or not Kith's: {found}",
             expected="a whole Kith database",
-            remedy="Nothing was changed. Move the file away, with its -wal beside it if there is"
-            " one, and put a backup back; without one, start with an empty folder and the node's"
-            " key file: the node reads itself back from its peers.",
+            remedy="Put a backup back, or start once with `kith node … --rebuild`: the file is"
+            " moved aside, and the node reads itself back from its peers.",
         )
 
 
@@ -187,7 +186,13 @@ class StorageBrokenError(StorageError):
         )
 
 
-def translate(error: exc.SQLAlchemyError | sqlite3.Error, path: str) -> StorageError:
+SQL_ERRORS = (exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
+"""What a statement raises; the last where SQLite's own message quotes what is no text any more."""
+
+
+def translate(
+    error: exc.SQLAlchemyError | sqlite3.Error | UnicodeDecodeError, path: str
+) -> StorageError:
     """What an error of SQLite means for us, by its result code (sqlite.org/rescode.html)."""
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     code: int = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY
@@ -204,9 +209,9 @@ def translate(error: exc.SQLAlchemyError | sqlite3.Error, path: str) -> StorageE
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return DatabaseUnreachableError(path, reason)
         case _:
-            is_text = not str(cause).startswith(_NOT_TEXT)
+            no_text = isinstance(cause, UnicodeDecodeError) or str(cause).startswith(_NOT_TEXT)
             return (
-                StorageBrokenError(path, reason)
-                if is_text
-                else DatabaseDamagedError(path, "a text is not UTF-8")
+                DatabaseDamagedError(path, "a text is not UTF-8")
+                if no_text
+                else StorageBrokenError(path, reason)
             )

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, exc, select
+from sqlalchemy import Connection, select
 
 from protocol.identity import NodeId, id_text
 
-from . import schema
+from . import schema, wal
 from .connecting import connect
 from .errors import (
+    SQL_ERRORS,
     DatabaseDamagedError,
     DatabaseTooNewError,
     DatabaseUnreachableError,
@@ -27,6 +28,8 @@ from .errors import (
 )
 from .migrations import MIGRATIONS, version_of
 
+WHOLE_CHECK_BYTES_MAX = 64 * 1024 * 1024
+"""Up to here all indexes are compared with their tables, too; it takes some 10 ms a MiB."""
 QUICK_CHECK_BYTES_MAX = 1024 * 1024 * 1024
 """A larger file is not checked whole at start: that would take longer than starting may."""
 
@@ -60,8 +63,10 @@ def inspect(path: Path, expected: Owner | None = None) -> Owner | None:
         raise DatabaseDamagedError(str(path), "it does not start like a SQLite database")
     try:
         with opened_for_reading(path) as connection:
-            return _check(connection, path, expected)
-    except exc.SQLAlchemyError as error:
+            owner = _check(connection, path, expected)
+            _check_wal(path)
+            return owner
+    except SQL_ERRORS as error:
         meaning = translate(error, str(path))
         if isinstance(meaning, StorageBrokenError):
             # A table that is missing, a schema that cannot be parsed: our statements are sound.
@@ -107,12 +112,35 @@ def _check(connection: Connection, path: Path, expected: Owner | None) -> Owner 
         raise DatabaseTooNewError(str(path), found=version, newest=len(MIGRATIONS))
     if version < 1:
         raise DatabaseDamagedError(str(path), f"schema version {version}")
+    if version == len(MIGRATIONS):
+        _check_columns(connection, path)
     owner = check_owner(connection, path, expected)
-    if _bytes_of(path) + _bytes_of(_beside(path, "-wal")) <= QUICK_CHECK_BYTES_MAX:
-        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalars().first()
+    size = _bytes_of(path) + _bytes_of(_beside(path, "-wal"))
+    if size <= QUICK_CHECK_BYTES_MAX:
+        check = "integrity_check" if size <= WHOLE_CHECK_BYTES_MAX else "quick_check"
+        verdict = connection.exec_driver_sql(f"PRAGMA {check}(1)").scalars().first()
         if verdict != "ok":
-            raise DatabaseDamagedError(str(path), f"quick_check says: {verdict}")
+            raise DatabaseDamagedError(str(path), f"{check} says: {verdict}")
     return owner
+
+
+def _check_columns(connection: Connection, path: Path) -> None:
+    """SQLite reads names of columns from a text in the file, and takes a damaged one as it is."""
+    for table in schema.metadata.sorted_tables:
+        info = connection.exec_driver_sql(f"PRAGMA table_info({table.name})")
+        if [row[1] for row in info] != [column.name for column in table.columns]:
+            raise DatabaseDamagedError(str(path), f"the table {table.name} has other columns")
+
+
+def _check_wal(path: Path) -> None:
+    shared = _beside(path, "-shm")
+    if not shared.exists():
+        return  # opened without a -wal
+    lost = wal.transactions_lost(_beside(path, "-wal"), wal.frames_taken(shared))
+    if lost > 1:  # the last may be torn by a crash, as it was not synced yet
+        raise DatabaseDamagedError(
+            str(path), f"its -wal is damaged, and {lost} transactions lie behind that place"
+        )
 
 
 def _has_tables(connection: Connection) -> bool:

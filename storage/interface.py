@@ -48,6 +48,8 @@ class Loaded:
     """The forks that were found and what became of them, sorted by id."""
     must_hear: str = ""
     """Why this node has to hear of itself from a peer before it signs anything; see `mark`."""
+    forgotten: bool = False
+    """Nothing says which versions were signed: neither the store nor what is reserved beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

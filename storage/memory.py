@@ -92,6 +92,7 @@ class MemoryStore:
             tuple(self._branches[owner].restored(owner) for owner in sorted(self._branches)),
             tuple(self._evidence[id_] for id_ in sorted(self._evidence)),
             self._must_hear,
+            forgotten=self._last_dot == NOTHING,
         )
 
     def begin_life(self, *, at_least: int = 0) -> int:

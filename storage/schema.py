@@ -111,4 +111,5 @@ results = Table(
     Column("created_at_us", Integer, nullable=False),
     Index("results_by_age", "created_at_us"),
 )
-"""What each update id was answered with, by order of writing; bounded in number and age."""
+"""What each update id was answered with, by order of writing; bounded in number and age. Behind the
+`body_hash` stands a sum over the row, so that a damaged one is noticed."""

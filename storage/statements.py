@@ -177,7 +177,7 @@ LOAD_BRANCHES = _compiled(
     ).order_by(branches.c.owner)
 )
 LOAD_COMMITS = _compiled(
-    select(commits.c.owner, commits.c.packed).order_by(
+    select(commits.c.owner, commits.c.hash, commits.c.packed).order_by(
         commits.c.owner, commits.c.epoch, commits.c.version
     )
 )

@@ -14,6 +14,7 @@ Rules this module keeps:
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,11 +24,13 @@ from protocol import limits
 from protocol.agreement.docket import Case, Settlement
 from protocol.agreement.evidence import KeyFork, unpack_evidence, unpack_key_fork
 from protocol.commits import (
+    HASH_BYTES,
     NOTHING,
     Commit,
     Dot,
     Head,
     Record,
+    digest,
     unpack_commit,
     unpack_head,
 )
@@ -38,16 +41,19 @@ from protocol.restored import RestoredBranch
 from protocol.wire import codec
 
 from . import statements
+from .creation import sync
 from .database import Database, copy_database, open_database, snapshot_database
-from .errors import DatabaseDamagedError
+from .errors import DatabaseDamagedError, DatabaseUnreachableError
 from .inspection import Owner, inspect
 from .interface import RESULTS_AGE_MAX_US, RESULTS_MAX, Loaded, Result, Statistics
 from .plan import OwnerPlan, plan
+from .reserve import Reserve, Reserved
 
 _KEY_EVENT_BYTES_MAX = 512
 _NO_KEY_EVENTS = codec.pack([])
 _MUST_HEAR = "must-hear"
 """In `meta`: why this node has to hear of itself before it signs."""
+_SUM_BYTES = 8
 _TWO_HEADS, _TWO_KEY_EVENTS = 0, 1
 """Kinds of evidence: what of an owner cannot both stand."""
 
@@ -57,9 +63,10 @@ _Row: TypeAlias = tuple[object, ...]
 class SqliteStore:
     """A `Store` in one file. Make one with `open_store`; use it from one thread at a time."""
 
-    def __init__(self, database: Database, node: NodeId) -> None:
+    def __init__(self, database: Database, node: NodeId, reserve: Reserve) -> None:
         self._database = database
         self._node = node
+        self._reserve = reserve
 
     @property
     def name(self) -> str:
@@ -73,23 +80,29 @@ class SqliteStore:
             DatabaseDamagedError: a row is not what was written.
         """
         with self._database.transaction() as connection, self._understanding():
-            return _load(connection, self._node)
+            return _load(connection, self._node, self._reserve.known)
 
     def begin_life(self, *, at_least: int = 0) -> int:
         """Raise the incarnation, durably, and return it; see `Store.begin_life`."""
         with self._database.transaction() as connection:
-            connection.exec_driver_sql(statements.RAISE_INCARNATION, (at_least,))
-            return int(connection.exec_driver_sql(statements.LOAD_OWN).one()[0])
+            reserved = self._reserve.known
+            least = max(at_least, reserved.incarnation + 1 if reserved else 0)
+            connection.exec_driver_sql(statements.RAISE_INCARNATION, (least,))
+            raised = int(connection.exec_driver_sql(statements.LOAD_OWN).one()[0])
+            self._reserve.cover(incarnation=raised)
+            return raised
 
     def write(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
         """Do all of it in order, in one transaction, durable on return; see `Store.write`."""
         owners = plan(keeps)
+        ours = owners.get(self._node)
+        if ours is not None:
+            self._reserve.cover(version=ours.highest.version)
         with self._database.transaction() as connection:
             _write_records(connection, owners)
             _write_commits(connection, owners, self._node)
             _write_branches(connection, owners)
             _write_evidence(connection, keeps)
-            ours = owners.get(self._node)
             if ours is not None and ours.highest > NOTHING:
                 dot = ours.highest
                 connection.exec_driver_sql(statements.RAISE_OWN_DOT, (*dot, *dot))
@@ -168,18 +181,42 @@ class SqliteStore:
 
 
 def open_store(
-    path: Path, *, cluster: bytes, node: NodeId, unsafe_no_sync: bool = False
+    path: Path, *, cluster: bytes, node: NodeId, unsafe_no_sync: bool = False, anew: bool = False
 ) -> SqliteStore:
     """Open the store of that node in that cluster, or create it where there is none.
 
-    With `unsafe_no_sync` nothing that it writes is durable, whatever it says.
+    With `unsafe_no_sync` nothing that it writes is durable, whatever it says. Where this node has
+    signed before, a missing database is damage, and only made `anew` when that is asked for.
 
     Raises:
         CannotOpenError: one of its kinds; the file is as it was, byte for byte.
         DiskFullError, DiskFailedError: while creating or migrating it.
     """
-    database = open_database(path, Owner(cluster, node), unsafe_no_sync=unsafe_no_sync)
-    return SqliteStore(database, node)
+    reserve = Reserve(path)
+    signed = reserve.known is not None and bool(reserve.known.version)
+    database = open_database(
+        path, Owner(cluster, node), unsafe_no_sync=unsafe_no_sync, anew=anew or not signed
+    )
+    return SqliteStore(database, node, reserve)
+
+
+def set_aside(path: Path, *, stamp: str) -> Path:
+    """Move a damaged database out of the way, with its -wal; where it is now. Hold its lock.
+
+    Raises:
+        DatabaseUnreachableError: it cannot be moved.
+    """
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    try:
+        # The file first: without its -wal it could pass for a whole database of some time ago.
+        for suffix in ("", "-wal"):
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                beside.replace(aside.with_name(aside.name + suffix))
+        sync(path.parent)
+    except OSError as error:
+        raise DatabaseUnreachableError(str(path), f"{error.strerror}") from error
+    return aside
 
 
 def whose(path: Path) -> tuple[bytes, NodeId] | None:
@@ -207,22 +244,32 @@ def copy_store(path: Path, *, node: NodeId) -> SqliteStore:
     Raises:
         CannotOpenError: one of its kinds.
     """
-    return SqliteStore(copy_database(path), node)
+    return SqliteStore(copy_database(path), node, Reserve(path))
 
 
 def _read_result(row: Sequence[object]) -> Result:
     update_id, owner, name, id_, version, body_hash, created_at_us = row
     if not isinstance(body_hash, bytes):
         raise TypeError("a result of another type")
-    return Result(
+    result = Result(
         update_id=_text(update_id),
         owner=NodeId(_id(owner)),
         name=_text(name),
         id=_text(id_),
         version=_integer(version),
-        body_hash=body_hash,
+        body_hash=body_hash[:HASH_BYTES],
         created_at_us=_integer(created_at_us),
     )
+    if body_hash[HASH_BYTES:] != _sum_of(result):
+        raise ValueError("a result that is not what was written")
+    return result
+
+
+def _sum_of(result: Result) -> bytes:
+    """Nobody signed it and no root covers it: without this, damage would be told to a client."""
+    fields = (result.update_id, result.owner, result.name, result.id)
+    packed = codec.pack([*fields, result.version, result.body_hash, result.created_at_us])
+    return blake2b(packed, digest_size=_SUM_BYTES, person=b"kith/result").digest()
 
 
 def _many(connection: Connection, statement: str, rows: Iterable[_Row]) -> None:
@@ -300,7 +347,7 @@ def _write_results(connection: Connection, results: Sequence[Result]) -> None:
             result.name,
             result.id,
             result.version,
-            result.body_hash,
+            result.body_hash + _sum_of(result),
             result.created_at_us,
         )
         for result in results
@@ -311,15 +358,12 @@ def _write_results(connection: Connection, results: Sequence[Result]) -> None:
     connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_NUMBER, (RESULTS_MAX,))
 
 
-def _load(connection: Connection, node: NodeId) -> Loaded:
+def _load(connection: Connection, node: NodeId, reserved: Reserved | None) -> Loaded:
     incarnation, epoch, version = connection.exec_driver_sql(statements.LOAD_OWN).one()
     last_dot = Dot(_integer(epoch, low=-1), _integer(version))
     commits: defaultdict[object, list[Commit]] = defaultdict(list)
-    for owner, packed in connection.exec_driver_sql(statements.LOAD_COMMITS):
-        commit = unpack_commit(packed)
-        if commit.head.owner != owner:
-            raise ValueError("a commit of another owner")
-        commits[owner].append(commit)
+    for row in connection.exec_driver_sql(statements.LOAD_COMMITS):
+        commits[row[0]].append(_read_commit(*row))
     records: defaultdict[object, list[Record]] = defaultdict(list)
     for owner, kind, key, body in connection.exec_driver_sql(statements.LOAD_RECORDS):
         if not isinstance(key, str) or not isinstance(body, bytes):
@@ -339,6 +383,8 @@ def _load(connection: Connection, node: NodeId) -> Loaded:
                 bool(_integer(reaped)),
             )
         )
+        if branches[-1].reaped and branches[-1].records:
+            raise ValueError("records of an owner whose records were dropped")
         if owner == node and tuple(dot) > last_dot:
             raise ValueError("our own last version is older than our own head")
     if commits or records:
@@ -346,7 +392,21 @@ def _load(connection: Connection, node: NodeId) -> Loaded:
     evidence = map(_read_case, connection.exec_driver_sql(statements.LOAD_EVIDENCE))
     reason = connection.exec_driver_sql(statements.FIND_META, (_MUST_HEAR,)).scalar()
     must_hear = reason.decode() if isinstance(reason, bytes) else ""
-    return Loaded(_integer(incarnation), last_dot, tuple(branches), tuple(evidence), must_hear)
+    version = reserved.version if reserved else None
+    forgotten = last_dot == NOTHING and version is None
+    if last_dot == NOTHING and version:
+        last_dot = Dot(0, version)
+    return Loaded(
+        _integer(incarnation), last_dot, tuple(branches), tuple(evidence), must_hear, forgotten
+    )
+
+
+def _read_commit(owner: object, hash_: object, packed: bytes) -> Commit:
+    commit = unpack_commit(packed)
+    head = commit.head
+    if (head.owner, head.hash, head.changes_hash) != (owner, hash_, digest(commit.changes_encoded)):
+        raise ValueError("a commit of another owner, or not what was signed")
+    return commit
 
 
 def _read_case(row: Sequence[object]) -> Case:

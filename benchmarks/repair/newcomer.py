@@ -15,6 +15,7 @@ from benchmarks.cluster.fleet import BLOCK_PORTS, free_block
 from node import keystore
 from node.cli.local_cluster import HOST, NODE_COMMAND, Child, end_all
 from node.durability import DATABASE
+from node.durability.opening import promise
 from protocol.effects import Keep, KeepChain, KeepManifest
 from storage import open_store
 
@@ -72,6 +73,7 @@ def _child(folder: Path, index: int, first: int) -> Child:
 
 
 def _fill(data: Path, owners: Sequence[Owner]) -> None:
+    promise(data)
     identity = keystore.load_or_create(data, CLUSTER, None)
     store = open_store(data / DATABASE, cluster=CLUSTER, node=identity.node)
     for owner in owners:

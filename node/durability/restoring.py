@@ -24,7 +24,7 @@ from node.keyfiles import KeyStoreError, SealedError
 from protocol.commits import Dot
 from protocol.errors import MalformedError
 from protocol.identity import KeyChain, NodeId, id_text, parse_id, short_id
-from storage import StorageError, copy_store, open_store, whose
+from storage import Reserve, StorageError, copy_store, open_store, whose
 
 from . import DATABASE
 from .archive import ANOTHER, KEY_FILES, BackupError, Manifest, Progress, copy, sync, unpack
@@ -122,6 +122,7 @@ def go_alone(data_dir: Path) -> None:
         store = open_store(data_dir / DATABASE, cluster=owner[0], node=owner[1])
         store.mark("")
         store.close()
+        Reserve(data_dir / DATABASE).begin()
 
 
 def _choose_keys(

@@ -5,6 +5,7 @@ and how long that is waited for depends on what our disk is worth:
 
     NOTHING   a new identity, of which nobody can have heard: sign at once
     BRIEFLY   the disk is whole, peers know more only by accident: `READ_BACK_S` at most
+    PATIENTLY our branch is lost, but not which versions we signed: `READ_BACK_LOST_S` at most
     SURELY    the disk is an older copy, or was lost: as long as it takes, until a peer that knows
               us has shown what it holds of us, and we hold that too
 
@@ -20,6 +21,9 @@ from protocol.commits import Dot, Head
 
 READ_BACK_S = 3.0
 """How long a node whose disk is whole waits to hear of itself before it signs."""
+READ_BACK_LOST_S = 10.0
+"""The same where our branch is lost. Whoever held us calls one that is unreachable every second, so
+also a node that nobody told of a seed has heard of peers, and asked them, several times."""
 
 
 class Hearing(enum.Enum):
@@ -27,6 +31,7 @@ class Hearing(enum.Enum):
 
     NOTHING = "nothing"
     BRIEFLY = "briefly"
+    PATIENTLY = "patiently"
     SURELY = "surely"
 
     @classmethod
@@ -49,6 +54,7 @@ class Recollection:
         self._shown: Dot | None = None
         self.asked = False
         """Whether everybody who could be asked was, once."""
+        self._asks_on = hearing in (Hearing.PATIENTLY, Hearing.SURELY)
         self.waiting = hearing is Hearing.SURELY
         """Whether a word of ourselves is needed; not any more once signing has begun."""
         match hearing:
@@ -56,6 +62,8 @@ class Recollection:
                 self.deadline = now
             case Hearing.BRIEFLY:
                 self.deadline = now + READ_BACK_S
+            case Hearing.PATIENTLY:
+                self.deadline = now + READ_BACK_LOST_S
             case Hearing.SURELY:
                 self.deadline = float("inf")
             case _:
@@ -81,7 +89,7 @@ class Recollection:
         """
         if now >= self.deadline:
             return True
-        if not self.asked or not self.waiting:
+        if not self.asked or not self._asks_on:
             return self.asked
         held = self._shown is not None and (self._own.dot >= self._shown or forked)
         return held and not coming

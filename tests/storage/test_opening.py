@@ -82,8 +82,8 @@ def change(path: Path, statement: str) -> None:
     connection.close()
 
 
-def test_closed_database_is_one_file_that_only_its_owner_may_read(path: Path) -> None:
-    assert list(footprint(path.parent)) == ["kith.db"]
+def test_closed_database_leaves_no_wal_and_only_its_owner_may_read_it(path: Path) -> None:
+    assert list(footprint(path.parent)) == ["kith.db", "versions.reserved"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -117,7 +117,7 @@ def test_nothing_of_an_attempt_that_was_cut_short_is_taken_for_the_database(tmp_
 
     assert store.begin_life() == 1
     store.close()
-    assert list(footprint(tmp_path)) == ["kith.db"]
+    assert list(footprint(tmp_path)) == ["kith.db", "versions.reserved"]
     assert stat.S_IMODE((tmp_path / "kith.db").stat().st_mode) == 0o600
 
 
@@ -289,7 +289,7 @@ def test_crashed_database_is_taken_up_with_everything(crashed: Path) -> None:
 
     assert store.load().last_dot.version == 59
     store.close()
-    assert list(footprint(crashed.parent)) == ["kith.db"]
+    assert list(footprint(crashed.parent)) == ["kith.db", "versions.reserved"]
 
 
 def test_file_and_wal_are_judged_together_after_a_checkpoint_cut_short(crashed: Path) -> None:

@@ -69,7 +69,7 @@ def only_branch(store: Store) -> RestoredBranch:
 
 
 def test_new_store_knows_nothing(lives: Lives) -> None:
-    assert lives.store.load() == Loaded(0, NOTHING, ())
+    assert lives.store.load() == Loaded(0, NOTHING, (), forgotten=True)
 
 
 def test_each_life_is_one_higher_also_after_a_restart(lives: Lives) -> None:
@@ -97,6 +97,7 @@ def test_commits_come_back_with_records_head_and_order(lives: Lives) -> None:
                 reaped=False,
             ),
         ),
+        forgotten=True,
     )
 
 
