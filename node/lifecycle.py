@@ -59,6 +59,11 @@ class Lifecycle:
         if not self._end.is_set():
             self.stop()
 
+    def abort(self) -> None:
+        """End at once: nothing can be written any more, so whoever waits is told nothing."""
+        self.stop()
+        self._forced.set()
+
     async def end(self) -> None:
         """Wait until the end was asked for."""
         await self._end.wait()

@@ -177,7 +177,7 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
 
     def on_fatal(error: StorageError) -> None:
         broken.append(error)
-        lifecycle.stop()
+        lifecycle.abort()
 
     unsafe = ground.config.unsafe_no_sync
     async with Writer(store, on_fatal=on_fatal, unsafe_no_sync=unsafe) as writer:
