@@ -98,6 +98,7 @@ Image: TypeAlias = Mapping[PurePosixPath, bytes | None]
 @dataclass(slots=True)
 class _Open:
     node: Node
+    name: str
     offset: int = 0
     appends: bool = False
 
@@ -117,9 +118,12 @@ class Disk:
         """What is not sure, in order."""
         return [change for _, change in self._pending]
 
-    def is_sync(self, call: Call) -> bool:
-        """Whether a call makes something sure."""
-        return call.name in ("fsync", "fdatasync") and call.result == 0 and self._has(call)
+    def synced(self, call: Call) -> str:
+        """The name of what a call makes sure; nothing if it makes nothing sure."""
+        if call.name not in ("fsync", "fdatasync") or call.result < 0:
+            return ""
+        found = self._open.get(call.number(0))
+        return found.name if found is not None else ""
 
     def perform(self, call: Call) -> None:
         """Take in one call.
@@ -177,7 +181,7 @@ class Disk:
             self._enter(call, folder, name, node)
         elif isinstance(node, File) and "O_TRUNC" in flags:
             self._note(call, Resize(node, 0))
-        self._open[call.result] = _Open(node, appends="O_APPEND" in flags)
+        self._open[call.result] = _Open(node, name or "/", appends="O_APPEND" in flags)
 
     def _closed(self, call: Call) -> None:
         self._open.pop(call.number(0), None)
@@ -266,9 +270,6 @@ class Disk:
 
     def _note(self, call: Call, change: Change) -> None:
         self._pending.append((call.ended, change))
-
-    def _has(self, call: Call) -> bool:
-        return call.number(0) in self._open
 
     def _touches(self, call: Call) -> bool:
         """Whether a call that is not modelled may concern what lies below the root."""

@@ -46,7 +46,7 @@ def sweep_text(header: Header, swept: Swept) -> str:
     """For people."""
     pairs = [
         ("acknowledged", number(swept.acknowledged)),
-        ("syncs", number(swept.syncs)),
+        ("syncs", number(sum(swept.syncs.values()))),
         ("points", number(swept.points)),
         ("power cuts", number(sum(swept.cases.values()))),
         ("directories", number(swept.directories)),
@@ -54,10 +54,12 @@ def sweep_text(header: Header, swept: Swept) -> str:
         ("real nodes started", number(swept.started)),
     ]
     rows = [[name, number(count)] for name, count in swept.cases.items()]
+    synced = [[name, number(count)] for name, count in sorted(swept.syncs.items())]
     states = [[name, number(count)] for name, count in sorted(swept.states.items())]
     parts = [
         _head(header),
         section("power failed", facts(pairs)),
+        section("what was synced", table(["file", "syncs"], synced, numbers=["syncs"])),
         section("what was not synced", table(["of it remains", "cuts"], rows, numbers=["cuts"])),
         section("the doctor says", table(["state", "count"], states, numbers=["count"])),
         *_violations(swept.violations),

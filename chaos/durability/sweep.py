@@ -75,7 +75,8 @@ class Swept:
     """What came of a sweep."""
 
     points: int = 0
-    syncs: int = 0
+    syncs: dict[str, int] = field(default_factory=dict)
+    """By the name of the file, as it was opened; `/` is the directory above."""
     acknowledged: int = 0
     cases: dict[str, int] = field(default_factory=dict)
     """By cut."""
@@ -150,9 +151,9 @@ def cases(
     promises = Promises(recording)
     for call, following in zip(recording.calls, [*recording.calls[1:], None], strict=True):
         what = ""
-        if disk.is_sync(call):
-            swept.syncs += 1
-            what = f"before sync {swept.syncs}"
+        if name := disk.synced(call):
+            swept.syncs[name] = swept.syncs.get(name, 0) + 1
+            what = f"before sync {swept.syncs[name]} of {name}"
         elif promises.holds_one(call):
             what = "after an acknowledgement"
         elif following is None:

@@ -33,7 +33,7 @@ def test_nothing_acknowledged_is_lost_whenever_the_power_goes(tmp_path: Path) ->
 
     assert found.violations == []
     assert found.acknowledged >= OPERATIONS
-    assert found.syncs > 20
+    assert found.syncs.keys() >= {"kith.db", "kith.db-wal", "a", "/", "identity.key.new"}
     assert found.states.keys() == {"absent", "good", "recovered"}
     assert found.started == 1
 
