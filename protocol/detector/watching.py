@@ -3,7 +3,8 @@
 1. An observer that misses a heartbeat checks the subject, and half-way asks the other observers. A
    check that fails goes to the `Judge` as our finding.
 2. One silent subject makes us look at the others at once; half of them, or a quarter of all members
-   in doubt, at everybody. So both sides of a split see all of it within seconds.
+   in doubt, at everybody. So both sides of a split see all of it within seconds. Whom nobody within
+   reach observes we look at from time to time, one at a beat.
 3. Any datagram from a member that is away or in doubt makes us check it; one that answers makes us
    try all that are away, once each. So a healed split is seen within a heartbeat.
 4. Who asks again and again does not hear our answers. Amid other failures that is as good as a
@@ -126,6 +127,7 @@ class Watch:
             if not watched:
                 self._ground.expect(node)
         self._sweep()
+        self._look_where_nobody_watches()
 
     def lagged(self, seconds: float) -> None:
         """Our own loop stood still: silence in that time proves nothing."""
@@ -354,6 +356,23 @@ class Watch:
         silent.sort(key=self._judge.ballots.count)
         for node in silent[:_SWEEP_AT_ONCE_MAX]:
             self.check(node, Purpose.LOCAL)
+
+    def _look_where_nobody_watches(self) -> None:
+        """Where all observers of a member are away, nobody would tell us that it fell silent too.
+
+        One member is drawn each beat, so the fewer are left with us, the sooner each has its turn;
+        the first who misses it says so, and then all look.
+        """
+        alive = self._roster.having(Status.ALIVE)
+        if not alive or len(self._roster.having(Status.UNREACHABLE)) < self._config.rings:
+            return  # they cannot all be away, or we are one of them
+        member = alive[self._rng.choice(list(alive))]
+        silent_since = self._ground.now - self._config.sweep_interval_s
+        if max(member.heard_at, member.proved_at) >= silent_since:
+            return
+        observers = self._roster.rings.observers(member.node)
+        if self._me not in observers and not any(map(self._roster.reached, observers)):
+            self.check(member.node, Purpose.LOCAL)
 
     def _in_doubt_since(self) -> float | None:
         """Since when half of our subjects are silent, or a quarter of all are in doubt.

@@ -3,6 +3,7 @@
 The world is seeded, so each of these runs is exactly the same every time.
 """
 
+import itertools
 from functools import partial
 from statistics import median
 
@@ -112,6 +113,28 @@ def test_both_sides_see_a_split_and_its_end(size: int, low: int) -> None:
     heal(world)
     world.run(START + 14 + 3)
     expect_nobody_away(world)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_that_are_left_alone_see_each_other_go_though_neither_observes_the_other(
+    seed: int,
+) -> None:
+    world = cluster(20, seed=seed)
+    observers = {n.number: n.membership.observers(node_id(n.number)) for n in world.nodes}
+    one, other = next(
+        (one, other)
+        for one, other in itertools.combinations(range(20), 2)
+        if node_id(one) not in observers[other] and node_id(other) not in observers[one]
+    )
+    pair = {one, other}
+    world.cut = lambda sender, receiver: (sender in pair) != (receiver in pair)
+    world.run(START + 14)
+    assert world.status(one, other) is world.status(other, one) is Status.ALIVE
+
+    world.cut = lambda sender, receiver: sender in pair or receiver in pair
+    world.run(START + 22)
+
+    assert world.status(one, other) is world.status(other, one) is Status.UNREACHABLE
 
 
 def test_the_majority_buries_the_minority_and_takes_it_back() -> None:
