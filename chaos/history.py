@@ -164,6 +164,43 @@ class Proved:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """`owner` heard how far `peer` holds its commits, and how far it has them on disk."""
+
+    at_s: float
+    owner: str
+    peer: str
+    held: tuple[int, int]
+    stored: tuple[int, int]
+    """`(epoch, version)`; `(-1, 0)`: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A row of `owner`'s retry queue, when it started or at the end of the run."""
+
+    at_s: float
+    owner: str
+    peer: str
+    held: tuple[int, int]
+    lacks: bool
+    """Whether the owner committed more."""
+    next_try_s: float
+    """By the run's clock; 0: none is planned."""
+    under_way: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """`node` started, and its disk held `owner` at that version."""
+
+    at_s: float
+    node: str
+    owner: str
+    version: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Rekeyed:
     """`node` knows from now on that `owner` goes on with its key of that epoch."""
 
@@ -359,6 +396,9 @@ class History:
     accepted: list[Accepted] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
     proved: list[Proved] = field(default_factory=list)
+    acknowledged: list[Acknowledged] = field(default_factory=list)
+    queued: list[Queued] = field(default_factory=list)
+    remembered: list[Remembered] = field(default_factory=list)
     rekeyed: list[Rekeyed] = field(default_factory=list)
     thefts: list[Theft] = field(default_factory=list)
     stolen: list[Signed] = field(default_factory=list)

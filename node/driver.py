@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn, assert_never
 
 import structlog
@@ -24,9 +25,22 @@ import trio
 
 from protocol.bodies import Body
 from protocol.clocks import Instant
-from protocol.commits import Dot, RecordKey
+from protocol.commits import Commit, Dot, RecordKey
+from protocol.delivery.standing import Priority
 from protocol.detector.detection import Status
-from protocol.effects import Drop, Effect, Keep, KeepCommit, Notify, Persist, Request, Send, Store
+from protocol.effects import (
+    Drop,
+    Effect,
+    Keep,
+    KeepCommit,
+    Mark,
+    Notify,
+    Persist,
+    Recall,
+    Request,
+    Send,
+    Store,
+)
 from protocol.errors import RefusalCode
 from protocol.events import Applied, Committed, Event, Joined, KeysChanged, MemberChanged
 from protocol.identity import Address, KeyChain, NodeId, short_id
@@ -129,21 +143,27 @@ class Driver:
         await self._ready.wait()
 
     async def propose(
-        self, changes: Mapping[RecordKey, Body | None], answer: Answer | None = None
+        self,
+        changes: Mapping[RecordKey, Body | None],
+        answer: Answer | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
     ) -> Dot:
         """Commit changes of ours; returns when they are on disk and visible here.
 
-        What `answer` makes of the commit is on disk together with it, or not at all.
+        What `answer` makes of the commit is on disk together with it, or not at all; it is asked
+        for when that is signed, also if nobody waits any more. `priority` says how soon a peer that
+        does not acknowledge the commit is tried.
 
         Raises:
             ProposalError: they cannot be taken; nothing was.
-            DiskFull: no room on the disk; they were not taken.
+            DiskFull: no room on the disk; see `definite`.
         """
         if self.disk_full:
             raise DiskFull(definite=True)
         outcome = self._expect()
         try:
-            effects = self.peer.propose(changes, outcome.ticket, now=instant())
+            effects = self.peer.propose(changes, outcome.ticket, priority=priority, now=instant())
             if answer is not None:
                 self._answers[outcome.ticket] = answer
             self._perform(effects)
@@ -250,6 +270,10 @@ class Driver:
                 self._tasks.start_soon(self._persist, keeps, self._results(keeps, tickets))
             case Store(keep):
                 self._store(keep)
+            case Mark(number):
+                self._writer.when_durable(partial(self._marked, number))
+            case Recall():
+                self._tasks.start_soon(self._recall, effect)
             case Notify(event):
                 self._publish(event)
             case Drop(_, reason):
@@ -284,6 +308,18 @@ class Driver:
         attempt = Attempt(begun.wall_us, answer is not None, now - begun.mono_s, reason)
         self.reachability.note(request.to, attempt, now=now)
         self._perform(self.peer.answered(request.ticket, answer, by, now=instant()))
+
+    def _marked(self, number: int, ok: bool) -> None:
+        if not self._tasks.cancel_scope.cancel_called:  # else the sockets are closed by now
+            self._perform(self.peer.stored(number, ok=ok, now=instant()))
+
+    async def _recall(self, asked: Recall) -> None:
+        commits: tuple[Commit, ...] | None = None
+        try:
+            commits = await self._writer.recall(asked.after, asked.count, asked.bytes_max)
+        except StorageError as error:
+            log.debug("not_recalled", reason=str(error))
+        self._perform(self.peer.recalled(asked.ticket, commits, now=instant()))
 
     def _results(self, keeps: tuple[Keep, ...], tickets: tuple[int, ...]) -> list[Result]:
         answers = [self._answers.pop(ticket) for ticket in tickets if ticket in self._answers]

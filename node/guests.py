@@ -28,6 +28,7 @@ import trio
 from protocol import rules
 from protocol.bodies import Body, key_of
 from protocol.commits import RecordKey
+from protocol.delivery.standing import Priority
 from protocol.detector.detection import Status
 from protocol.errors import ProposalError
 from protocol.identity import Address, NodeId, id_text
@@ -38,10 +39,10 @@ from .agreement.tally import Tally
 from .agreement.vouching import Settled, facts, settle
 from .checks.schedule import Schedule
 from .context import NodeContext
-from .driver import Answer, DiskFull
+from .driver import DiskFull
 from .durations import DurationError, parse_ms
 from .http import ApiError, invalid_field, not_found
-from .registrar import Request, UpdateIds, commit, refusal_of
+from .registrar import Claim, Request, UpdateIds, commit, refusal_of
 from .times import parse_us
 
 log = structlog.get_logger(__name__)
@@ -128,7 +129,7 @@ class Guests:
         if request.update_id and await self._updates.recall(request) is not None:
             return Taken("unchanged", request.update_id)
         with self._updates.claim(request, "", word.record.id) as claim:
-            taken, version = await self._apply(word, claim.answer)
+            taken, version = await self._apply(word, claim)
             await self._updates.settle(claim, version)
             return taken
 
@@ -182,34 +183,35 @@ class Guests:
         if not changes:
             return
         try:
-            await self._context.driver.propose(changes)
+            await self._context.driver.propose(changes, priority=Priority.BACKGROUND)
         except (DiskFull, ProposalError) as error:
             log.debug("guests_wait", reason=str(error), guests=len(due))
             for guest in due:
                 self._schedule.set(guest, now + RETRY_S)
 
-    async def _apply(self, word: Word, answer: Answer | None) -> tuple[Taken, int]:
+    async def _apply(self, word: Word, claim: Claim) -> tuple[Taken, int]:
         record, before = word.record, self._own(word.record.id)
         self._check_may_speak(record)
         self._check_is_newer(record, before)
         if before is None and not word.creates and not self._peer.registry.guest(record.id):
             raise not_found(f"no guest has the id {record.id!r}; use action register")
-        version, status = await self._keep(record, before, answer)
+        claim.update_id = record.update_id
+        version, status = await self._keep(record, before, claim)
         self._renewed_us[record.id] = max(record.last_updated, self._renewed_us.get(record.id, 0))
         self._expect(record)
         return Taken(status, record.update_id), version
 
     async def _keep(
-        self, record: GuestRecord, before: GuestRecord | None, answer: Answer | None
+        self, record: GuestRecord, before: GuestRecord | None, claim: Claim
     ) -> tuple[int, str]:
         """Commit a word, if it says something that the cluster has to know."""
         if before is None or _differs(before, record):
-            dot = await commit(self._context.driver, {key_of(record): record}, answer)
+            dot = await commit(self._context.driver, {key_of(record): record}, claim)
             return dot.version, "registered" if before is None else "updated"
         durable = self._peer.registry.guest(record.id).get(self._me)
         is_old = record.last_updated - before.last_updated > SHOW_EVERY_US
         if before.critical or is_old or durable != before:
-            dot = await commit(self._context.driver, {key_of(record): record}, answer)
+            dot = await commit(self._context.driver, {key_of(record): record}, claim)
             return dot.version, "unchanged"
         branch = self._peer.registry.branch(self._me)
         return branch.dot.version if branch else 0, "unchanged"

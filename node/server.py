@@ -22,11 +22,13 @@ import trio
 
 from protocol.bodies import Body
 from protocol.commits import RecordKey
+from protocol.delivery.standing import Priority, Queue
 from protocol.detector.config import MembershipConfig
 from protocol.errors import ProposalError
 from protocol.identity import Address, short_id
-from protocol.peer import NODE_RECORD, Peer, PeerSetup
+from protocol.peer import NODE_RECORD, Peer
 from protocol.records import NodeRecord, Phase
+from protocol.setup import PeerSetup
 from protocol.signing import cluster_id
 from protocol.sync.recollection import Hearing
 from protocol.wire.handshake import Credentials
@@ -189,6 +191,9 @@ async def _live(ground: _Ground, sockets: _Sockets) -> None:
             restored=loaded.branches,
             evidence=loaded.evidence,
             last_dot=loaded.last_dot,
+            queue=Queue(
+                deliveries=loaded.deliveries, outbox=loaded.outbox, floor=loaded.outbox_floor
+            ),
             membership=_membership(ground.config),
             hearing=_hearing(ground, loaded),
         )
@@ -328,7 +333,7 @@ async def _say_farewell(driver: Driver, *, leaving: bool) -> None:
     changes |= {key: None for key in gone if key != NODE_RECORD}
     with trio.move_on_after(LAST_WORD_S):
         try:
-            await driver.propose(changes)
+            await driver.propose(changes, priority=Priority.CRITICAL)
         except (DiskFull, ProposalError) as error:
             log.warning("ending_without_a_word", reason=str(error))
 

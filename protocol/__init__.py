@@ -13,9 +13,10 @@ from .effects import Drop, Effect, Keep, Notify, Persist, Request, Send, Store
 from .errors import LocalProtocolError, ProposalError, ProtocolError, RemoteProtocolError
 from .events import Applied, Committed, Event, ForkFound, ForkSettled, Joined, MemberChanged, Ready
 from .identity import Address, KeyChain, NodeId
-from .peer import Peer, PeerSetup
+from .peer import Peer
 from .registry import Registry
 from .restored import RestoredBranch
+from .setup import PeerSetup
 
 __all__ = (
     "Address",

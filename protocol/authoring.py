@@ -18,7 +18,7 @@ Rules this module keeps:
 """
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import bodies, limits
@@ -28,6 +28,7 @@ from .bodies import Body, Stamp
 from .branch import Branch
 from .clocks import HybridClock, Instant, Spans, before, bounded, covers, united
 from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordKey, make_commit
+from .delivery.standing import Priority
 from .effects import Keep, KeepChain, KeepCommit, KeepManifest
 from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
 from .identity import KeyChain
@@ -57,6 +58,8 @@ class InFlight:
     """For a merge: the cluster's state that it builds on."""
     turn: "Turn | None" = None
     """The key that signed it, where it is new."""
+    priority: Priority = Priority.NORMAL
+    """The highest among the proposals in it."""
 
     def change_of(self, key: RecordKey) -> Change | None:
         """What it does to a record, if anything. The changes are in the order of their keys."""
@@ -66,7 +69,7 @@ class InFlight:
 
     def keeps(self) -> tuple[Keep, ...]:
         """What has to be durable."""
-        own = KeepCommit(self.commit, self.changes)
+        own = KeepCommit(self.commit, self.changes, self.priority)
         if self.turn is not None:
             return KeepChain(self.turn.chain), own
         return (KeepManifest(self.base), own) if self.base else (own,)
@@ -78,6 +81,39 @@ class Turn:
 
     chain: KeyChain
     signer: Signer
+
+
+class _Tickets:
+    """Who waits for which changes: answered by the commit that has the last of theirs.
+
+    Not later: what an update id is answered with is written with the commit that is its answer.
+    """
+
+    def __init__(self) -> None:
+        self.settled: list[int] = []
+        """None of theirs waits: the next commit answers them."""
+        self._left: dict[int, int] = {}
+        self._of: dict[RecordKey, list[int]] = {}
+
+    def add(self, ticket: int, keys: Collection[RecordKey]) -> None:
+        """Its changes wait under these keys."""
+        if not keys:
+            self.settled.append(ticket)
+            return
+        self._left[ticket] = len(keys)
+        for key in keys:
+            self._of.setdefault(key, []).append(ticket)
+
+    def take(self, keys: Iterable[RecordKey]) -> tuple[int, ...]:
+        """These go into a commit now: the tickets that it answers."""
+        settled, self.settled = self.settled, []
+        for key in keys:
+            for ticket in self._of.pop(key, ()):
+                self._left[ticket] -= 1
+                if not self._left[ticket]:
+                    del self._left[ticket]
+                    settled.append(ticket)
+        return tuple(settled)
 
 
 class Authoring:
@@ -105,7 +141,9 @@ class Authoring:
         """The highest version that we ever signed, in whatever epoch."""
         self._clock = clock
         self._waiting: dict[RecordKey, bytes | None] = {}
-        self._tickets: list[int] = []
+        self._tickets = _Tickets()
+        self._priority = Priority.BACKGROUND
+        """Of what waits."""
         self._removed: dict[RecordKey, int] = {}
         """What was removed, and by which version at the latest; all of this life is the latest."""
         self._born = max(born, self._last + 1)
@@ -141,7 +179,12 @@ class Authoring:
             return self._branch.bodies.get(key)
         return bodies.decode(Record(key.kind, key.key, raw)) if raw else None
 
-    def stage(self, changes: Mapping[RecordKey, Body | None], ticket: int | None) -> None:
+    def stage(
+        self,
+        changes: Mapping[RecordKey, Body | None],
+        ticket: int | None,
+        priority: Priority = Priority.NORMAL,
+    ) -> None:
         """Let changes wait for the next commit.
 
         Raises:
@@ -169,14 +212,15 @@ class Authoring:
                 f"{limits.RECORDS_PER_OWNER_MAX} are allowed: register with another node",
             )
         self._waiting.update(encoded)
+        self._priority = max(self._priority, priority)
         if ticket is not None:
-            self._tickets.append(ticket)
+            self._tickets.add(ticket, encoded)
 
     def next(self, now: Instant) -> InFlight | None:
         """Sign what waits, if nothing is in flight; None if there is nothing to do."""
         if not self.open or self.shut or self.in_flight is not None:
             return None
-        idle = not self._waiting and not self._tickets and self._settle_with is None
+        idle = not self._waiting and not self._tickets.settled and self._settle_with is None
         if idle and not self._merges and self._turn is None:
             return None
         if self._merges:
@@ -266,7 +310,7 @@ class Authoring:
         """Go on with a new key: the next commit is signed with it, whatever it changes."""
         self._turn = turn
         if ticket is not None:
-            self._tickets.append(ticket)
+            self._tickets.add(ticket, ())
 
     @property
     def turning(self) -> bool:
@@ -309,9 +353,7 @@ class Authoring:
 
     def _extend(self, now: Instant) -> InFlight:
         taken = self._take_waiting()
-        tickets, self._tickets = tuple(self._tickets), []
-        if self._waiting:  # more than one commit's worth: its callers wait for the last of them
-            self._tickets, tickets = [*tickets], ()
+        tickets = self._tickets.take(taken)
         turn, self._turn = self._turn, None
         dot = self._next_dot(now, turn)
         changes = _sorted_changes({key: self._stamp(key, taken[key], dot) for key in taken})
@@ -324,7 +366,10 @@ class Authoring:
         self._settle_with = None
         root = self._branch.preview(changes)
         commit = self._sign(changes, parents, root, dot, now, turn)
-        return InFlight(commit, changes, tickets, None, turn)
+        priority, self._priority = self._priority, Priority.BACKGROUND
+        if self._waiting:  # of what is left it is not known any more which had it
+            self._priority = priority
+        return InFlight(commit, changes, tickets, None, turn, priority)
 
     def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
         self._settle_with = self.confronted = None
@@ -349,7 +394,7 @@ class Authoring:
         ours = (branch.head.hash,) if branch.head else ()
         commit = self._sign(changes, (head.hash, *ours), base.preview(changes), dot, now)
         self._merged = max(self._merged, head.dot)
-        return InFlight(commit, changes, (), theirs)
+        return InFlight(commit, changes, (), theirs, priority=Priority.CRITICAL)
 
     def _stamp(self, key: RecordKey, raw: bytes | None, dot: Dot) -> bytes | None:
         """A body as it is signed in the commit of that dot."""

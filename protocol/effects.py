@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .agreement.docket import Case
-from .commits import Change, Commit, Head, Manifest
+from .commits import Change, Commit, Dot, Head, Manifest
+from .delivery.standing import Delivery, Priority
 from .errors import RefusalCode
 from .events import Event
 from .identity import Address, KeyChain, NodeId
@@ -48,6 +49,8 @@ class KeepCommit:
 
     commit: Commit
     changes: tuple[Change, ...]
+    priority: Priority = Priority.NORMAL
+    """Of our own: how soon a peer that did not acknowledge it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,41 @@ class KeepEvidence:
     """Ids of cases."""
 
 
-Keep: TypeAlias = KeepCommit | KeepManifest | KeepMend | KeepChain | DropRecords | KeepEvidence
+@dataclass(frozen=True, slots=True)
+class KeepDelivery:
+    """How far a peer has acknowledged our commits, and how our tries went: store it.
+
+    To lose the newest of these costs a question to that peer, no more.
+    """
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class DropDelivery:
+    """Nothing is delivered to that peer any more: it left, or was reaped."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class TrimOutbox:
+    """Nobody needs our own commits up to and with this one to be shown step by step."""
+
+    through: Dot
+
+
+Keep: TypeAlias = (
+    KeepCommit
+    | KeepManifest
+    | KeepMend
+    | KeepChain
+    | DropRecords
+    | KeepEvidence
+    | KeepDelivery
+    | DropDelivery
+    | TrimOutbox
+)
 """What storage is told, in order. Losing the newest of these in a crash costs a sync, no more."""
 
 
@@ -112,6 +149,30 @@ class Persist:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """When everything stored before this is durable, call `Peer.stored(number)`.
+
+    So a receipt cannot leave before what it vouches for is on disk.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Read commits of our own back from disk, then call `Peer.recalled(ticket, …)`.
+
+    The oldest first, those after the dot `after`: at most `count`, and the first of them that
+    together stay within `bytes_max` (one at least). None if they cannot be read.
+    """
+
+    after: Dot
+    count: int
+    bytes_max: int
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """Tell watchers what happened."""
 
@@ -126,4 +187,4 @@ class Drop:
     reason: RefusalCode
 
 
-Effect: TypeAlias = Send | Request | Store | Persist | Notify | Drop
+Effect: TypeAlias = Send | Request | Store | Persist | Mark | Recall | Notify | Drop

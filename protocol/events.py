@@ -116,6 +116,15 @@ class Parted:
     stage: Stage
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A peer said how far it holds our commits, and how far it has them on disk."""
+
+    peer: NodeId
+    held: Dot
+    stored: Dot
+
+
 Event: TypeAlias = (
     Committed
     | Applied
@@ -128,4 +137,5 @@ Event: TypeAlias = (
     | Joined
     | Ready
     | Parted
+    | Acknowledged
 )

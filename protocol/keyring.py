@@ -17,12 +17,20 @@ Rules this module keeps:
 from collections.abc import Iterator, Mapping, MutableMapping
 
 from . import signing
+from .commits import Head
 from .detector.detection import SignedAck, SignedVotes, Vote
 from .errors import RefusedError
 from .identity import KeyChain, NodeId
 from .registry import Registry
 from .shared.layered import Layered
-from .wire.messages import PREFIX_BYTES, ack_payload, unseal, votes_payload
+from .wire.messages import (
+    PREFIX_BYTES,
+    Receipt,
+    ack_payload,
+    receipt_payload,
+    unseal,
+    votes_payload,
+)
 
 GRACE_S = 10.0
 """How long a replaced key still authenticates datagrams."""
@@ -202,6 +210,23 @@ class MemberVoice:
         payload = votes_payload(self._me, votes, stamp)
         signature = signing.sign(self.signer, signing.Domain.VOTES, self._trust.cluster, payload)
         return SignedVotes(self._me, self._epoch(), votes, stamp, signature)
+
+    def sign_receipt(self, head: Head) -> Receipt:
+        """Sign that this head of another owner, and all before it, is on our disk."""
+        payload = receipt_payload(self._me, head.owner, head.dot, head.hash)
+        signature = signing.sign(self.signer, signing.Domain.RECEIPT, self._trust.cluster, payload)
+        return Receipt(head.dot, head.hash, self._epoch(), signature)
+
+    def verify_receipt(self, receipt: Receipt, by: NodeId) -> bool:
+        """Whether that node signed a receipt for a commit of ours, with the key that stands now."""
+        chain = self._registry.chain(by)
+        if chain is None or chain.revoked or chain.epoch != receipt.key_epoch:
+            return False
+        payload = receipt_payload(by, self._me, receipt.dot, receipt.hash)
+        key = chain.key_of(receipt.key_epoch)
+        return key is not None and self._trust.verify(
+            key, signing.Domain.RECEIPT, payload, receipt.signature
+        )
 
     def verify(self, item: SignedAck | SignedVotes) -> bool:
         """Whether the signature is its author's, with the key that stands now."""

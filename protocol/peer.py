@@ -20,19 +20,21 @@ Rules this module keeps:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import assert_never
 
-from .agreement.docket import Case, Docket
+from .agreement.docket import Docket
 from .agreement.evidence import Evidence, KeyFork
 from .agreement.monitor import Divergence
 from .agreement.partitions import Episodes
 from .authoring import Authoring
 from .bodies import NODE_KEY, Body
 from .clocks import HybridClock, Instant
-from .commits import NOTHING, Dot, RecordKey
-from .detector.config import MembershipConfig
+from .commits import RecordKey
+from .delivery.courier import Courier, Recalled
+from .delivery.deliveries import Deliveries
+from .delivery.standing import Priority
 from .detector.detection import (
     DetectorMessage,
     Heartbeat,
@@ -58,14 +60,14 @@ from .records import Kind, NodeRecord, Phase
 from .registry import Registry
 from .restored import RestoredBranch
 from .rotation import Rotation, RotationParts
-from .shared.joined import Joined
-from .shared.reading import PLAIN, Reading
-from .signing import ED25519, Signer, Trust, Verifier
+from .setup import PeerSetup
+from .signing import Signer, Trust
 from .sync.adverts import Adverts
 from .sync.answers import Answers
 from .sync.credit import Credit
+from .sync.errands import Delivering
 from .sync.outreach import Outreach
-from .sync.recollection import Hearing, Recollection
+from .sync.recollection import Recollection
 from .sync.repair import Repair
 from .sync.surroundings import Surroundings
 from .wire import exchange
@@ -77,6 +79,7 @@ from .wire.messages import (
     Keys,
     Message,
     Push,
+    Receipt,
     Want,
     inspect,
 )
@@ -84,31 +87,6 @@ from .wire.messages import (
 LAG_S = 0.15
 """A tick that comes later than this says that our own event loop lagged."""
 NODE_RECORD = RecordKey(Kind.NODE, NODE_KEY)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerSetup:
-    """What a peer is made of; everything that differs from node to node."""
-
-    cluster: bytes
-    chain: KeyChain
-    signer: Signer
-    record: NodeRecord
-    """What this node says of itself, with the incarnation of this life."""
-    restored: Sequence[RestoredBranch] = ()
-    evidence: Sequence[Case] = ()
-    """The forks that were found in earlier lives, from disk."""
-    last_dot: Dot = NOTHING
-    """The newest version ever signed, from disk."""
-    membership: MembershipConfig
-    hearing: Hearing
-    """What has to be heard of ourselves before anything is signed."""
-    joined: Joined | None = None
-    """Where a simulated node begins, with all others; `restored` is then empty."""
-    verifier: Verifier = ED25519
-    """Who judges signatures; a simulation shares one that remembers."""
-    reading: Reading = PLAIN
-    """How messages and records are read; the same holds."""
 
 
 class Peer:
@@ -134,7 +112,7 @@ class Peer:
         self._tell = self._post.tell
         self.registry.learn(setup.chain.packed())
         own = self.registry.claim(self._me, is_own=True)
-        self._recollection = Recollection(setup.hearing, own, now=now.mono_s)
+        self.recollection = Recollection(setup.hearing, own, now=now.mono_s)
         self._restore(setup.restored)
         voice = MemberVoice(self._me, setup.signer, trust, self.registry)
         self.membership = Membership(
@@ -163,18 +141,16 @@ class Peer:
         around = Surroundings(
             me=self._me, registry=self.registry, membership=self.membership,
             authoring=self._authoring, repair=self._repair, intake=self._intake,
-            docket=self.docket, episodes=self.episodes, recollection=self._recollection,
+            docket=self.docket, episodes=self.episodes, recollection=self.recollection,
             translate=self._translate,
         )  # fmt: skip
         outreach = self._outreach = Outreach(around)
-        adverts = Adverts(around, outreach, self._dissemination, self._tell)
-        self._answers, self._adverts = Answers(around, outreach), adverts
-        self._first: list[Effect] = []
+        self._courier = Courier(around, outreach, voice, self._tell, rng)
+        self._courier.restore(setup.queue, now)
+        self._answers = Answers(around, outreach, self._courier)
+        self._adverts = Adverts(around, outreach, self._dissemination, self._tell)
         self._ready = self._authoring.open = joined is not None
-        if joined is None:
-            self._first += self._translate(self._admit_restored(now.mono_s), now)
-            self._first.append(Store(KeepChain(self._authoring.chain)))
-            self._first += self.rotation.check_ourselves()
+        self._first = self._beginning(now)
         self._deadline_s = self._find_deadline()
 
     @property
@@ -191,11 +167,6 @@ class Peer:
     def reading_back(self) -> bool:
         """Whether we still wait to hear of ourselves before signing anything."""
         return not self._authoring.open and not self._authoring.shut
-
-    @property
-    def recollection(self) -> Recollection:
-        """What we wait to hear of ourselves, and whether anybody knows us."""
-        return self._recollection
 
     @property
     def born(self) -> int:
@@ -216,6 +187,11 @@ class Peer:
     def credit(self) -> Credit:
         """What each peer's word has been worth: whether it showed what it said it holds."""
         return self._repair.credit
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Which peers hold our commits, which do not, and when those are tried next."""
+        return self._courier.deliveries
 
     def intended(self, key: RecordKey) -> Body | None:
         """Our newest word on one of our own records, also where it is not durable yet."""
@@ -264,7 +240,7 @@ class Peer:
         effects += self._tell(self._repair.displaced.due(self.membership.status, now=now.mono_s))
         for node in self._repair.due(now=now.mono_s):
             effects += self._outreach.sync(node, now=now.mono_s)
-        return self._done(effects)
+        return self._done([*effects, *self._courier.tick(now)])
 
     def serve(
         self, frame: bytes, caller: NodeId, source: Address, *, now: Instant
@@ -283,10 +259,24 @@ class Peer:
     ) -> list[Effect]:
         """A `Request` was answered by the node `by`, or failed (None)."""
         self._advance(now)
-        effects = self._outreach.answered(ticket, answer, by, now)
-        if self._recollection.waiting:
+        errand = self._outreach.errands.redeem(ticket)
+        if isinstance(errand, Delivering):
+            effects = self._courier.answered(errand, answer, now)
+        else:
+            effects = self._outreach.answered(errand, answer, by, now)
+        if self.recollection.waiting:
             effects += self._open(now)
         return self._done([*effects, *self._author(now)])
+
+    def recalled(self, ticket: int, commits: Recalled, *, now: Instant) -> list[Effect]:
+        """The disk gave back what `Recall` asked for, or could not (None)."""
+        self._advance(now)
+        return self._done(self._courier.recalled(ticket, commits, now))
+
+    def stored(self, number: int, *, ok: bool, now: Instant) -> list[Effect]:
+        """All that was stored before that `Mark` is durable, or (not `ok`) some of it never is."""
+        self._advance(now)
+        return self._done(self._courier.stored(number, now, ok=ok))
 
     def join(self, address: Address, *, now: Instant) -> list[Effect]:
         """Ask whoever is there for all it holds, and tell it of us; ends in `Joined`."""
@@ -299,11 +289,16 @@ class Peer:
         Where we need to, ask again from time to time while `reading_back`.
         """
         self._advance(now)
-        self._recollection.asked = True
+        self.recollection.asked = True
         return self._done(self._open(now))
 
     def propose(
-        self, changes: Mapping[RecordKey, Body | None], ticket: int | None, *, now: Instant
+        self,
+        changes: Mapping[RecordKey, Body | None],
+        ticket: int | None,
+        *,
+        now: Instant,
+        priority: Priority = Priority.NORMAL,
     ) -> list[Effect]:
         """Set or remove records of ours. They count when `Committed` names the ticket.
 
@@ -311,9 +306,9 @@ class Peer:
             ProposalError: the changes cannot be taken; nothing was.
         """
         self._advance(now)
-        if self._recollection.waiting:
+        if self.recollection.waiting:
             raise ProposalError("waiting", "this node waits to hear of itself from a peer")
-        self._authoring.stage(changes, ticket)
+        self._authoring.stage(changes, ticket, priority)
         record = changes.get(NODE_RECORD)
         if isinstance(record, NodeRecord):
             self._record = record
@@ -357,6 +352,7 @@ class Peer:
         landed = self._authoring.landed()
         effects = self.rotation.turned(landed.turn, now) if landed.turn else []
         effects += self._intake.applied_here(landed.keeps(), now)
+        self._courier.committed(landed, now)
         if not self._ready and self._record.phase is Phase.RUNNING:
             self._ready = True
             effects.append(Notify(Ready()))
@@ -376,9 +372,9 @@ class Peer:
                 equal = ours.startswith(root)
                 self.episodes.heard_root(node, equal=equal, now=now)
                 self.divergence.heard(node, equal=equal, now=now)
-                return self._translate(
-                    self.membership.receive(heartbeat, node, now=now.mono_s), now
-                )
+                effects = self._courier.equal_root(node, now) if equal else []
+                heard = self.membership.receive(heartbeat, node, now=now.mono_s)
+                return effects + self._translate(heard, now)
             case Push():
                 effects = self._adverts.pushed(message, source, now)
             case Advert():
@@ -388,6 +384,8 @@ class Peer:
             case Evidence():
                 taken = self._intake.evidence(message, source, now)
                 effects = self._outreach.take(taken, source) + self._author(now)
+            case Receipt():
+                effects = self._courier.received(message, node, now)
             case Keys() | KeyFork():
                 effects, lacks = self.rotation.take(message, source.address, now, by=node)
                 effects += self._outreach.fetch(message.owner, node) if lacks else []
@@ -401,16 +399,24 @@ class Peer:
             return []
         coming = self._repair.is_coming(self._me)
         forked = self._authoring.merging or bool(self.docket.open_cases(self._me))
-        if not self._recollection.is_over(coming=coming, forked=forked, now=now.mono_s):
+        if not self.recollection.is_over(coming=coming, forked=forked, now=now.mono_s):
             return []
-        self._authoring.open, self._recollection.waiting = True, False
+        self._authoring.open, self.recollection.waiting = True, False
         record = replace(self._record, updated_at=now.wall_us)
-        self._authoring.stage({NODE_RECORD: record}, None)
+        self._authoring.stage({NODE_RECORD: record}, None, Priority.CRITICAL)
         return self._author(now)
 
     def _author(self, now: Instant) -> list[Effect]:
         commit = self._authoring.next(now)
         return [Persist(commit.keeps(), commit.tickets)] if commit is not None else []
+
+    def _beginning(self, now: Instant) -> list[Effect]:
+        if self._ready:
+            self._courier.joined(now)
+            return []
+        admitted = self._translate(self._admit_restored(now.mono_s), now)
+        chain = Store(KeepChain(self._authoring.chain))
+        return [*admitted, chain, *self.rotation.check_ourselves()]
 
     def _restore(self, restored: Sequence[RestoredBranch]) -> None:
         for stored in restored:
@@ -444,12 +450,13 @@ class Peer:
                 case Reaped(node):
                     self._repair.forget(node)
                     self.episodes.reaped(node, now)
+                    self._courier.deliveries.gone(node, now)
                     head = self.registry.reap(node)
                     effects += [Store(DropRecords(head))] if head else []
                 case RecordWanted(node):
                     effects += self._outreach.fetch(node, node)
                 case Refused(sender, code):
-                    effects.append(Drop(self._address(sender), code))
+                    effects.append(Drop(self._post.address(sender), code))
                 case _:
                     assert_never(one)
         return effects
@@ -464,13 +471,10 @@ class Peer:
         if change.new is Status.ALIVE and change.old in (Status.UNREACHABLE, Status.DEAD):
             self._repair.returned(change.node, now=now.mono_s)
         self.episodes.changed(change, now)
+        self._courier.status_changed(change, now)
         if change.new not in (Status.ALIVE, Status.SUSPECT):
             self.divergence.forget(change.node)
         return [Notify(MemberChanged(change.node, change.old, change.new, change.certified))]
-
-    def _address(self, node: NodeId) -> Address:
-        record = self.registry.node(node)
-        return Address(record.host, record.port) if record else Address("", 0)
 
     def _advance(self, now: Instant) -> None:
         if now.mono_s < self._now.mono_s:
@@ -482,6 +486,7 @@ class Peer:
         effects += [Notify(one) for one in news]
         for node, question in questions:
             effects += self._outreach.compare(node, question, self._now)
+        effects += self._courier.owed(effects, self._now)
         self._deadline_s = self._asked_s = self._find_deadline()
         return effects
 
@@ -490,6 +495,6 @@ class Peer:
             return self._now.mono_s
         deadline = min(self.membership.next_deadline, self._dissemination.next_deadline)
         if self.reading_back:
-            deadline = min(deadline, self._recollection.deadline)
+            deadline = min(deadline, self.recollection.deadline)
         deadline = min(deadline, self._repair.next_deadline, self._again.next_deadline)
-        return min(deadline, self._repair.displaced.next_deadline)
+        return min(deadline, self._repair.displaced.next_deadline, self._courier.next_deadline)

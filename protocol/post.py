@@ -36,6 +36,11 @@ class Post:
                     effects.append(Send(Address(record.host, record.port), datagram, urgent))
         return effects
 
+    def address(self, node: NodeId) -> Address:
+        """Where a node takes datagrams, or nowhere if that is not known."""
+        record = self._registry.node(node)
+        return Address(record.host, record.port) if record else Address("", 0)
+
     def open(self, datagram: bytes, node: NodeId) -> bytes:
         """The body of a datagram in that node's name.
 

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from . import bodies, limits
+from .agreement.document_index import DocumentIndex
 from .agreement.evidence import Evidence, KeyFork, key_fork_of
 from .bodies import NODE_KEY
 from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
 from .clocks import VersionVector
 from .commits import Commit, Head, Manifest, Mend, RecordKey
-from .document_index import DocumentIndex
 from .errors import RefusedError
 from .identity import KeyChain, NodeId, parting, unpack_event, verify_chain
 from .merkle import Tree
@@ -189,6 +189,11 @@ class Registry:
                 if not branch.disputed:
                     self._settled = self._settled.set(owner, branch.tip.hash)
         return self._settled.root
+
+    def is_settled(self, owner: NodeId) -> bool:
+        """Whether that owner's head, as it is now, counts in the settled root."""
+        branch = self._branches.get(owner)
+        return owner not in self._changed_at and branch is not None and not branch.disputed
 
     # Changing
 

@@ -31,6 +31,7 @@ class Domain(enum.Enum):
     VOTES = b"kith/votes/1"
     ACK = b"kith/ack/1"
     HANDSHAKE = b"kith/handshake/1"
+    RECEIPT = b"kith/receipt/1"
 
 
 class Signer(Protocol):

@@ -5,6 +5,8 @@
     async with Writer(store, on_fatal=...) as writer:     from here on only the writer uses it
         writer.submit(keep)                               a peer's: soon, in order, nobody waits
         await writer.write_through([keep], [result])      our own: durable on return
+        writer.when_durable(then)                         told when what was submitted is durable
+        await writer.recall(after, count, bytes_max)      our own commits, read back
 
 SQLAlchemy and SQLite stay behind this layer; only `writer` knows of trio.
 """

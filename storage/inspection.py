@@ -26,7 +26,7 @@ from .errors import (
     WrongNodeError,
     translate,
 )
-from .migrations import MIGRATIONS, version_of
+from .migrations import MIGRATIONS, migrate, version_of
 
 WHOLE_CHECK_BYTES_MAX = 64 * 1024 * 1024
 """Up to here all indexes are compared with their tables, too; it takes some 10 ms a MiB."""
@@ -112,8 +112,8 @@ def _check(connection: Connection, path: Path, expected: Owner | None) -> Owner 
         raise DatabaseTooNewError(str(path), found=version, newest=len(MIGRATIONS))
     if version < 1:
         raise DatabaseDamagedError(str(path), f"schema version {version}")
-    if version == len(MIGRATIONS):
-        _check_columns(connection, path)
+    if not _fits(connection, path, version):
+        raise DatabaseDamagedError(str(path), f"not the tables of schema version {version}")
     owner = check_owner(connection, path, expected)
     size = _bytes_of(path) + _bytes_of(_beside(path, "-wal"))
     if size <= QUICK_CHECK_BYTES_MAX:
@@ -122,14 +122,6 @@ def _check(connection: Connection, path: Path, expected: Owner | None) -> Owner 
         if verdict != "ok":
             raise DatabaseDamagedError(str(path), f"{check} says: {verdict}")
     return owner
-
-
-def _check_columns(connection: Connection, path: Path) -> None:
-    """SQLite reads names of columns from a text in the file, and takes a damaged one as it is."""
-    for table in schema.metadata.sorted_tables:
-        info = connection.exec_driver_sql(f"PRAGMA table_info({table.name})")
-        if [row[1] for row in info] != [column.name for column in table.columns]:
-            raise DatabaseDamagedError(str(path), f"the table {table.name} has other columns")
 
 
 def _check_wal(path: Path) -> None:
@@ -145,6 +137,29 @@ def _check_wal(path: Path) -> None:
 
 def _has_tables(connection: Connection) -> bool:
     return connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").first() is not None
+
+
+def _fits(connection: Connection, path: Path, version: int) -> bool:
+    """Whether the tables are those of that version; otherwise the steps from there would fail."""
+    reference = connect(path, "mode=memory")
+    try:
+        migrate(reference, MIGRATIONS[:version])
+        expected = _columns(reference)
+        migrate(reference)
+        return _columns(connection) & (expected | _columns(reference)) == expected
+    finally:
+        reference.close()
+
+
+def _columns(connection: Connection) -> set[tuple[str, str]]:
+    """Every table's name with each of its columns."""
+    rows = connection.exec_driver_sql(
+        "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c"
+        " WHERE t.type = 'table'"
+    )
+    found = {(str(table), str(column)) for table, column in rows}
+    connection.rollback()
+    return found
 
 
 @contextmanager

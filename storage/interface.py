@@ -6,15 +6,23 @@ from pathlib import Path
 from typing import Protocol
 
 from protocol.agreement.docket import Case
-from protocol.commits import Dot
+from protocol.commits import NOTHING, Commit, Dot
+from protocol.delivery import outbox
+from protocol.delivery.standing import Delivery, OutboxEntry
 from protocol.effects import Keep
 from protocol.identity import NodeId
+from protocol.limits import OWN_STEPS_KEPT
 from protocol.restored import RestoredBranch
 
 RESULTS_MAX = 100_000
 """Update ids remembered; beyond that the oldest are forgotten."""
 RESULTS_AGE_MAX_US = 24 * 3_600 * 1_000_000
 """How long an update id is remembered, counted back from the newest that is written."""
+
+OWN_COMMITS_KEPT = outbox.COMMITS_MAX
+OWN_COMMITS_MAX = OWN_COMMITS_KEPT + OWN_STEPS_KEPT
+"""Our own commits on disk, whoever lacks them. The core trims its outbox before that; should it
+not, then beyond this many the trim mark is moved up so that `OWN_COMMITS_KEPT` stay after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,13 @@ class Loaded:
     """Why this node has to hear of itself from a peer before it signs anything; see `mark`."""
     forgotten: bool = False
     """Nothing says which versions were signed: neither the store nor what is reserved beside it."""
+    deliveries: tuple[Delivery, ...] = ()
+    """How far peers have come in our commits, sorted by peer."""
+    outbox: tuple[OutboxEntry, ...] = ()
+    """Our own commits after the trim mark, oldest first: each first parent is the one before, the
+    last is our head. What does not lead to our head step by step is left out."""
+    outbox_floor: Dot = NOTHING
+    """The dot before the oldest of them: the trim mark, or that of a commit left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +78,11 @@ class Statistics:
     commits: int
     results: int
     evidence: int
+    deliveries: int
+    outbox: int
+    """Our own commits after the trim mark."""
+    outbox_bytes: int
+    """Of their changes."""
 
 
 class Store(Protocol):
@@ -89,7 +109,15 @@ class Store(Protocol):
         """Do all of it in order, in one transaction, durable on return.
 
         Writing the newest again changes nothing, so a caller who was cut off may repeat it. The
-        first result of an update id stands.
+        first result of an update id stands. A head of our own that comes without its step moves the
+        trim mark up to itself.
+        """
+        ...
+
+    def recall(self, after: Dot, count: int, bytes_max: int) -> tuple[Commit, ...]:
+        """Our own commits after that dot, oldest first.
+
+        At most `count`, and so many that they are within `bytes_max` as packed, but one at least.
         """
         ...
 

@@ -43,8 +43,11 @@ own = Table(
     Column("incarnation", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("trim_epoch", Integer, nullable=False, server_default="-1"),
+    Column("trim_version", Integer, nullable=False, server_default="0"),
 )
-"""One row, id 1: our lives so far, and the highest dot that we signed or took as ours."""
+"""One row, id 1: our lives so far, the highest dot that we signed or took as ours, and the trim
+mark: the dot up to which nobody needs our commits step by step. Neither dot goes back."""
 
 branches = Table(
     "branches",
@@ -78,9 +81,34 @@ commits = Table(
     Column("version", Integer, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("packed", LargeBinary, nullable=False),
+    Column("priority", Integer, nullable=False, server_default="1"),
+    Column("size", Integer, nullable=False, server_default="0"),
+    Column("parent", LargeBinary),
     PrimaryKeyConstraint("owner", "epoch", "version"),
 )
-"""The newest 32 of each owner. With rowids: a commit may be large, and its key is walked often."""
+"""The newest 32 of each owner; of our own the newest 256, and all after the trim mark, which are
+the outbox. With rowids: a commit may be large, and its key is walked often. The last three columns
+mean something for our own commits only: `size` is that of the changes, `parent` the hash of the
+first parent, so that the outbox is read without reading a body."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("peer", LargeBinary, primary_key=True, nullable=False),
+    Column("held_epoch", Integer, nullable=False),
+    Column("held_version", Integer, nullable=False),
+    Column("stored_epoch", Integer, nullable=False),
+    Column("stored_version", Integer, nullable=False),
+    Column("since_us", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_us", Integer, nullable=False),
+    Column("breaker", Integer, nullable=False),
+    Column("score", Integer, nullable=False),
+    Column("latency_us", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""One row a peer: how far it has come in our commits, and how our tries went. `protocol` bounds how
+many."""
 
 evidence = Table(
     "evidence",

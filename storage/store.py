@@ -1,7 +1,7 @@
 """A node's state in one SQLite file.
 
     write:  keeps ──plan──▶ what stands at the end ──▶ one transaction, one fsync
-    load:   every row ──▶ `Loaded`, for the core to verify by its roots
+    load:   every row ──▶ `Loaded` (`loading`), for the core to verify by its roots
 
 Rules this module keeps:
 
@@ -9,55 +9,48 @@ Rules this module keeps:
 2. One transaction a function. Nothing half done stays.
 3. Own versions never go back: each own commit raises `own` in the transaction that stores it.
 4. What is read back is checked for its form, not for its truth: that is the core's.
+5. All of our own commits after the trim mark are there, without a gap: whatever removes one of them
+   first moves the mark up, in the same transaction.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from protocol import limits
-from protocol.agreement.docket import Case, Settlement
-from protocol.agreement.evidence import KeyFork, unpack_evidence, unpack_key_fork
-from protocol.commits import (
-    HASH_BYTES,
-    NOTHING,
-    Commit,
-    Dot,
-    Head,
-    Record,
-    digest,
-    unpack_commit,
-    unpack_head,
-)
-from protocol.effects import Keep, KeepEvidence
+from protocol.agreement.evidence import KeyFork
+from protocol.commits import NOTHING, Commit, Dot, unpack_commit
+from protocol.delivery.standing import Delivery, Priority
+from protocol.effects import Keep, KeepCommit, KeepEvidence
 from protocol.errors import MalformedError
-from protocol.identity import KEY_EVENTS_MAX, NODE_ID_BYTES, NodeId
-from protocol.restored import RestoredBranch
+from protocol.identity import NodeId
 from protocol.wire import codec
 
-from . import statements
+from . import loading, statements
 from .creation import sync
 from .database import Database, copy_database, open_database, snapshot_database
 from .errors import DatabaseDamagedError, DatabaseUnreachableError
 from .inspection import Owner, inspect
-from .interface import RESULTS_AGE_MAX_US, RESULTS_MAX, Loaded, Result, Statistics
+from .interface import (
+    OWN_COMMITS_KEPT,
+    OWN_COMMITS_MAX,
+    RESULTS_AGE_MAX_US,
+    RESULTS_MAX,
+    Loaded,
+    Result,
+    Statistics,
+)
 from .plan import OwnerPlan, plan
-from .reserve import Reserve, Reserved
+from .reserve import Reserve
 
-_KEY_EVENT_BYTES_MAX = 512
 _NO_KEY_EVENTS = codec.pack([])
-_MUST_HEAR = "must-hear"
-"""In `meta`: why this node has to hear of itself before it signs."""
-_SUM_BYTES = 8
-_TWO_HEADS, _TWO_KEY_EVENTS = 0, 1
-"""Kinds of evidence: what of an owner cannot both stand."""
 
 _Row: TypeAlias = tuple[object, ...]
+
+_OTHERS_COLUMNS: _Row = (int(Priority.NORMAL), 0, None)
+"""Priority, size and parent where they mean nothing."""
 
 
 class SqliteStore:
@@ -67,6 +60,8 @@ class SqliteStore:
         self._database = database
         self._node = node
         self._reserve = reserve
+        self._own_commits: int | None = None
+        """At most so many of ours are on disk; None: not counted yet."""
 
     @property
     def name(self) -> str:
@@ -80,7 +75,7 @@ class SqliteStore:
             DatabaseDamagedError: a row is not what was written.
         """
         with self._database.transaction() as connection, self._understanding():
-            return _load(connection, self._node, self._reserve.known)
+            return loading.load(connection, self._node, self._reserve.known)
 
     def begin_life(self, *, at_least: int = 0) -> int:
         """Raise the incarnation, durably, and return it; see `Store.begin_life`."""
@@ -94,24 +89,46 @@ class SqliteStore:
 
     def write(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
         """Do all of it in order, in one transaction, durable on return; see `Store.write`."""
-        owners = plan(keeps)
-        ours = owners.get(self._node)
-        if ours is not None:
-            self._reserve.cover(version=ours.highest.version)
+        planned = plan(keeps)
+        owners = planned.owners
+        ours = owners.get(self._node, OwnerPlan())
+        own_commits = self._own_commits
+        self._reserve.cover(version=ours.highest.version)
         with self._database.transaction() as connection:
             _write_records(connection, owners)
             _write_commits(connection, owners, self._node)
             _write_branches(connection, owners)
             _write_evidence(connection, keeps)
-            if ours is not None and ours.highest > NOTHING:
+            _write_deliveries(connection, planned.deliveries)
+            if ours.highest > NOTHING:
                 dot = ours.highest
                 connection.exec_driver_sql(statements.RAISE_OWN_DOT, (*dot, *dot))
+            trim = max(planned.trim, ours.jumped)
+            if ours.commits or trim > NOTHING:
+                own_commits = self._prune_own(connection, trim, added=len(ours.commits))
             if results:
                 _write_results(connection, results)
+        self._own_commits = own_commits
+
+    def recall(self, after: Dot, count: int, bytes_max: int) -> tuple[Commit, ...]:
+        """Our own commits after that dot, oldest first; see `Store.recall`."""
+        found: list[Commit] = []
+        size = 0
+        with self._database.transaction() as connection, self._understanding():
+            rows = connection.exec_driver_sql(
+                statements.RECALL_COMMITS, (self._node, *after, count)
+            )
+            for (packed,) in rows:
+                size += len(packed)
+                if found and size > bytes_max:
+                    break
+                found.append(unpack_commit(packed))
+            rows.close()
+        return tuple(found)
 
     def mark(self, must_hear: str) -> None:
         """Have each next start hear of itself first, or not; see `Store.mark`."""
-        row = (_MUST_HEAR, must_hear.encode())
+        row = (loading.MUST_HEAR, must_hear.encode())
         with self._database.transaction() as connection:
             if must_hear:
                 connection.exec_driver_sql(statements.SET_META, row)
@@ -123,7 +140,7 @@ class SqliteStore:
         with self._database.transaction() as connection:
             row = connection.exec_driver_sql(statements.FIND_RESULT, (update_id,)).first()
             with self._understanding():
-                return None if row is None else _read_result(row)
+                return None if row is None else loading.read_result(row)
 
     def checkpoint(self) -> None:
         """Write the WAL back into the file and empty it."""
@@ -132,9 +149,10 @@ class SqliteStore:
     def statistics(self) -> Statistics:
         """Sizes and counts. Counting reads whole indexes: ask once a minute, not once a second."""
         with self._database.transaction() as connection:
-            branches, records, commits, results, evidence = (
+            branches, records, commits, results, evidence, deliveries = (
                 int(connection.exec_driver_sql(count).scalar_one()) for count in statements.COUNTS
             )
+            measured = connection.exec_driver_sql(statements.MEASURE_OUTBOX, (self._node,)).one()
         return Statistics(
             file_bytes=_bytes_of(self._database.path),
             wal_bytes=_bytes_of(Path(f"{self._database.path}-wal")),
@@ -143,6 +161,9 @@ class SqliteStore:
             commits=commits,
             results=results,
             evidence=evidence,
+            deliveries=deliveries,
+            outbox=int(measured[0]),
+            outbox_bytes=int(measured[1]),
         )
 
     def verify(self) -> list[str]:
@@ -162,7 +183,9 @@ class SqliteStore:
     def results(self) -> list[Result]:
         """What is remembered of updates, by order of writing."""
         with self._database.transaction() as connection, self._understanding():
-            return list(map(_read_result, connection.exec_driver_sql(statements.LOAD_RESULTS)))
+            return list(
+                map(loading.read_result, connection.exec_driver_sql(statements.LOAD_RESULTS))
+            )
 
     def snapshot(self, path: Path, *, between: Callable[[], None]) -> None:
         """Write all into a new database file; see `Store.snapshot`."""
@@ -178,6 +201,24 @@ class SqliteStore:
             yield
         except (MalformedError, TypeError, ValueError) as error:
             raise DatabaseDamagedError(self.name, f"a row cannot be read: {error}") from error
+
+    def _prune_own(self, connection: Connection, trim: Dot, *, added: int) -> int:
+        """Drop what nobody needs of our own commits; returns how many stay, at most.
+
+        They are counted only when they may be too many, so a commit costs the same whatever waits.
+        """
+        if trim > NOTHING:
+            connection.exec_driver_sql(statements.RAISE_TRIM, (*trim, *trim))
+        stay = None if self._own_commits is None else self._own_commits + added
+        if stay is None or stay > OWN_COMMITS_MAX:
+            counted = connection.exec_driver_sql(statements.COUNT_COMMITS, (self._node,))
+            stay = int(counted.scalar_one())
+        if stay > OWN_COMMITS_MAX:
+            place = (self._node, OWN_COMMITS_KEPT)
+            dot = connection.exec_driver_sql(statements.FIND_NTH_NEWEST, place).one()
+            connection.exec_driver_sql(statements.RAISE_TRIM, (*dot, *dot))
+        pruned = connection.exec_driver_sql(statements.PRUNE_OWN_COMMITS, (self._node, self._node))
+        return stay - pruned.rowcount
 
 
 def open_store(
@@ -247,31 +288,6 @@ def copy_store(path: Path, *, node: NodeId) -> SqliteStore:
     return SqliteStore(copy_database(path), node, Reserve(path))
 
 
-def _read_result(row: Sequence[object]) -> Result:
-    update_id, owner, name, id_, version, body_hash, created_at_us = row
-    if not isinstance(body_hash, bytes):
-        raise TypeError("a result of another type")
-    result = Result(
-        update_id=_text(update_id),
-        owner=NodeId(_id(owner)),
-        name=_text(name),
-        id=_text(id_),
-        version=_integer(version),
-        body_hash=body_hash[:HASH_BYTES],
-        created_at_us=_integer(created_at_us),
-    )
-    if body_hash[HASH_BYTES:] != _sum_of(result):
-        raise ValueError("a result that is not what was written")
-    return result
-
-
-def _sum_of(result: Result) -> bytes:
-    """Nobody signed it and no root covers it: without this, damage would be told to a client."""
-    fields = (result.update_id, result.owner, result.name, result.id)
-    packed = codec.pack([*fields, result.version, result.body_hash, result.created_at_us])
-    return blake2b(packed, digest_size=_SUM_BYTES, person=b"kith/result").digest()
-
-
 def _many(connection: Connection, statement: str, rows: Iterable[_Row]) -> None:
     listed = list(rows)
     if listed:
@@ -301,14 +317,24 @@ def _write_commits(connection: Connection, owners: dict[NodeId, OwnerPlan], own:
     ]
     _many(connection, statements.REMOVE_COMMITS_FROM, replaced)
     written = [
-        (owner, dot.epoch, dot.version, commit.head.hash, commit.pack())
+        (*_commit_row(keep), *(_own_columns(keep) if owner == own else _OTHERS_COLUMNS))
         for owner, its in owners.items()
-        for dot, commit in its.commits.items()
+        for keep in its.commits.values()
     ]
     _many(connection, statements.SET_COMMIT, written)
-    grown = [(owner, owner) for owner, its in owners.items() if its.commits]
-    _many(connection, statements.PRUNE_COMMITS, [row for row in grown if row[0] != own])
-    _many(connection, statements.PRUNE_OWN_COMMITS, [row for row in grown if row[0] == own])
+    grown = [(owner, owner) for owner, its in owners.items() if its.commits and owner != own]
+    _many(connection, statements.PRUNE_COMMITS, grown)
+
+
+def _commit_row(keep: KeepCommit) -> _Row:
+    head = keep.commit.head
+    return head.owner, head.epoch, head.version, head.hash, keep.commit.pack()
+
+
+def _own_columns(keep: KeepCommit) -> _Row:
+    parents = keep.commit.head.parents
+    size = len(keep.commit.changes_encoded)
+    return int(keep.priority), size, parents[0] if parents else None
 
 
 def _write_branches(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
@@ -331,12 +357,33 @@ def _write_evidence(connection: Connection, keeps: Sequence[Keep]) -> None:
         if not isinstance(keep, KeepEvidence):
             continue
         case, settled = keep.case, keep.case.settlement
-        kind = _TWO_KEY_EVENTS if isinstance(case.evidence, KeyFork) else _TWO_HEADS
+        kind = loading.TWO_KEY_EVENTS if isinstance(case.evidence, KeyFork) else loading.TWO_HEADS
         row = (case.id, kind, case.evidence.pack(), case.found_at, case.reported_by)
         merge = settled.merge.pack() if settled and settled.merge else None
         end = (settled.at, settled.epoch, merge) if settled else (None, None, None)
         connection.exec_driver_sql(statements.SET_EVIDENCE, (*row, *end))
         _many(connection, statements.REMOVE_EVIDENCE, [(dropped,) for dropped in keep.dropped])
+
+
+def _write_deliveries(connection: Connection, deliveries: dict[NodeId, Delivery | None]) -> None:
+    removed = [(peer,) for peer, delivery in deliveries.items() if delivery is None]
+    _many(connection, statements.REMOVE_DELIVERY, removed)
+    rows: list[_Row] = [
+        (
+            one.peer,
+            *one.held,
+            *one.stored,
+            one.since_us,
+            one.attempts,
+            one.next_try_us,
+            int(one.breaker),
+            one.score,
+            one.latency_us,
+        )
+        for one in deliveries.values()
+        if one is not None
+    ]
+    _many(connection, statements.SET_DELIVERY, rows)
 
 
 def _write_results(connection: Connection, results: Sequence[Result]) -> None:
@@ -347,7 +394,7 @@ def _write_results(connection: Connection, results: Sequence[Result]) -> None:
             result.name,
             result.id,
             result.version,
-            result.body_hash + _sum_of(result),
+            result.body_hash + loading.sum_of(result),
             result.created_at_us,
         )
         for result in results
@@ -356,115 +403,6 @@ def _write_results(connection: Connection, results: Sequence[Result]) -> None:
     oldest_us = max(result.created_at_us for result in results) - RESULTS_AGE_MAX_US
     connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_AGE, (oldest_us,))
     connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_NUMBER, (RESULTS_MAX,))
-
-
-def _load(connection: Connection, node: NodeId, reserved: Reserved | None) -> Loaded:
-    incarnation, epoch, version = connection.exec_driver_sql(statements.LOAD_OWN).one()
-    last_dot = Dot(_integer(epoch, low=-1), _integer(version))
-    commits: defaultdict[object, list[Commit]] = defaultdict(list)
-    for row in connection.exec_driver_sql(statements.LOAD_COMMITS):
-        commits[row[0]].append(_read_commit(*row))
-    records: defaultdict[object, list[Record]] = defaultdict(list)
-    for owner, kind, key, body in connection.exec_driver_sql(statements.LOAD_RECORDS):
-        if not isinstance(key, str) or not isinstance(body, bytes):
-            raise TypeError("a record of another type")
-        records[owner].append(Record(_integer(kind), key, body))
-    branches: list[RestoredBranch] = []
-    for owner, key_events, head, *dot, reaped in connection.exec_driver_sql(
-        statements.LOAD_BRANCHES
-    ):
-        branches.append(
-            RestoredBranch(
-                NodeId(_id(owner)),
-                _read_key_events(key_events),
-                _read_head(head, owner, tuple(dot)),
-                tuple(commits.pop(owner, ())),
-                tuple(records.pop(owner, ())),
-                bool(_integer(reaped)),
-            )
-        )
-        if branches[-1].reaped and branches[-1].records:
-            raise ValueError("records of an owner whose records were dropped")
-        if owner == node and tuple(dot) > last_dot:
-            raise ValueError("our own last version is older than our own head")
-    if commits or records:
-        raise ValueError("commits or records of an owner who is not there")
-    evidence = map(_read_case, connection.exec_driver_sql(statements.LOAD_EVIDENCE))
-    reason = connection.exec_driver_sql(statements.FIND_META, (_MUST_HEAR,)).scalar()
-    must_hear = reason.decode() if isinstance(reason, bytes) else ""
-    version = reserved.version if reserved else None
-    forgotten = last_dot == NOTHING and version is None
-    if last_dot == NOTHING and version:
-        last_dot = Dot(0, version)
-    return Loaded(
-        _integer(incarnation), last_dot, tuple(branches), tuple(evidence), must_hear, forgotten
-    )
-
-
-def _read_commit(owner: object, hash_: object, packed: bytes) -> Commit:
-    commit = unpack_commit(packed)
-    head = commit.head
-    if (head.owner, head.hash, head.changes_hash) != (owner, hash_, digest(commit.changes_encoded)):
-        raise ValueError("a commit of another owner, or not what was signed")
-    return commit
-
-
-def _read_case(row: Sequence[object]) -> Case:
-    id_, kind, proof, found_at, reported_by, *end = row
-    if kind not in (_TWO_HEADS, _TWO_KEY_EVENTS) or not isinstance(proof, bytes):
-        raise TypeError("evidence of another type")
-    case = Case(
-        unpack_evidence(proof) if kind == _TWO_HEADS else unpack_key_fork(proof),
-        _integer(found_at),
-        None if reported_by is None else NodeId(_id(reported_by)),
-        _read_settlement(*end),
-    )
-    if case.id != id_:
-        raise ValueError("evidence under another id")
-    return case
-
-
-def _read_settlement(at: object, epoch: object, merge: object) -> Settlement | None:
-    if at is None:
-        return None
-    if merge is not None and not isinstance(merge, bytes):
-        raise TypeError("a merge of another type")
-    return Settlement(_integer(at), _integer(epoch), unpack_head(merge) if merge else None)
-
-
-def _read_key_events(packed: bytes) -> tuple[bytes, ...]:
-    reader = codec.read(packed, "key events")
-    return tuple(
-        reader.raw("event", most=_KEY_EVENT_BYTES_MAX)
-        for _ in range(min(len(reader), KEY_EVENTS_MAX))
-    )
-
-
-def _read_head(packed: bytes | None, owner: object, dot: tuple[object, ...]) -> Head | None:
-    if packed is None:
-        return None
-    head = unpack_head(packed)
-    if head.owner != owner or head.dot != dot:
-        raise ValueError("a head of another owner or version")
-    return head
-
-
-def _integer(value: object, *, low: int = 0) -> int:
-    if not isinstance(value, int) or not low <= value <= limits.VERSION_MAX:
-        raise TypeError(f"not an integer in {low}..{limits.VERSION_MAX}")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _id(value: object) -> bytes:
-    if not isinstance(value, bytes) or len(value) != NODE_ID_BYTES:
-        raise TypeError("an owner that is no node id")
-    return value
 
 
 def _bytes_of(path: Path) -> int:

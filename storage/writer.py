@@ -1,8 +1,8 @@
 """The one thread that writes, and how trio's tasks reach it: group commit.
 
-    submit ───────┐                                 ┌─▶ waiters wake, all with one call into trio
-    write_through ┼─▶ queue ─▶ thread: one transaction for all that wait
-    find_result ──┘                                 └─▶ or hear why not
+    submit, when_durable ┐                          ┌─▶ waiters wake, all with one call into trio
+    write_through ───────┼─▶ queue ─▶ thread: one transaction for all that wait
+    find_result, recall ─┘                          └─▶ or hear why not
 
 While one transaction waits for its fsync, others gather; the next takes them all. So a lone write
 costs one fsync, and a thousand at once cost a handful.
@@ -15,30 +15,25 @@ Rules this module keeps:
 3. After a fatal error nothing is tried again: all who wait and all who come hear it, and `on_fatal`
    is called once.
 4. A waiter who is cancelled does not undo his write.
+5. Who asks `when_durable` leaves a mark, which is no write: it hangs on the newest keep that was
+   submitted before, and is told when that one is settled, as the last of all before it.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, assert_never
+from typing import Self, TypeVar
 
 import trio
 
-from protocol.effects import (
-    DropRecords,
-    Keep,
-    KeepChain,
-    KeepCommit,
-    KeepEvidence,
-    KeepManifest,
-    KeepMend,
-)
+from protocol.commits import Commit, Dot
+from protocol.effects import Keep
 
 from .errors import (
     DiskFullError,
@@ -48,6 +43,8 @@ from .errors import (
     StorageError,
 )
 from .interface import Result, Statistics, Store
+from .plan import size_of
+from .waiting import Read, Told, Waiter, Write
 
 WAITING_MAX = 100_000
 """Keeps in the queue: at 20,000 a second, what a disk that stopped for five seconds leaves."""
@@ -57,41 +54,16 @@ BATCH_BYTES_MAX = 4 * 1024 * 1024
 LINGER_S = 0.2
 """How long a lone submitted keep waits for company before it costs an fsync. What it says is on its
 owner's disk already; a crash before ours costs a sync."""
+MARK_LINGER_S = 0.02
+"""How much longer it waits once somebody wants to be told: a receipt for a peer's commits, which
+answers for all that came in the meantime."""
+MARKS_MAX = 1_024
+"""Marks that wait; one more is told at once that it cannot be vouched for."""
 RETRY_S = 1.0
 """Between two tries while the disk is full."""
 CLOSE_TIMEOUT_S = 5.0
 
 T = TypeVar("T")
-
-
-class _Waiter:
-    """What one task waits for. Filled by the thread before trio is told."""
-
-    __slots__ = ("error", "event")
-
-    def __init__(self) -> None:
-        self.event = trio.Event()
-        self.error: StorageError | None = None
-
-    async def outcome(self) -> None:
-        await self.event.wait()
-        if self.error is not None:
-            # One error may be for many tasks; each begins its own traceback.
-            raise self.error.with_traceback(None)
-
-
-@dataclass(slots=True)
-class _Write:
-    keeps: Sequence[Keep]
-    results: Sequence[Result]
-    size: int
-    waiter: _Waiter | None
-
-
-@dataclass(slots=True)
-class _Read:
-    perform: Callable[[], None]
-    waiter: _Waiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +106,21 @@ class Writer:
         self._room = trio.Event()
         self._changed = threading.Condition()
         # Everything below is shared with the thread and touched only while holding `_changed`.
-        self._writes: deque[_Write] = deque()
-        self._reads: deque[_Read] = deque()
+        self._writes: deque[Write] = deque()
+        self._reads: deque[Read] = deque()
         self._waiting = 0
         self._closing = False
         self._room_wanted = False
+        self._singly = 0
+        """Of so many writes one cannot be done: each gets a transaction of its own."""
+        self._newest: Write | None = None
+        """The newest that was submitted and is not settled: where a mark hangs."""
+        self._lost = False
+        """Something that was submitted is lost, and no mark has heard of it."""
+        self._marks = 0
         self._not_before: float | None = None
+        self._full = False
+        """The last transaction found no room."""
         self._fatal: StorageError | None = None
         self._last_error: StorageError | None = None
         self._transactions = self._keeps = self._failures = self._dropped = 0
@@ -167,7 +148,28 @@ class Writer:
             StorageError: a fatal error that happened before.
             StorageClosedError: after `close`.
         """
-        self._enqueue(_Write((keep,), (), _size_of(keep), None))
+        self._enqueue(Write((keep,), (), size_of(keep), None))
+
+    def when_durable(self, then: Told) -> None:
+        """Have `then` told, later, on trio's thread, whether what was submitted is durable.
+
+        True once everything submitted before is; False if any of it since the mark before was
+        refused, or given up for whatever reason. What a full disk holds up, holds this up. Costs no
+        transaction where nothing waits. Never raises: after a fatal error or `close` it is False.
+        """
+        with self._changed:
+            usable = self._fatal is None and not self._closing and self._marks < MARKS_MAX
+            if usable and self._newest is not None:
+                self._newest.after.append(then)
+                self._marks += 1
+                if self._not_before is not None and not self._full:
+                    soon = time.monotonic() + MARK_LINGER_S
+                    self._not_before = min(self._not_before, soon)
+                    self._changed.notify()
+                return
+            kept = usable and not self._lost
+            self._lost = self._lost and not usable
+        self._tell(lambda: then(kept))
 
     async def write_through(self, keeps: Sequence[Keep], results: Sequence[Result] = ()) -> None:
         """Write after everything that was submitted before; durable on return.
@@ -179,9 +181,9 @@ class Writer:
             QueueFullError: too much waits; it was not taken.
             StorageError: of the kind that fits; see its `fatal`.
         """
-        waiter = _Waiter() if self._waits else None
-        size = sum(map(_size_of, keeps))
-        self._enqueue(_Write(tuple(keeps), tuple(results), size, waiter))
+        waiter = Waiter() if self._waits else None
+        size = sum(map(size_of, keeps))
+        self._enqueue(Write(tuple(keeps), tuple(results), size, waiter))
         if waiter is None:
             await trio.lowlevel.checkpoint()
         else:
@@ -194,6 +196,14 @@ class Writer:
             StorageError: of the kind that fits.
         """
         return await self._read(lambda: self._store.find_result(update_id))
+
+    async def recall(self, after: Dot, count: int, bytes_max: int) -> tuple[Commit, ...]:
+        """`Store.recall`, on the thread. Sees every `write_through` that has returned.
+
+        Raises:
+            StorageError: of the kind that fits.
+        """
+        return await self._read(lambda: self._store.recall(after, count, bytes_max))
 
     async def mark(self, must_hear: str) -> None:
         """`Store.mark`, on the thread. Raises StorageError."""
@@ -253,19 +263,21 @@ class Writer:
         return self._ended.is_set()
 
     async def _read(self, find: Callable[[], T]) -> T:
-        waiter = _Waiter()
+        waiter = Waiter()
         found: list[T] = []
         with self._changed:
             self._check_usable()
-            self._reads.append(_Read(lambda: found.append(find()), waiter))
+            self._reads.append(Read(lambda: found.append(find()), waiter))
             self._changed.notify()
         await waiter.outcome()
         return found[0]
 
-    def _enqueue(self, write: _Write) -> None:
+    def _enqueue(self, write: Write) -> None:
         with self._changed:
             self._check_usable()
             if self._waiting + len(write.keeps) > WAITING_MAX:
+                if write.waiter is None:
+                    self._note_refused()
                 raise QueueFullError(self._store.name, waiting=self._waiting)
             lingering = self._not_before is not None
             if write.waiter is not None:
@@ -273,10 +285,19 @@ class Writer:
                 self._not_before = None
             elif not lingering and not self._writes:
                 self._not_before = time.monotonic() + LINGER_S
+            if write.waiter is None:
+                self._newest = write
             self._writes.append(write)
             self._waiting += len(write.keeps)
             if not lingering or self._not_before is None:
                 self._changed.notify()
+
+    def _note_refused(self) -> None:
+        """A keep was not taken: the next mark is to hear it, and none that came before."""
+        if self._newest is None:
+            self._lost = True
+        elif self._newest.after[-1:] != [None]:
+            self._newest.after.append(None)
 
     def _check_usable(self) -> None:
         if self._fatal is not None:
@@ -330,32 +351,33 @@ class Writer:
         if batch:
             self._write(batch)
 
-    def _take_reads(self) -> list[_Read]:
+    def _take_reads(self) -> list[Read]:
         with self._changed:
             reads = list(self._reads)
             self._reads.clear()
             return reads
 
-    def _take_writes(self) -> list[_Write]:
+    def _take_writes(self) -> list[Write]:
         with self._changed:
-            batch: list[_Write] = []
+            batch: list[Write] = []
             keeps = size = 0
             while self._writes and self._not_before is None:
                 keeps += len(self._writes[0].keeps)
                 size += self._writes[0].size
-                if batch and (keeps > BATCH_KEEPS_MAX or size > BATCH_BYTES_MAX):
+                if batch and (self._singly or keeps > BATCH_KEEPS_MAX or size > BATCH_BYTES_MAX):
                     break
                 batch.append(self._writes.popleft())
+            self._singly = max(0, self._singly - len(batch))
             return batch
 
-    def _perform(self, read: _Read) -> None:
+    def _perform(self, read: Read) -> None:
         error = self._attempt(read.perform)
         if error is not None and error.fatal:
             self._end_with(error, [])
         read.waiter.error = error
         self._tell(read.waiter.event.set)
 
-    def _write(self, batch: list[_Write]) -> None:
+    def _write(self, batch: list[Write]) -> None:
         keeps = list(chain.from_iterable(write.keeps for write in batch))
         results = list(chain.from_iterable(write.results for write in batch))
         error = self._attempt(lambda: self._store.write(keeps, results))
@@ -363,6 +385,7 @@ class Writer:
             with self._changed:
                 self._transactions += 1
                 self._keeps += len(keeps)
+                self._full = False
             self._settle(batch, None)
         elif isinstance(error, DiskFullError):
             self._put_back(batch, error)
@@ -370,8 +393,10 @@ class Writer:
             self._end_with(error, batch)
         elif len(batch) > 1:
             # One of them is at fault; the others shall not pay for it.
-            for write in batch:
-                self._write([write])
+            with self._changed:
+                self._writes.extendleft(reversed(batch))
+                self._singly = len(batch)
+                self._not_before = None
         else:
             self._settle(batch, error)
 
@@ -390,19 +415,20 @@ class Writer:
             self._last_error = found
         return found
 
-    def _put_back(self, batch: list[_Write], error: DiskFullError) -> None:
+    def _put_back(self, batch: list[Write], error: DiskFullError) -> None:
         """Tell all waiters that there is no room; what was submitted stays, in its order."""
         with self._changed:
             everything = [*batch, *self._writes]
             submitted = [write for write in everything if write.waiter is None]
             self._writes.clear()
+            self._full = True
             if not self._closing:
                 self._not_before = time.monotonic() + RETRY_S
                 self._writes.extend(submitted)
         refused = [write for write in everything if write.waiter is not None or self._closing]
         self._settle(refused, error)
 
-    def _end_with(self, error: StorageError, batch: list[_Write]) -> None:
+    def _end_with(self, error: StorageError, batch: list[Write]) -> None:
         """Give up: tell everybody, and never try again."""
         with self._changed:
             first = self._fatal is None
@@ -418,7 +444,7 @@ class Writer:
         if first:
             self._tell(lambda: self._on_fatal(error))
 
-    def _settle(self, batch: list[_Write], error: StorageError | None) -> None:
+    def _settle(self, batch: list[Write], error: StorageError | None) -> None:
         """These are over: wake whoever waits for them, and for room."""
         waiters = [write.waiter for write in batch if write.waiter is not None]
         for waiter in waiters:
@@ -427,16 +453,34 @@ class Writer:
             self._waiting -= sum(len(write.keeps) for write in batch)
             if error is not None:
                 self._dropped += sum(len(w.keeps) for w in batch if w.waiter is None)
+            told = [pair for write in batch for pair in self._answers(write, error)]
             enough = self._waiting <= WAITING_MAX // 2 or self._fatal is not None
             tell_of_room = self._room_wanted and enough
             if tell_of_room:
                 self._room_wanted = False
-        if waiters or tell_of_room:
-            self._tell(lambda: self._wake(waiters, room=tell_of_room))
+        if waiters or told or tell_of_room:
+            self._tell(lambda: self._wake(waiters, told, room=tell_of_room))
 
-    def _wake(self, waiters: list[_Waiter], *, room: bool) -> None:
+    def _answers(self, write: Write, error: StorageError | None) -> Iterator[tuple[Told, bool]]:
+        """What the marks on it are to hear, now that it is settled."""
+        if write.waiter is not None:
+            return
+        if write is self._newest:
+            self._newest = None
+        self._lost = self._lost or error is not None
+        for mark in write.after:
+            if mark is None:
+                self._lost = True
+            else:
+                yield mark, error is None and not self._lost
+                self._lost = False
+                self._marks -= 1
+
+    def _wake(self, waiters: list[Waiter], told: list[tuple[Told, bool]], *, room: bool) -> None:
         for waiter in waiters:
             waiter.event.set()
+        for then, kept in told:
+            then(kept)
         if room:
             self._room.set()
 
@@ -444,23 +488,3 @@ class Writer:
         """Have trio's thread do it; if trio has ended, nobody is left to be told."""
         with suppress(trio.RunFinishedError):
             self._trio.run_sync_soon(call)
-
-
-def _size_of(keep: Keep) -> int:
-    """About how many bytes it adds to a transaction."""
-    match keep:
-        case KeepCommit(commit, changes):
-            bodies = sum(len(change.body or b"") for change in changes)
-            return len(commit.changes_encoded) + bodies
-        case KeepManifest(manifest):
-            return sum(len(record.body) for record in manifest.records)
-        case KeepMend(_, changes):
-            return sum(len(change.body or b"") for change in changes)
-        case KeepChain(key_chain):
-            return sum(len(event.encoded) for event in key_chain.events)
-        case DropRecords():
-            return 0
-        case KeepEvidence(case):
-            return len(case.evidence.first.encoded) + len(case.evidence.second.encoded)
-        case _:
-            assert_never(keep)

@@ -20,8 +20,9 @@ from protocol.detector.config import MembershipConfig
 from protocol.effects import Effect, Persist, Request, Send
 from protocol.identity import INCEPTION, Address, KeyChain, commitment, make_event, verify_chain
 from protocol.merkle import Tree
-from protocol.peer import Peer, PeerSetup
+from protocol.peer import Peer
 from protocol.records import NodeRecord, ServiceRecord
+from protocol.setup import PeerSetup
 from protocol.shared.joined import Joined
 from protocol.shared.reading import Reading
 from protocol.signing import KeyPair, Trust, cluster_id

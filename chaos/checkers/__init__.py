@@ -16,6 +16,7 @@ from . import (
     authenticity,
     bounded,
     burial,
+    delivery,
     detection,
     documents,
     evidence,
@@ -43,6 +44,7 @@ CHECKERS: tuple[tuple[str, Checker], ...] = (
     ("evidence", evidence.check),
     ("reports", reports.check),
     ("rotation", rotation.check),
+    ("delivery", delivery.check),
 )
 
 

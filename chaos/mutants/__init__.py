@@ -14,11 +14,18 @@ from contextlib import contextmanager
 
 from .agreement import AGREEMENT
 from .core import CORE
+from .delivery import DELIVERY
 from .mending import MENDING
 from .mutant import Mutant
 from .rotation import ROTATION
 
-MUTANTS: tuple[Mutant, ...] = (*CORE, *MENDING, *AGREEMENT, *ROTATION)
+MUTANTS: tuple[Mutant, ...] = (
+    *CORE,
+    *MENDING,
+    *AGREEMENT,
+    *ROTATION,
+    *DELIVERY,
+)
 """In the order of the invariants."""
 
 

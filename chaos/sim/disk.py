@@ -15,15 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from protocol.agreement.docket import Case
-from protocol.commits import Change, Commit, Record
+from protocol.commits import NOTHING, Change, Commit, Dot, Record
+from protocol.delivery.standing import Delivery, OutboxEntry, Queue
 from protocol.effects import (
+    DropDelivery,
     DropRecords,
     Keep,
     KeepChain,
     KeepCommit,
+    KeepDelivery,
     KeepEvidence,
     KeepManifest,
     KeepMend,
+    TrimOutbox,
 )
 from protocol.identity import NodeId
 from protocol.limits import OWN_STEPS_KEPT
@@ -93,12 +97,57 @@ class Disk:
         del self._incarnations[bisect_right(lives, at_s) :]
         self._flushed = len(self._log)
 
+    # What a start reads
+
     def load(self) -> tuple[RestoredBranch, ...]:
         """All that a starting node finds."""
         branches = {branch.owner: branch for branch in self._base}
         for entry in self._log:
             _fold(branches, entry.keep)
         return tuple(branches.values())
+
+    def queue(self, own: NodeId) -> Queue:
+        """The retry queue of the node of that id."""
+        deliveries: dict[NodeId, Delivery] = {}
+        for entry in self._log:
+            if isinstance(entry.keep, KeepDelivery):
+                deliveries[entry.keep.delivery.peer] = entry.keep.delivery
+            elif isinstance(entry.keep, DropDelivery):
+                deliveries.pop(entry.keep.peer, None)
+        outbox = [
+            OutboxEntry(
+                k.commit.head.dot, k.commit.head.hash, k.priority, len(k.commit.changes_encoded)
+            )
+            for k in self._own(own)
+        ]
+        floor = self._trimmed()
+        return Queue(
+            deliveries=tuple(deliveries[peer] for peer in sorted(deliveries)),
+            outbox=tuple(outbox),
+            floor=floor,
+        )
+
+    def recall(self, own: NodeId, after: Dot, count: int) -> tuple[Commit, ...]:
+        """Commits of the node of that id after a dot, the oldest first."""
+        found = [keep.commit for keep in self._own(own) if keep.commit.head.dot > after]
+        return tuple(found[:count])
+
+    def _own(self, own: NodeId) -> list[KeepCommit]:
+        """The outbox: a chain that ends in the head, as far back as was not trimmed."""
+        chain: list[KeepCommit] = []
+        for entry in self._log:
+            keep = entry.keep
+            if not isinstance(keep, KeepCommit) or keep.commit.head.owner != own:
+                continue
+            if chain and keep.commit.head.parents[:1] != (chain[-1].commit.head.hash,):
+                chain.clear()
+            chain.append(keep)
+        floor = self._trimmed()
+        return [keep for keep in chain if keep.commit.head.dot > floor]
+
+    def _trimmed(self) -> Dot:
+        marks = [entry.keep.through for entry in self._log if isinstance(entry.keep, TrimOutbox)]
+        return max(marks, default=NOTHING)
 
     def evidence(self) -> tuple[Case, ...]:
         """The forks that a starting node knows of."""
@@ -142,8 +191,8 @@ def _fold(branches: dict[NodeId, RestoredBranch], keep: Keep) -> None:
             branches[head.owner] = replace(
                 branches[head.owner], head=head, commits=(), records=(), reaped=True
             )
-        case KeepEvidence():
-            pass  # of no branch; see `evidence`
+        case KeepEvidence() | KeepDelivery() | DropDelivery() | TrimOutbox():
+            pass  # of no branch; see `evidence`, `queue`
 
 
 def _changed(before: Sequence[Record], changes: Sequence[Change]) -> tuple[Record, ...]:

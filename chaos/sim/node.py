@@ -19,6 +19,7 @@ Rules this module keeps:
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Protocol, assert_never
 
@@ -26,14 +27,15 @@ from chaos.history import Life, Outcome
 from protocol import events
 from protocol.bodies import Body
 from protocol.clocks import Instant
-from protocol.commits import NOTHING, RecordKey
+from protocol.commits import NOTHING, Commit, RecordKey
 from protocol.detector.config import MembershipConfig
 from protocol.effects import (
     Drop,
     Effect,
-    Keep,
+    Mark,
     Notify,
     Persist,
+    Recall,
     Request,
     Send,
     Store,
@@ -41,9 +43,10 @@ from protocol.effects import (
 from protocol.errors import ProposalError
 from protocol.events import Applied, Committed, Event, KeysChanged, MemberChanged, Parted
 from protocol.identity import Address, NodeId
-from protocol.peer import NODE_RECORD, Peer, PeerSetup
+from protocol.peer import NODE_RECORD, Peer
 from protocol.records import NodeRecord, Phase
 from protocol.restored import RestoredBranch
+from protocol.setup import PeerSetup
 from protocol.shared.joined import Joined
 from protocol.shared.reading import Reading
 from protocol.signing import Verifier
@@ -51,17 +54,17 @@ from protocol.sync.recollection import Hearing
 
 from .bootstrap import Bootstrap, address_of
 from .clock import Clock
-from .disk import LINGER_S, PERSIST_S, Disk
+from .disk import Disk
 from .keys import NodeKeys
 from .network import Network
 from .recorder import Recorder
 from .timeline import Arguments, Deed, Timeline
 from .trace import Trace
+from .writing import Writing
 
 INBOX_MAX = 2_000
 """What reaches a paused process and waits for it; more is lost, as in a full socket buffer."""
 SLOW_BACKLOG_S = 1.0
-DISK_RETRY_S = 1.0
 RESUME_TICK_S = 0.0005
 ROUNDING_S = 1e-9
 """A deadline is met a nanosecond late, so that no rounding between clocks makes it early."""
@@ -136,6 +139,7 @@ class SimNode:
         self._world = world
         self._seeds = tuple(address_of(one) for one in seeds if one != number)
         self._seed = seed
+        self._writing = Writing(self, world.timeline)
         self._inbox: deque[Deed] = deque()
         self._busy_until = 0.0
         self._wake_at = float("inf")
@@ -188,6 +192,7 @@ class SimNode:
             last_dot=own.head.dot if own and own.head else NOTHING,
             membership=world.config,
             hearing=Hearing.briefly_if(self.life > 1 and bool(len(restored) > 1 or self._seeds)),
+            queue=self.disk.queue(self.id),
             joined=joined,
             verifier=world.verifier,
             reading=world.reading,
@@ -202,6 +207,7 @@ class SimNode:
             for face in range(self.faces_wanted)
         ]
         world.recorder.remembered(self.name, self.peer.registry)
+        world.recorder.queue(self.name, self.peer.deliveries, self.clock)
         self._bootstraps = [self._bootstrap(face) for face in range(len(self.faces))]
         for face, bootstrap in enumerate(self._bootstraps):
             bootstrap.begin()
@@ -385,9 +391,14 @@ class SimNode:
                 world.ask(self, face, effect)
             case Persist(keeps):
                 world.recorder.writes(self.faces[face].registry.branch(self.id), keeps)
-                self._persist(self.life, face, keeps)
+                self._writing.persist(face, keeps, partial(self._persisted, face))
             case Store(keep):
-                self._store(keep)
+                world.recorder.stored(self.name, keep)
+                self._writing.store(keep)
+            case Mark(number):
+                self._writing.mark(partial(self._marked, face, number))
+            case Recall():
+                self._writing.recall(effect, partial(self._recalled, face, effect.ticket))
             case Notify(event):
                 self._heard(face, event)
             case Drop(_, reason):
@@ -395,46 +406,16 @@ class SimNode:
             case _:
                 assert_never(effect)
 
-    def _persist(self, life: int, face: int, keeps: tuple[Keep, ...]) -> None:
-        if not self.up or life != self.life:
-            return
-        timeline = self._world.timeline
-        if self.disk.failing:
-            self.disk.failing = False
-            self.crash()
-        elif self.disk.full:
-            timeline.after(DISK_RETRY_S, self._persist, life, face, keeps)
-        else:
-            timeline.after(PERSIST_S + self.disk.slow_s, self._written, life, face, keeps)
-
-    def _written(self, life: int, face: int, keeps: tuple[Keep, ...]) -> None:
-        # The disk writes also while the process is frozen; a crash before this loses it.
-        if not self.up or life != self.life:
-            return
-        if face == 0:
-            for keep in keeps:
-                self.disk.append(keep, self._world.timeline.now)
-            self.disk.flush()
-        self.hurry(life, self._persisted, face)
-
     def _persisted(self, face: int) -> None:
         self.perform(face, self.faces[face].persisted(now=self.now))
 
-    def _store(self, keep: Keep) -> None:
-        timeline = self._world.timeline
-        self._world.recorder.stored(self.name, keep)
-        self.disk.append(keep, timeline.now)
-        timeline.after(LINGER_S, self._flush, self.life, self.disk.length)
+    def _marked(self, face: int, number: int) -> None:
+        self.perform(face, self.faces[face].stored(number, ok=True, now=self.now))
 
-    def _flush(self, life: int, upto: int) -> None:
-        if not self.up or life != self.life:
-            return
-        if self.disk.full:
-            self._world.timeline.after(DISK_RETRY_S, self._flush, life, upto)
-        else:
-            self.disk.flush(upto)
+    def _recalled(self, face: int, ticket: int, commits: tuple[Commit, ...]) -> None:
+        self.perform(face, self.faces[face].recalled(ticket, commits, now=self.now))
 
-    def _heard(self, face: int, event: Event) -> None:
+    def _heard(self, face: int, event: Event) -> None:  # noqa: C901 (a case an event)
         recorder = self._world.recorder
         match event:
             case Committed(tickets, _):
@@ -450,6 +431,8 @@ class SimNode:
                 recorder.believed(self.name, event)
             case Parted():
                 recorder.parted(self.name, event)
+            case events.Acknowledged():
+                recorder.acknowledged(self.name, event)
             case Applied(owner, dot, _):
                 branch = self.faces[face].registry.branch(owner)
                 if face == 0 and branch is not None:

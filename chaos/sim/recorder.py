@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chaos.history import (
     Accepted,
+    Acknowledged,
     Belief,
     Believed,
     Deceived,
@@ -20,7 +21,9 @@ from chaos.history import (
     Links,
     Lived,
     Proved,
+    Queued,
     Rekeyed,
+    Remembered,
     Reported,
     RootSample,
     Signed,
@@ -28,11 +31,12 @@ from chaos.history import (
     Theft,
     Ware,
 )
-from protocol import signing
+from protocol import events, signing
 from protocol.agreement.evidence import AnyEvidence
 from protocol.agreement.report import Episode
 from protocol.branch import Branch
 from protocol.commits import Change, Dot, Head, Record, RecordKey, decode_head
+from protocol.delivery.deliveries import Deliveries
 from protocol.detector.detection import SignedAck, SignedVotes, Status
 from protocol.effects import Drop, Effect, Keep, KeepCommit, KeepEvidence, KeepManifest
 from protocol.events import KeysChanged, MemberChanged, Parted, Stage
@@ -41,6 +45,7 @@ from protocol.records import Kind, ServiceRecord
 from protocol.registry import Registry
 from protocol.signing import Domain, Signer
 
+from .clock import Clock
 from .timeline import Timeline
 
 _COMMIT_PREFIX = Domain.COMMIT.value + b"\0"
@@ -64,6 +69,10 @@ def record_name(key: RecordKey) -> str:
 
 def _digest(body: bytes | None) -> str:
     return "" if body is None else hashlib.blake2b(body, digest_size=8).hexdigest()
+
+
+def _pair(dot: Dot) -> tuple[int, int]:
+    return dot.epoch, dot.version
 
 
 def heads_of(registry: Registry, without: Mapping[NodeId, None]) -> tuple[str, str]:
@@ -202,9 +211,33 @@ class Recorder:
         self._rotated[event.owner] = None
         self.history.rekeyed.append(Rekeyed(self._timeline.now, node, owner, event.epoch))
 
-    def remembered(self, node: str, registry: Registry) -> None:
-        """A node that starts knows from its disk which keys were replaced."""
+    # Who is known to hold what
+
+    def acknowledged(self, owner: str, event: events.Acknowledged) -> None:
+        """An owner heard how far a peer holds its commits."""
+        peer = self.names.get(event.peer)
+        if peer is not None:
+            now, held, stored = self._timeline.now, _pair(event.held), _pair(event.stored)
+            self.history.acknowledged.append(Acknowledged(now, owner, peer, held, stored))
+
+    def queue(self, owner: str, deliveries: Deliveries, clock: Clock) -> None:
+        """How an owner's retry queue stands at the moment."""
         now = self._timeline.now
+        for row in deliveries.standings():
+            peer = self.names.get(row.peer)
+            if peer is None:
+                continue
+            left_s = (row.next_try_us - clock.instant(now).wall_us) / 1e6
+            next_s = now + left_s if row.next_try_us else 0.0
+            held, lacks = _pair(row.held), row.since_us > 0
+            queued = Queued(now, owner, peer, held, lacks, next_s, row.under_way)
+            self.history.queued.append(queued)
+
+    def remembered(self, node: str, registry: Registry) -> None:
+        """What a node that starts knows from its disk, also which keys were replaced."""
+        now = self._timeline.now
+        for owner, dot in registry.vector().items():
+            self.history.remembered.append(Remembered(now, node, self._owner(owner), _pair(dot)))
         for owner in self._rotated:
             chain = registry.chain(owner)
             if chain is not None and chain.epoch:

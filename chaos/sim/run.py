@@ -119,6 +119,7 @@ class Run:
         for node in self.honest:
             if node.up:
                 world.recorder.reported(node.name, node.peer.episodes.newest())
+                world.recorder.queue(node.name, node.peer.deliveries, node.clock)
         self._measure_tables()
         world.recorder.finish()
         history.operations.sort(key=lambda operation: (operation.invoked_s, operation.number))

@@ -10,21 +10,27 @@ from typing import Protocol, assert_never
 
 from protocol.effects import (
     Drop,
+    DropDelivery,
     DropRecords,
     Effect,
     Keep,
     KeepChain,
     KeepCommit,
+    KeepDelivery,
     KeepEvidence,
     KeepManifest,
     KeepMend,
+    Mark,
     Notify,
     Persist,
+    Recall,
     Request,
     Send,
     Store,
+    TrimOutbox,
 )
 from protocol.events import (
+    Acknowledged,
     Applied,
     Committed,
     Event,
@@ -99,7 +105,7 @@ class Trace:
         if self._sink is not None:
             self._sink.line(at_s, node, self.describe(effect))
 
-    def describe(self, effect: Effect) -> str:
+    def describe(self, effect: Effect) -> str:  # noqa: PLR0911 (a return a case)
         """An effect in one line."""
         names = self._names
         match effect:
@@ -112,6 +118,10 @@ class Trace:
                 return f"store {self._keep(keep)}"
             case Persist(keeps):
                 return "persist " + ", ".join(self._keep(keep) for keep in keeps)
+            case Mark(number):
+                return f"mark {number}"
+            case Recall(after, count, _, ticket):
+                return f"recall #{ticket} {count} after version={after.version}"
             case Notify(event):
                 return self._event(event)
             case Drop(source, reason):
@@ -119,7 +129,7 @@ class Trace:
             case _:
                 assert_never(effect)
 
-    def _keep(self, keep: Keep) -> str:
+    def _keep(self, keep: Keep) -> str:  # noqa: PLR0911 (a return a case)
         of = self._names.of
         match keep:
             case KeepCommit(commit, changes):
@@ -138,10 +148,16 @@ class Trace:
             case KeepEvidence(case):
                 state = "open" if case.open else "settled"
                 return f"evidence {of(case.owner)} {case.id.hex()[:8]} {state}"
+            case KeepDelivery(delivery):
+                return f"delivery {of(delivery.peer)} held={delivery.held.version}"
+            case DropDelivery(peer):
+                return f"no delivery {of(peer)}"
+            case TrimOutbox(through):
+                return f"trim version={through.version}"
             case _:
                 assert_never(keep)
 
-    def _event(self, event: Event) -> str:  # noqa: C901, PLR0911 (a return a case)
+    def _event(self, event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 (a return a case)
         of = self._names.of
         match event:
             case Committed(tickets, dot):
@@ -169,5 +185,7 @@ class Trace:
                 return "ready"
             case Parted(number, stage):
                 return f"partition {number} {stage.value}"
+            case Acknowledged(peer, held, stored):
+                return f"acknowledged {of(peer)} held={held.version} stored={stored.version}"
             case _:
                 assert_never(event)

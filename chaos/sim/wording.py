@@ -24,22 +24,28 @@ from protocol.commits import Change, Dot, Head
 from protocol.detector.detection import Ack, Ask, Gossip, Ping
 from protocol.effects import (
     Drop,
+    DropDelivery,
     DropRecords,
     Effect,
     Keep,
     KeepChain,
     KeepCommit,
+    KeepDelivery,
     KeepEvidence,
     KeepManifest,
     KeepMend,
+    Mark,
     Notify,
     Persist,
+    Recall,
     Request,
     Send,
     Store,
+    TrimOutbox,
 )
 from protocol.errors import RemoteProtocolError
 from protocol.events import (
+    Acknowledged,
     Applied,
     Committed,
     Event,
@@ -55,7 +61,16 @@ from protocol.events import (
 )
 from protocol.identity import KeyEvent, NodeId
 from protocol.records import Kind
-from protocol.wire.exchange import CheckRequest, FetchRequest, SyncRequest, decode_request
+from protocol.wire.exchange import (
+    Bundle,
+    CheckRequest,
+    DeliverRequest,
+    FetchRequest,
+    Steps,
+    SyncRequest,
+    decode_request,
+    head_of,
+)
 from protocol.wire.messages import (
     OVERHEAD,
     Advert,
@@ -63,6 +78,7 @@ from protocol.wire.messages import (
     Keys,
     Message,
     Push,
+    Receipt,
     Want,
     decode,
     inspect,
@@ -73,11 +89,12 @@ from .trace import Names, Trace
 
 _TRAFFIC = (
     "heartbeat", "ping", "ack", "ask", "gossip", "push", "advert", "want", "evidence", "keys",
-    "request",
+    "receipt", "request",
 )  # fmt: skip
 KINDS = (
     *_TRAFFIC, "persist", "committed", "store", "applied", "member", "fork", "joined", "ready",
-    "drop", "key", "key_fork", "shut_out", "partition",
+    "drop", "key", "key_fork", "shut_out", "partition", "mark", "recall", "delivery",
+    "acknowledged",
 )  # fmt: skip
 """What can be shown. What clients and processes do is shown always."""
 
@@ -100,7 +117,7 @@ class Wording:
         self._dots: dict[tuple[str, Dot], str] = {}
         self._counts: dict[NodeId, int] = {}
 
-    def line(self, node: str, effect: Effect) -> Line:
+    def line(self, node: str, effect: Effect) -> Line:  # noqa: PLR0911 (a return a case)
         """An effect of the node of that name, in words."""
         match effect:
             case Send(to, datagram):
@@ -111,8 +128,15 @@ class Wording:
             case Persist(keeps):
                 parts = " and ".join(self._own(keep) for keep in keeps)
                 return Line("persist", f"persist {parts}")
+            case Store(KeepDelivery() | DropDelivery() | TrimOutbox() as keep):
+                return Line("delivery", f"store {self._keep(keep)}")
             case Store(keep):
                 return Line("store", f"store {self._keep(keep)}")
+            case Mark():
+                return Line("mark", "mark: to be told when that is on disk")
+            case Recall(after, count, _, _):
+                text = f"recall up to {count} of ours after {self._at(node, after)}"
+                return Line("recall", text)
             case Notify(event):
                 return self._event(node, event)
             case Drop(source, reason):
@@ -147,7 +171,7 @@ class Wording:
             return "garbage", f"garbage of {len(datagram)} B"
         return kind.name.lower(), self._message(message)
 
-    def _message(self, message: Message) -> str:  # noqa: C901, PLR0911 (a return a case)
+    def _message(self, message: Message) -> str:  # noqa: C901, PLR0911, PLR0912 (a return a case)
         of = self._names.of
         match message:
             case Beat():
@@ -180,6 +204,8 @@ class Wording:
                 return f"evidence of two key events {first.sequence} of {of(owner)}"
             case Keys(owner, event):
                 return f"keys of {of(owner)}, {_key_event(event)}"
+            case Receipt(_, commit):
+                return f"receipt for {self._known(commit)}"
             case _:
                 assert_never(message)
 
@@ -211,8 +237,22 @@ class Wording:
                 return f"nodes of the state of {owners}" if owners else "nodes of the heads"
             case SplitRequest():
                 return "how it stood after the split"
+            case DeliverRequest(bundle):
+                return f"to take {self._delivered(bundle)}"
             case _:
                 assert_never(request)
+
+    def _delivered(self, bundle: Bundle) -> str:
+        head = head_of(bundle.content)
+        if head is None:
+            return "nothing"
+        match bundle.content:
+            case Steps(commits):
+                return ", ".join(self.commit(commit.head) for commit in commits)
+            case Head():
+                return f"the head {self.commit(head)}"
+            case _:
+                return f"all of {self.commit(head)}"
 
     def _own(self, keep: Keep) -> str:
         """What we persist is our own, so it is shown whole."""
@@ -223,7 +263,7 @@ class Wording:
         after = f" after {parents}" if parents else ""
         return f"{self.commit(head)}{after}: {_changes(keep.changes)}"
 
-    def _keep(self, keep: Keep) -> str:
+    def _keep(self, keep: Keep) -> str:  # noqa: PLR0911 (a return a case)
         match keep:
             case KeepCommit(commit, _):
                 return self.commit(commit.head)
@@ -239,6 +279,12 @@ class Wording:
             case KeepEvidence(case):
                 state = "open" if case.open else "settled"
                 return f"evidence of {self._fork(case.evidence)}, {state}"
+            case KeepDelivery(delivery):
+                return f"delivery to {self._names.of(delivery.peer)}"
+            case DropDelivery(peer):
+                return f"no delivery to {self._names.of(peer)}"
+            case TrimOutbox():
+                return "what nobody lacks any more"
             case _:
                 assert_never(keep)
 
@@ -248,7 +294,7 @@ class Wording:
         names = sorted((self.commit(evidence.first), self.commit(evidence.second)))
         return " against ".join(names)
 
-    def _event(self, by: str, event: Event) -> Line:  # noqa: C901, PLR0911 (a return a case)
+    def _event(self, by: str, event: Event) -> Line:  # noqa: C901, PLR0911, PLR0912 (a return a case)
         of = self._names.of
         match event:
             case Committed(_, dot):
@@ -275,6 +321,9 @@ class Wording:
                 return Line("joined", f"joined {who}" if ok else f"could not join {who}")
             case Ready():
                 return Line("ready", "ready")
+            case Acknowledged(peer, _, stored):
+                upto = self._at(by, stored)
+                return Line("acknowledged", f"acknowledged by {of(peer)}, on its disk up to {upto}")
             case Parted(number, stage):
                 return Line("partition", f"partition {number} {stage.value}")
             case _:

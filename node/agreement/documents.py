@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from node.context import NodeContext
 from node.critical import require_majority
 from node.http import ApiError, not_found, too_large
-from node.registrar import Request, UpdateIds, commit, refusal_of
-from node.registrar.updates import Claim, conflict
+from node.registrar import Claim, Request, UpdateIds, commit, refusal_of
+from node.registrar.updates import conflict
 from protocol import bodies, limits, rules
 from protocol.agreement import documents
 from protocol.agreement.documents import Document
 from protocol.commits import RecordKey
+from protocol.delivery.standing import Priority
 from protocol.detector.detection import Status
 from protocol.errors import ProposalError
 from protocol.identity import Address, NodeId, id_text
@@ -179,7 +180,7 @@ class Documents:
         if own is not None and request.update_id and own.update_id == request.update_id:
             # Its result is forgotten (too old, too many since), but our word still names it.
             _check_repeated(own, self._me, make(before), request.update_id)
-            return Written(await self._durably(own), request.update_id)
+            return Written(await self._durably(own, claim), request.update_id)
         conditions.judge(before)
         self._check_may_write(before)
         changed = make(before)
@@ -187,9 +188,11 @@ class Documents:
         if is_listed:
             require_majority(self._peer, "changing who owns a document")
         if before.exists and not changed and not is_listed and not before.settled.is_contested:
-            return Written(await self._durably(own), request.update_id)
+            return Written(await self._durably(own, claim), request.update_id)
         word = self._word(before, changed, owners, request.update_id)
-        dot = await commit(self._context.driver, {bodies.key_of(word): word}, claim.answer)
+        priority = Priority.CRITICAL if is_listed else Priority.NORMAL
+        changes = {bodies.key_of(word): word}
+        dot = await commit(self._context.driver, changes, claim, priority=priority)
         return Written(dot.version, request.update_id, created=not before.exists)
 
     def _word(
@@ -220,11 +223,11 @@ class Documents:
             )  # fmt: skip
         return word
 
-    async def _durably(self, own: DocumentRecord | None) -> int:
+    async def _durably(self, own: DocumentRecord | None, claim: Claim) -> int:
         """The version at which our own word, which is not to change, is on disk."""
         durable = self._peer.registry.document(own.key).get(self._me) if own else None
         if own is not None and durable != own:
-            return (await commit(self._context.driver, {bodies.key_of(own): own})).version
+            return (await commit(self._context.driver, {bodies.key_of(own): own}, claim)).version
         branch = self._peer.registry.branch(self._me)
         return branch.dot.version if branch else 0
 

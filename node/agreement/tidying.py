@@ -24,6 +24,7 @@ from protocol.agreement import documents
 from protocol.agreement.documents import Document
 from protocol.bodies import Body
 from protocol.commits import RecordKey
+from protocol.delivery.standing import Priority
 from protocol.detector.detection import Status
 from protocol.errors import ProposalError
 from protocol.events import Event, MemberChanged
@@ -103,7 +104,7 @@ class Tidying:
     async def _propose(self, changes: Mapping[RecordKey, Body | None]) -> None:
         taken_over = sum(1 for word in changes.values() if word is not None)
         try:
-            await self._context.driver.propose(changes)
+            await self._context.driver.propose(changes, priority=Priority.BACKGROUND)
         except (DiskFull, ProposalError) as error:
             log.debug("documents_wait", reason=str(error), documents=len(changes))
             self._look_all = True

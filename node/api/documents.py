@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
-from node.agreement.documents import Conditions, Documents, Make, Written, etag_of
+from node.agreement.documents import Conditions, Documents, Make, etag_of
 from node.agreement.vouching import Settled, said
 from node.context import NodeContext
 from node.guests import Guests
@@ -17,25 +17,39 @@ from protocol.errors import MalformedError, ProposalError
 from protocol.identity import NodeId, id_text, parse_id, short_id
 from protocol.wire import json_text
 
+from .confirming import (
+    CONFIRM,
+    HANDLER_S,
+    PARAMETERS,
+    UNCONFIRMED,
+    Confirming,
+    in_time,
+)
 from .fields import Fields, refused
 from .reading import request_of
 from .shapes import Json
 from .table import Endpoint, Parameter
 
-HANDLER_S = 30.0
 DOCUMENT_FIELDS = ("value", "owners", "update_id")
 _ONE = "/v1/documents/{key}"
-_CONDITIONS = {412: "If-Match or If-None-Match does not hold.", 403: "Another node owns it."}
+_OUTCOMES = {
+    **UNCONFIRMED,
+    412: "If-Match or If-None-Match does not hold.",
+    403: "Another node owns it.",
+}
 
 
 class DocumentRoutes:
     """The handlers of `/v1/documents` and `/v1/conflicts`."""
 
-    def __init__(self, context: NodeContext, held: Documents, guests: Guests) -> None:
+    def __init__(
+        self, context: NodeContext, held: Documents, guests: Guests, confirming: Confirming
+    ) -> None:
         self._peer = context.peer
         self._me = context.me
         self._held = held
         self._guests = guests
+        self._confirming = confirming
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes."""
@@ -55,21 +69,24 @@ class DocumentRoutes:
             Endpoint(
                 route=Route("PUT", _ONE, self.put, handler_s=HANDLER_S),
                 summary="Write a whole document; it descends from all that this node holds.",
+                query=CONFIRM,
                 body="DocumentPut",
-                answers={200: "Written, or unchanged.", 201: "New.", **_CONDITIONS},
+                answers={200: "Written, or unchanged.", 201: "New.", **_OUTCOMES},
                 answer="Document",
             ),
             Endpoint(
                 route=Route("PATCH", _ONE, self.patch, handler_s=HANDLER_S),
                 summary="Change fields of a document, as a JSON merge patch (RFC 7396).",
+                query=CONFIRM,
                 body="DocumentPatch",
-                answers={200: "Written, or unchanged.", 201: "New.", **_CONDITIONS},
+                answers={200: "Written, or unchanged.", 201: "New.", **_OUTCOMES},
                 answer="Document",
             ),
             Endpoint(
                 route=Route("DELETE", _ONE, self.delete, handler_s=HANDLER_S),
                 summary="Delete what this node sees of a document; a write beside it survives.",
-                answers={200: "Deleted.", **_CONDITIONS},
+                query=CONFIRM,
+                answers={200: "Deleted.", **_OUTCOMES},
                 answer="DocumentDeleted",
             ),
             Endpoint(
@@ -106,8 +123,8 @@ class DocumentRoutes:
         etag = etag_of(document)
         tags = _tags(request, "if-none-match")
         if tags is not None and {"*", etag}.intersection(tags):
-            return Response(304, headers=(*self._side(), ("ETag", etag)))
-        return self._answer(200, document)
+            return Response(304, headers=self._tagged(document))
+        return json_response(200, self._shape(document), self._tagged(document))
 
     async def put(self, request: Request) -> Response:
         """`PUT /v1/documents/{key}`."""
@@ -133,11 +150,13 @@ class DocumentRoutes:
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /v1/documents/{key}`."""
-        request.query.check_known()
+        request.query.check_known(*PARAMETERS)
         key = _key(request)
-        version = await self._held.delete(key, _conditions(request))
-        shape = {"key": key, "status": "deleted", "version": version}
-        return json_response(200, shape, self._side())
+        with self._confirming.wish(request) as wish:
+            with in_time():
+                version = await self._held.delete(key, _conditions(request))
+            shape = {"key": key, "status": "deleted", "version": version}
+            return await self._confirming.answer(200, shape, version, wish, self._side())
 
     def conflicts(self, request: Request) -> Response:
         """`GET /v1/conflicts`."""
@@ -155,15 +174,25 @@ class DocumentRoutes:
         return json_response(200, {"documents": held, "guests": guests}, self._side())
 
     async def _write(self, request: Request, fields: Fields, make: Make) -> Response:
-        request.query.check_known()
+        request.query.check_known(*PARAMETERS)
         key = _key(request)
         asked = request_of(request.json_object(), f"{request.method} document {key}")
         owners = _owners(fields, self._me)
-        done = await self._held.write(key, make, owners, _conditions(request), asked)
-        return self._answer(201 if done.created else 200, self._held.find(key), done)
+        with self._confirming.wish(request) as wish:
+            with in_time():
+                done = await self._held.write(key, make, owners, _conditions(request), asked)
+            document = self._held.find(key)
+            shape = {
+                **self._shape(document), "version": done.version, "update_id": done.update_id
+            }  # fmt: skip
+            status, headers = 201 if done.created else 200, self._tagged(document)
+            return await self._confirming.answer(status, shape, done.version, wish, headers)
 
-    def _answer(self, status: int, document: Document, done: Written | None = None) -> Response:
-        shape: dict[str, Json] = {
+    def _tagged(self, document: Document) -> Headers:
+        return (*self._side(), ("ETag", etag_of(document)))
+
+    def _shape(self, document: Document) -> dict[str, Json]:
+        return {
             "key": document.key,
             "value": {name: _json(value) for name, value in document.values().items()},
             "etag": etag_of(document),
@@ -178,10 +207,6 @@ class DocumentRoutes:
             "ignored": [self._named(node) for node in document.ignored],
             "last_updated": format_us(document.updated_at),
         }
-        if done is not None:
-            shape |= {"version": done.version, "update_id": done.update_id}
-        headers = (*self._side(), ("ETag", etag_of(document)))
-        return json_response(status, shape, headers)
 
     def _conflicts(self, document: Document) -> list[Json]:
         return [

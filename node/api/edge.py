@@ -15,6 +15,7 @@ from node.agreement.tidying import Tidying
 from node.auth import Authenticator
 from node.checks.checker import InstanceKey
 from node.context import NodeContext
+from node.delivery.confirms import Confirms
 from node.guests import Guests
 from node.http import Answered, AnyRoute, ApiError, Hooks, Request, Router
 from node.registrar import CheckNews, Instances, UpdateIds
@@ -25,6 +26,8 @@ from protocol.records import Health
 
 from . import openapi
 from .backup import BackupRoutes
+from .confirming import Confirming
+from .deliveries import DeliveryRoutes
 from .documents import DocumentRoutes
 from .evidence import EvidenceRoutes
 from .explain import ExplainRoutes
@@ -64,7 +67,7 @@ class Edge:
         transport: DatagramTransport,
     ) -> None:
         self._context = context
-        self._updates = UpdateIds(context.writer, context.me)
+        self._updates = UpdateIds(context)
         self._instances = Instances(context, self._updates)
         self._news = CheckNews(context.driver, self._instances.forget)
         self._tally = Tally()
@@ -72,20 +75,23 @@ class Edge:
         held = Documents(context, self._updates, self._tally)
         self._tidying = Tidying(context, held)
         self._seeds = SeedLists(context, self._tally)
+        self._confirms = Confirms(context.driver)
+        confirming = Confirming(self._confirms)
         self._auth = Authenticator(context.secret)
         lookups = Lookups(context)
         sources = Sources(
             pool=pool, streams=streams, transport=transport, auth=self._auth, lookups=lookups,
             news=self._news, guests=self._guests, held=held, tidying=self._tidying,
-            tally=self._tally,
+            tally=self._tally, confirms=self._confirms,
         )  # fmt: skip
         self._metrics = Metrics(context, sources)
         tables = (
-            ServiceRoutes(context, self._instances, lookups),
+            ServiceRoutes(context, self._instances, lookups, confirming),
             NodeRoutes(context, self._guests),
             RegistrationRoutes(context, self._guests),
             ProofRoutes(context),
-            DocumentRoutes(context, held, self._guests),
+            DocumentRoutes(context, held, self._guests, confirming),
+            DeliveryRoutes(context, self._updates),
             EvidenceRoutes(context),
             OwnerRoutes(context),
             ExplainRoutes(context, lookups),
@@ -130,7 +136,13 @@ class Edge:
             nursery.start_soon(self._guests.run)
             nursery.start_soon(self._tidying.run)
             nursery.start_soon(self._metrics.run)
+            nursery.start_soon(self._end_waits)
             task_status.started()
+
+    async def _end_waits(self) -> None:
+        """Once the node is to end, nobody has to wait any more before it can."""
+        await self._context.lifecycle.end()
+        self._confirms.end()
 
     def _guard(self, request: Request, route: AnyRoute) -> ApiError | None:
         if not route.open:

@@ -4,6 +4,7 @@ Everything that a part counts for itself is read, not counted twice; only reques
 """
 
 import resource
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -16,6 +17,8 @@ from node.agreement.tally import ABOUTS, Tally
 from node.agreement.tidying import Tidying
 from node.auth import Authenticator
 from node.context import NodeContext
+from node.delivery.backlog import backlog_of
+from node.delivery.confirms import Confirms
 from node.guests import Guests
 from node.registrar import CheckNews
 from node.telemetry import Telemetry
@@ -57,6 +60,7 @@ class Sources:
     held: Documents
     tidying: Tidying
     tally: Tally
+    confirms: Confirms
 
 
 class Metrics:
@@ -89,6 +93,7 @@ class Metrics:
         self._sample_registry()
         self._sample_agreement()
         self._sample_driver()
+        self._sample_delivery()
         self._sample_transport()
         self._sample_checks()
         self._sample_storage()
@@ -182,6 +187,28 @@ class Metrics:
         for code in get_args(RefusalCode):
             count = counters.refused.get(code, 0) + refused.get(code, 0)
             put("kith_refused_total", count, code)
+
+    def _sample_delivery(self) -> None:
+        put, deliveries = self._telemetry.set, self._peer.deliveries
+        put("kith_outbox_commits", len(deliveries.outbox))
+        put("kith_outbox_bytes", deliveries.outbox.bytes)
+        put("kith_outbox_overflowed_total", deliveries.outbox.overflowed)
+        now_us = time.time_ns() // 1_000
+        backlog = backlog_of(deliveries, self._peer.membership, now_us=now_us)
+        put("kith_deliveries_waiting", backlog.peers)
+        put("kith_delivery_oldest_wait_seconds", backlog.longest_s)
+        put("kith_delivery_breakers_open", backlog.breakers_open)
+        counters = deliveries.counters
+        put("kith_delivery_attempts_total", counters.attempts)
+        put("kith_delivery_failures_total", counters.failures)
+        put("kith_delivery_acknowledged_total", counters.acknowledged)
+        put("kith_delivery_resent_total", counters.resent)
+        put("kith_delivery_states_total", counters.states)
+        put("kith_delivery_expired_total", counters.expired)
+        put("kith_receipts_total", counters.receipts)
+        put("kith_confirms_waiting", self._sources.confirms.waiting)
+        for outcome, count in self._sources.confirms.outcomes.items():
+            put("kith_confirm_waits_total", count, outcome)
 
     def _sample_transport(self) -> None:
         put = self._telemetry.set

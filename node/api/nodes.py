@@ -23,6 +23,7 @@ from node.registrar import commit
 from node.times import format_us
 from protocol import rules
 from protocol.bodies import key_of
+from protocol.delivery.standing import Priority
 from protocol.detector.detection import Status
 from protocol.errors import MalformedError, ProposalError
 from protocol.identity import Address, NodeId, parse_id
@@ -110,7 +111,7 @@ class NodeRoutes:
         record = patched_node(before, document)
         if record != before:
             record = replace(record, updated_at=_wall_us())
-            await commit(self._context.driver, {NODE_RECORD: record})
+            await commit(self._context.driver, {NODE_RECORD: record}, priority=Priority.CRITICAL)
         return self._node_response()
 
     def peers(self, request: Request) -> Response:
@@ -191,7 +192,8 @@ class NodeRoutes:
                 "left can be forgotten", "id",
             )  # fmt: skip
         word = ForgetRecord(node=node, incarnation=view.incarnation, asked_at=_wall_us())
-        dot = await commit(self._context.driver, {key_of(word): word})
+        changes = {key_of(word): word}
+        dot = await commit(self._context.driver, changes, priority=Priority.CRITICAL)
         return json_response(200, {"id": text, "status": "forgotten", "version": dot.version})
 
     def _everybody(self) -> Iterator[dict[str, Json]]:

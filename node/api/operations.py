@@ -5,6 +5,7 @@ import time
 import trio
 
 from node.context import NodeContext
+from node.delivery.backlog import backlog_of
 from node.http import Request, Response, Route, SyncRoute, json_response, text_response
 from node.lifecycle import UNHEARD_REMEDY
 from node.telemetry import CONTENT_TYPE
@@ -109,6 +110,7 @@ class OperationRoutes:
             "gossip": gossip,
             "peers": self._peers(),
             "agreement": self._agreement(),
+            "delivery": self._delivery(),
         }
 
     def telemetry(self, request: Request) -> Response:
@@ -154,6 +156,19 @@ class OperationRoutes:
                 f"{state.longest_s:.0f} s: repair does not get through"
             )
         return "ok", f"{state.equal} of {heard} peers hold the same"
+
+    def _delivery(self) -> tuple[str, str]:
+        now_us = time.time_ns() // 1_000
+        backlog = backlog_of(self._peer.deliveries, self._peer.membership, now_us=now_us)
+        if not backlog.peers:
+            return "ok", "every peer has acknowledged what was committed here"
+        waits = (
+            f"peers that lack something that was committed here: {backlog.peers}, one for "
+            f"{backlog.longest_s:.0f} s"
+        )
+        if backlog.late:
+            return "degraded", f"{waits}; {backlog.late} of them can be reached all the same"
+        return "ok", waits
 
 
 def _unheard(context: NodeContext) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from node.agreement.verdicts import GROUNDS
 from protocol import limits, rules
 from protocol.agreement.resolve import BLAMES, RULES
+from protocol.delivery.standing import Breaker, Priority
 from protocol.records import CheckType
 
 from .explain import CODES
@@ -121,7 +122,20 @@ _INSTANCE: Mapping[str, Schema] = {
     "maintenance": TEXT,
     "last_updated": TIME,
 }
-_WRITTEN: Mapping[str, Schema] = {"name": NAME, "id": NAME, "owner": NODE_ID, "version": VERSION}
+_CONFIRMED: Mapping[str, Schema] = {
+    "confirmed": {"type": "integer", "description": "With confirm: peers that have it on disk."},
+    "peers": {"type": "integer", "description": "… of so many that are asked for receipts."},
+}
+_WRITTEN: Mapping[str, Schema] = {
+    "name": NAME,
+    "id": NAME,
+    "owner": NODE_ID,
+    "version": VERSION,
+    **_CONFIRMED,
+}
+_PRIORITIES = tuple(priority.name.lower() for priority in Priority)
+MAYBE_VERSION: Schema = {**VERSION, "type": ["integer", "null"]}
+BREAKER: Schema = {"enum": [state.name.lower() for state in Breaker]}
 
 _CHAIN: Mapping[str, Schema] = {
     "id": NODE_ID,
@@ -201,12 +215,12 @@ SCHEMAS: Mapping[str, Schema] = {
         context={"type": "object", "additionalProperties": WHOLE}, conflict=FLAG,
         conflicts=_list(_reference("Conflict")), owners=_list(NODE_ID), owners_rule=_RULE,
         ignored=_list(_object(writer=NODE_ID, node=TEXT)), last_updated=TIME, version=VERSION,
-        update_id=UPDATE_ID,
+        update_id=UPDATE_ID, **_CONFIRMED,
     ),
     "Documents": _object(
         documents=_list(_object(key=NAME, etag=TEXT, conflict=FLAG, last_updated=TIME))
     ),
-    "DocumentDeleted": _object(key=NAME, status=TEXT, version=VERSION),
+    "DocumentDeleted": _object(key=NAME, status=TEXT, version=VERSION, **_CONFIRMED),
     "Conflict": _object(
         field=TEXT, rule=_RULE,
         siblings=_list(
@@ -251,6 +265,31 @@ SCHEMAS: Mapping[str, Schema] = {
     "Clock": _object(
         clock={"type": "object", "additionalProperties": _object(epoch=WHOLE, version=VERSION)},
         now=TIME,
+    ),
+    "Update": _object(
+        update_id=UPDATE_ID, name=TEXT, id=NAME, owner=NODE_ID, version=VERSION, committed_at=TIME,
+        holders=_list(_object(id=NODE_ID, name=TEXT, since=TIME, stored=FLAG)),
+        lacking=_list(
+            _object(id=NODE_ID, name=TEXT, since=TIME, attempts=WHOLE, next_try=MAYBE_TIME,
+                    breaker=BREAKER, status=TEXT)
+        ),
+        untracked=WHOLE,
+    ),
+    "Queue": _object(
+        at=TIME,
+        outbox=_object(
+            commits=WHOLE, bytes=WHOLE, commits_max=WHOLE, bytes_max=WHOLE, overflowed=WHOLE
+        ),
+        deliveries=_list(
+            _object(
+                peer=NODE_ID, name=TEXT, status=TEXT, waiting=WHOLE, oldest=MAYBE_VERSION,
+                newest=MAYBE_VERSION, priority={"enum": [*_PRIORITIES, None]}, since=MAYBE_TIME,
+                attempts=WHOLE, next_try=MAYBE_TIME, breaker=BREAKER, under_way=FLAG, behind=FLAG,
+                score=NUMBER, latency_ms={"type": ["number", "null"]},
+            )
+        ),
+        total=WHOLE, peers=WHOLE,
+        counters={"type": "object", "additionalProperties": WHOLE},
     ),
     "Partitions": _object(
         partitions=_list(

@@ -8,7 +8,6 @@ from node.http import (
     Response,
     Route,
     SyncRoute,
-    invalid_field,
     json_response,
     not_found,
 )
@@ -16,6 +15,14 @@ from node.registrar import Instances, Registered
 from protocol.identity import id_text
 from protocol.records import Health, ServiceRecord
 
+from .confirming import (
+    CONFIRM,
+    HANDLER_S,
+    PARAMETERS,
+    UNCONFIRMED,
+    Confirming,
+    in_time,
+)
 from .fields import Fields
 from .finding import OWNER, the_instance, the_owner
 from .lookup import LOOKUP_QUERY, Lookups
@@ -23,8 +30,6 @@ from .reading import Defaults, patched, request_of, service_of
 from .shapes import instance_shape
 from .table import Endpoint, Parameter
 
-HANDLER_S = 30.0
-"""A change that is not durable by then is answered 408; it may still take effect."""
 _OUTPUT_MAX = 4_096
 _STATUSES = tuple(status.value for status in Health if status is not Health.MAINTENANCE)
 
@@ -32,11 +37,14 @@ _STATUSES = tuple(status.value for status in Health if status is not Health.MAIN
 class ServiceRoutes:
     """The handlers of `/v1/services`."""
 
-    def __init__(self, context: NodeContext, instances: Instances, lookups: Lookups) -> None:
+    def __init__(
+        self, context: NodeContext, instances: Instances, lookups: Lookups, confirming: Confirming
+    ) -> None:
         self._context = context
         self._peer = context.peer
         self._instances = instances
         self._lookups = lookups
+        self._confirming = confirming
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes."""
@@ -47,9 +55,13 @@ class ServiceRoutes:
             Endpoint(
                 route=Route("POST", "/v1/services", self.register, handler_s=HANDLER_S),
                 summary="Register an instance with this node.",
-                query=(Parameter("confirm", "Not supported by this version."),),
+                query=CONFIRM,
                 body="Registration",
-                answers={200: "Unchanged, or changed: then with a new version.", 201: "New."},
+                answers={
+                    200: "Unchanged, or changed: then with a new version.",
+                    201: "New.",
+                    **UNCONFIRMED,
+                },
                 answer="Registered",
             ),
             Endpoint(
@@ -79,14 +91,16 @@ class ServiceRoutes:
             Endpoint(
                 route=Route("PATCH", one, self.change, handler_s=HANDLER_S),
                 summary="Change an instance of this node; what is not given stays.",
-                query=(OWNER,),
+                query=(OWNER, *CONFIRM),
                 body="InstancePatch",
+                answers={200: "Changed, or unchanged.", **UNCONFIRMED},
                 answer="Registered",
             ),
             Endpoint(
                 route=Route("DELETE", one, self.deregister, handler_s=HANDLER_S),
                 summary="Remove an instance of this node.",
-                query=(OWNER,),
+                query=(OWNER, *CONFIRM),
+                answers={200: "Removed.", **UNCONFIRMED},
                 answer="Removed",
             ),
             Endpoint(
@@ -99,21 +113,23 @@ class ServiceRoutes:
             Endpoint(
                 route=Route("PUT", f"{one}/maintenance", self.maintain, handler_s=HANDLER_S),
                 summary="Take an instance out for maintenance, or back in.",
-                query=(OWNER,),
+                query=(OWNER, *CONFIRM),
                 body="Maintenance",
+                answers={200: "Done.", **UNCONFIRMED},
                 answer="Maintained",
             ),
         )
 
     async def register(self, request: Request) -> Response:
         """`POST /v1/services`."""
-        request.query.check_known("confirm")
-        if request.query.get("confirm") is not None:
-            raise invalid_field("confirm", "confirm is not supported by this version; leave it out")
-        document = request.json_object()
-        wanted = service_of(document, self._defaults())
-        done = await self._instances.register(wanted, request_of(document, "register"))
-        return json_response(201 if done.created else 200, self._registered(done))
+        request.query.check_known(*PARAMETERS)
+        with self._confirming.wish(request) as wish:
+            document = request.json_object()
+            wanted = service_of(document, self._defaults())
+            with in_time():
+                done = await self._instances.register(wanted, request_of(document, "register"))
+            status = 201 if done.created else 200
+            return await self._confirming.answer(status, self._registered(done), done.version, wish)
 
     def show(self, request: Request) -> Response:
         """`GET /v1/services/{name}/{id}`."""
@@ -125,22 +141,27 @@ class ServiceRoutes:
 
     async def change(self, request: Request) -> Response:
         """`PATCH /v1/services/{name}/{id}`."""
-        name, instance = self._own(request)
-        document = request.json_object()
+        name, instance = self._own(request, *PARAMETERS)
         defaults = self._defaults()
+        with self._confirming.wish(request) as wish:
+            document = request.json_object()
 
-        def merge(before: ServiceRecord) -> ServiceRecord:
-            return patched(before, document, defaults)
+            def merge(before: ServiceRecord) -> ServiceRecord:
+                return patched(before, document, defaults)
 
-        asked = request_of(document, f"change {name}/{instance}")
-        done = await self._instances.update(name, instance, merge, asked)
-        return json_response(200, self._registered(done))
+            asked = request_of(document, f"change {name}/{instance}")
+            with in_time():
+                done = await self._instances.update(name, instance, merge, asked)
+            return await self._confirming.answer(200, self._registered(done), done.version, wish)
 
     async def deregister(self, request: Request) -> Response:
         """`DELETE /v1/services/{name}/{id}`."""
-        name, instance = self._own(request)
-        version = await self._instances.deregister(name, instance)
-        return json_response(200, self._versioned(name, instance, version))
+        name, instance = self._own(request, *PARAMETERS)
+        with self._confirming.wish(request) as wish:
+            with in_time():
+                version = await self._instances.deregister(name, instance)
+            shape = self._versioned(name, instance, version)
+            return await self._confirming.answer(200, shape, version, wish)
 
     def heartbeat(self, request: Request) -> Response:
         """`PUT /v1/services/{name}/{id}/heartbeat`."""
@@ -157,16 +178,18 @@ class ServiceRoutes:
 
     async def maintain(self, request: Request) -> Response:
         """`PUT /v1/services/{name}/{id}/maintenance`."""
-        name, instance = self._own(request)
+        name, instance = self._own(request, *PARAMETERS)
         fields = Fields(request.json_object(), ("enable", "reason"))
         fields.require("enable")
         enable = fields.flag("enable", default=True)
         if not enable and fields.has("reason"):
             fields.refuse("reason", "goes with enable: true only")
         reason = fields.text("reason") if enable else None
-        version = await self._instances.maintain(name, instance, reason)
-        shape = {**self._versioned(name, instance, version), "maintenance": enable}
-        return json_response(200, shape)
+        with self._confirming.wish(request) as wish:
+            with in_time():
+                version = await self._instances.maintain(name, instance, reason)
+            shape = {**self._versioned(name, instance, version), "maintenance": enable}
+            return await self._confirming.answer(200, shape, version, wish)
 
     def _defaults(self) -> Defaults:
         record, config = self._peer.record, self._context.config
@@ -185,13 +208,17 @@ class ServiceRoutes:
         owner = id_text(self._context.me)
         return {"name": name, "id": instance, "owner": owner, "version": version}
 
-    def _own(self, request: Request) -> tuple[str, str]:
+    def _own(self, request: Request, *parameters: str) -> tuple[str, str]:
         """Name and id of an instance that the caller wants to change: it must be ours.
+
+        Args:
+            request: With `name` and `id` in its path.
+            parameters: What its query may have besides `owner`.
 
         Raises:
             ApiError: 403 `not_owner`, 404; 400 for `owner`.
         """
-        request.query.check_known("owner")
+        request.query.check_known("owner", *parameters)
         name, instance = request.params["name"], request.params["id"]
         owner = the_owner(self._peer, request)
         if owner is not None and owner != self._context.me:

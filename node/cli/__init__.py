@@ -49,6 +49,8 @@ VERBS = {
     "conflicts": Verb("documents", "what is in conflict: documents, and hosts of guests"),
     "clock": Verb("clock", "what the node has heard, or how that stands to another node"),
     "log": Verb("clock", "the last commits of an owner"),
+    "queue": Verb("queue", "what was committed at the node and has not reached every peer"),
+    "update": Verb("queue", "which peers hold an update, and which do not"),
     "evidence": Verb("evidence", "which owners forked, and whether it is settled"),
     "join": Verb("peers", "make the node join another one now"),
     "forget": Verb("peers", "drop a dead member before its time"),

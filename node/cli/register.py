@@ -4,17 +4,21 @@ import argparse
 from collections.abc import Callable
 
 from node.client import Json
-from node.durations import DurationError, parse_ms
+from node.durations import DurationError, format_s, parse_ms
 
-from .errors import DEGRADED, GOOD, UNKNOWN, CommandError
-from .options import Command
-from .session import Session, plain, segment, session_of, show_json, text_of
+from .errors import DEGRADED, GOOD, UNKNOWN, CommandError, UsageError
+from .options import TIMEOUT_DEFAULT_S, Command, duration_s
+from .session import Session, note, plain, segment, session_of, show_json, text_of
 from .tables import shown_id
 
 PORT_MAX = 65_535
 FAILURES_MAX = 1_000
 WEIGHT_MAX = 65_535
 DIGITS_MAX = 9
+CONFIRM_MAX = 1_000
+CONFIRM_S = 5.0
+"""How long the node waits for receipts if nothing is said."""
+UNCONFIRMED = 202
 NAMED_MAX = 10
 """Instances that an error lists."""
 
@@ -57,18 +61,62 @@ def add_register(parser: argparse.ArgumentParser) -> None:
         help="health before the first result (critical)",
     )
 
+    _add_confirm(parser)
+
+
+def _add_confirm(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("receipts")
+    group.add_argument(
+        "--confirm",
+        type=_whole(0, CONFIRM_MAX),
+        metavar="N",
+        help="wait until N peers have it on disk; exit code 1 if not in time",
+    )
+    group.add_argument(
+        "--confirm-timeout", type=duration_s, metavar="TIME", help="how long (5s, at most 60s)"
+    )
+
+
+def _confirm_query(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """What the API is asked; the answer may take as much longer.
+
+    Raises:
+        UsageError: a time without a number.
+    """
+    if arguments.confirm is None:
+        if arguments.confirm_timeout is not None:
+            raise UsageError("--confirm-timeout goes with --confirm N")
+        return []
+    query = [("confirm", str(arguments.confirm))]
+    timeout_s = CONFIRM_S
+    if arguments.confirm_timeout is not None:
+        timeout_s = arguments.confirm_timeout
+        query.append(("confirm_timeout", format_s(timeout_s)))
+    arguments.timeout = timeout_s + getattr(arguments, "timeout", TIMEOUT_DEFAULT_S)
+    return query
+
+
+def _say_confirmed(document: dict[str, Json], status: int) -> int:
+    """How many peers have it on disk, if that was asked; the exit code."""
+    if "confirmed" not in document:
+        return GOOD
+    so_far = f"{text_of(document, 'confirmed')} of {text_of(document, 'peers')} peers"
+    note(f"{so_far} have it on disk" + (", not enough in time" if status == UNCONFIRMED else ""))
+    return DEGRADED if status == UNCONFIRMED else GOOD
+
 
 def run_register(arguments: argparse.Namespace) -> int:
-    """Register one instance and print what was registered."""
+    """Register one instance and print what was registered; 1 if too few peers confirmed."""
+    query = _confirm_query(arguments)
     with session_of(arguments) as session:
-        reply = session.call("POST", "/v1/services", body=_body(arguments))
+        reply = session.call("POST", "/v1/services", query=query, body=_body(arguments))
         document = session.document(reply)
         if not text_of(document, "id"):
             raise session.strange("it does not say what it registered")
         if session.json:
             show_json(document)
-            return GOOD
-        said = {201: "registered", 202: "registered, not confirmed in time:"}
+            return DEGRADED if reply.status == UNCONFIRMED else GOOD
+        said = {201: "registered", UNCONFIRMED: "registered, not confirmed in time:"}
         print(
             plain(
                 f"{said.get(reply.status, 'registered already, up to date:')} "
@@ -77,7 +125,7 @@ def run_register(arguments: argparse.Namespace) -> int:
                 f"version {text_of(document, 'version')}"
             )
         )
-    return GOOD
+    return _say_confirmed(document, reply.status)
 
 
 def _body(arguments: argparse.Namespace) -> dict[str, Json]:
@@ -155,19 +203,23 @@ def add_deregister(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id", nargs="?", metavar="ID", help="of the instance; may be left out if there is one only"
     )
+    _add_confirm(parser)
 
 
 def run_deregister(arguments: argparse.Namespace) -> int:
-    """Remove one instance that is registered with the node."""
+    """Remove one instance that is registered with the node; 1 if too few peers confirmed."""
     name: str = arguments.name
+    query = _confirm_query(arguments)
     with session_of(arguments) as session:
         instance = arguments.id if arguments.id is not None else _the_only(session, name)
-        reply = session.call("DELETE", f"/v1/services/{segment(name)}/{segment(instance)}")
+        path = f"/v1/services/{segment(name)}/{segment(instance)}"
+        reply = session.call("DELETE", path, query=query)
+        document = reply.value if isinstance(reply.value, dict) else {"name": name, "id": instance}
         if session.json:
-            show_json(reply.value if reply.value is not None else {"name": name, "id": instance})
-        else:
-            print(f"deregistered {plain(name)}/{plain(instance)}")
-    return GOOD
+            show_json(document)
+            return DEGRADED if reply.status == UNCONFIRMED else GOOD
+        print(f"deregistered {plain(name)}/{plain(instance)}")
+    return _say_confirmed(document, reply.status)
 
 
 def _the_only(session: Session, name: str) -> str:

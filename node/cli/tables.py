@@ -30,6 +30,8 @@ STYLES = {
     "warning": "yellow",
     "suspect": "yellow",
     "settled": "green",
+    "closed": "green",
+    "half_open": "yellow",
     "open": "red",
     "stopping": "yellow",
     "maintenance": "yellow",

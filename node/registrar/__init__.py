@@ -1,16 +1,19 @@
 """The instances registered with this node: the use cases behind the HTTP API."""
 
-from .failures import commit, refusal_of
+from .claims import Claim, Request
+from .failures import commit, overloaded, refusal_of
 from .instances import Instances, Registered
 from .news import CheckNews
-from .updates import Request, UpdateIds
+from .updates import UpdateIds
 
 __all__ = (
     "CheckNews",
+    "Claim",
     "Instances",
     "Registered",
     "Request",
     "UpdateIds",
     "commit",
+    "overloaded",
     "refusal_of",
 )

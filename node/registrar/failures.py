@@ -6,7 +6,10 @@ from node.driver import Answer, DiskFull, Driver
 from node.http import ApiError, invalid_field, too_large
 from protocol.bodies import Body
 from protocol.commits import Dot, RecordKey
+from protocol.delivery.standing import Priority
 from protocol.errors import ProposalError
+
+from .claims import Claim
 
 RETRY_AFTER_S = 1
 """What a client is told to wait when there is no room."""
@@ -40,15 +43,37 @@ def disk_full(*, definite: bool) -> ApiError:
 
 
 async def commit(
-    driver: Driver, changes: Mapping[RecordKey, Body | None], answer: Answer | None = None
+    driver: Driver,
+    changes: Mapping[RecordKey, Body | None],
+    claim: Claim | None = None,
+    *,
+    priority: Priority = Priority.NORMAL,
 ) -> Dot:
     """`Driver.propose`, with the errors of the API. Begins without waiting.
+
+    The result of a claimed update id is durable together with the commit.
 
     Raises:
         ApiError: 400, 413, 503; see `refusal_of` and `disk_full`.
     """
+    if claim is None:
+        return await _propose(driver, changes, None, priority)
+    claim.taken = True
     try:
-        return await driver.propose(changes, answer)
+        return await _propose(driver, changes, claim.sign, priority)
+    except ApiError as error:
+        claim.taken = not error.definite
+        raise
+
+
+async def _propose(
+    driver: Driver,
+    changes: Mapping[RecordKey, Body | None],
+    answer: Answer | None,
+    priority: Priority,
+) -> Dot:
+    try:
+        return await driver.propose(changes, answer, priority=priority)
     except ProposalError as error:
         raise refusal_of(error) from None
     except DiskFull as error:

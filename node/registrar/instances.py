@@ -29,8 +29,9 @@ from protocol.events import Committed, Event
 from protocol.identity import Address, NodeId, id_text
 from protocol.records import CheckRecord, Health, Kind, ServiceRecord
 
+from .claims import Claim, Request
 from .failures import commit, overloaded, refusal_of
-from .updates import Claim, Request, UpdateIds, conflict
+from .updates import UpdateIds, conflict
 
 log = structlog.get_logger(__name__)
 
@@ -214,7 +215,7 @@ class Instances:
                     raise conflict(request.update_id)
                 version = await self._commit(key, before, record, claim)
                 return Registered(record.name, record.id, version, record.update_id, before is None)
-            found = await self._version_of(key, before)
+            found = await self._version_of(key, before, claim)
             if found is not None:
                 told = request.update_id or before.update_id
                 return Registered(record.name, record.id, found, told)
@@ -225,8 +226,9 @@ class Instances:
         instance = InstanceKey(record.name, record.id)
         self._watch(instance, record.checks)
         staged = self._staged[key] = _Staged()
+        claim.update_id = record.update_id
         try:
-            dot = await commit(self._context.driver, {key: record}, claim.answer)
+            dot = await commit(self._context.driver, {key: record}, claim)
         except ApiError as error:
             if error.definite:  # said at once, so nobody has come between
                 self._watch(instance, before.checks if before else ())
@@ -240,7 +242,7 @@ class Instances:
             if self._staged.get(key) is staged:
                 del self._staged[key]
 
-    async def _version_of(self, key: RecordKey, before: ServiceRecord) -> int | None:
+    async def _version_of(self, key: RecordKey, before: ServiceRecord, claim: Claim) -> int | None:
         """The version at which an unchanged instance stands, durably; None: look again."""
         staged = self._staged.get(key)
         if staged is not None:
@@ -249,7 +251,7 @@ class Instances:
         durable = self._durable(before)
         if durable is None or not _same(durable, before):
             # Left over from a full disk: signed or waiting, but nobody waits with it.
-            return (await commit(self._context.driver, {key: before})).version
+            return (await commit(self._context.driver, {key: before}, claim)).version
         version = self._versions.get(key)
         if version is None:
             version = await self._updates.version_of(before.update_id, before.name, before.id)

@@ -23,6 +23,7 @@ from node.driver import DiskFull, Driver
 from protocol import bodies, limits
 from protocol.bodies import Body, service_key
 from protocol.commits import RecordKey
+from protocol.delivery.standing import Priority
 from protocol.errors import ProposalError
 from protocol.records import CheckRecord, Health, Kind, ServiceRecord
 
@@ -89,7 +90,7 @@ class CheckNews:
         if not changes:
             return True
         try:
-            await self._driver.propose(changes)
+            await self._driver.propose(changes, priority=Priority.BACKGROUND)
         except (DiskFull, ProposalError) as error:
             log.debug("check_results_wait", reason=str(error), instances=len(changes))
             self._put_back(words, expired)

@@ -8,86 +8,45 @@ Rules this module keeps:
 
 1. A result is on disk before the request is answered: with the commit that it tells of, or, where
    nothing had to change, by itself. So no crash can come between, and no update is done twice.
-2. The same id with another body is a conflict, whatever became of the first.
-3. Nothing is awaited between finding an id unknown and claiming it.
+2. An id whose change was taken stays claimed until that is on disk, also when nobody waits for it
+   any more: its repetition must not be taken for a new one meanwhile.
+3. The same id with another body is a conflict, whatever became of the first.
+4. Nothing is awaited between finding an id unknown and claiming it.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-import trio
-
-from node.driver import Answer
+from node.context import NodeContext
 from node.http import ApiError
-from protocol.commits import Dot
-from protocol.identity import NodeId
-from storage import DiskFullError, QueueFullError, Result, Writer
+from protocol.events import Committed, Event
+from storage import DiskFullError, QueueFullError, Result
 
+from .claims import Claim, Request
 from .failures import disk_full
 
 KNOWN_MAX = 20_000
 """Results in memory; older ones are read from disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What makes two requests the same."""
-
-    update_id: str
-    """As the client gave it, or nothing."""
-    body_hash: bytes
-
-
-class Claim:
-    """One request under way with its update id, on what is called `name` and `id`."""
-
-    __slots__ = ("_me", "_written", "done", "id", "name", "request", "result")
-
-    def __init__(self, request: Request, me: NodeId, name: str, id_: str) -> None:
-        self.request = request
-        self.name = name
-        self.id = id_
-        self.result: Result | None = None
-        """What it is answered with, once that is durable."""
-        self.done = trio.Event()
-        self._me = me
-        self._written: Result | None = None
-
-    @property
-    def answer(self) -> Answer | None:
-        """For `commit`: what is to be durable together with it; nothing without an update id."""
-        return self._answer if self.request.update_id else None
-
-    def of(self, version: int) -> Result:
-        """The result, if it was done in that version."""
-        if self._written is not None and self._written.version == version:
-            return self._written
-        return Result(
-            update_id=self.request.update_id, owner=self._me, name=self.name, id=self.id,
-            version=version, body_hash=self.request.body_hash,
-            created_at_us=time.time_ns() // 1_000,
-        )  # fmt: skip
-
-    def _answer(self, dot: Dot) -> Result:
-        self._written = self.of(dot.version)
-        return self._written
-
-    def is_written(self, result: Result) -> bool:
-        """Whether that went to the disk with a commit."""
-        return result is self._written
+DRAWN_MAX = 20_000
+"""Update ids that this node drew for a client: what they did is known in memory alone."""
 
 
 class UpdateIds:
     """Which update ids were answered with what."""
 
-    def __init__(self, writer: Writer, me: NodeId) -> None:
-        self._writer = writer
-        self._me = me
+    def __init__(self, context: NodeContext) -> None:
+        self._driver = context.driver
+        self._writer = context.writer
+        self._me = context.me
         self._known: OrderedDict[str, Result] = OrderedDict()
+        self._drawn: OrderedDict[str, Result] = OrderedDict()
         self._claims: dict[str, Claim] = {}
+        self._driver.listen(self._heard)
+
+    async def find(self, update_id: str) -> Result | None:
+        """What an update was answered with, if that is remembered; also one with a drawn id."""
+        return self._drawn.get(update_id) or await self._answered(update_id)
 
     async def recall(self, request: Request) -> Result | None:
         """What the same request was answered with; None if it is new. Waits for one under way.
@@ -95,18 +54,19 @@ class UpdateIds:
         Nothing is awaited before None is returned: claim it at once.
 
         Raises:
-            ApiError: 409 `conflict`, the id was used with another body.
+            ApiError: 409 `conflict`, the id was used with another body; 503 `disk_full`, it was
+                taken, and waits for room.
         """
         update_id = request.update_id
         while True:
             claim = self._claims.get(update_id)
             if claim is not None:
                 _check_same(request, claim.request.body_hash)
+                if claim.taken and self._driver.disk_full:
+                    raise disk_full(definite=False)
                 await claim.done.wait()
                 continue
-            result = self._known.get(update_id)
-            if result is None:
-                result = await self._writer.find_result(update_id)
+            result = await self._answered(update_id)
             if result is not None:
                 _check_same(request, result.body_hash)
                 return result
@@ -115,9 +75,7 @@ class UpdateIds:
 
     async def version_of(self, update_id: str, name: str, instance: str) -> int | None:
         """At which version an update of that instance was answered, if that is remembered."""
-        result = self._known.get(update_id)
-        if result is None:
-            result = await self._writer.find_result(update_id)
+        result = await self.find(update_id)
         if result is None or (result.name, result.id) != (name, instance):
             return None
         return result.version
@@ -128,17 +86,15 @@ class UpdateIds:
         claim = Claim(request, self._me, name, id_)
         if not request.update_id:
             yield claim
+            if claim.result is not None:
+                _put(self._drawn, claim.result, DRAWN_MAX)
             return
         self._claims[request.update_id] = claim
         try:
             yield claim
         finally:
-            del self._claims[request.update_id]
-            if claim.result is not None:
-                self._known[request.update_id] = claim.result
-                if len(self._known) > KNOWN_MAX:
-                    self._known.popitem(last=False)
-            claim.done.set()
+            if not claim.taken:
+                self._release(claim)
 
     async def settle(self, claim: Claim, version: int) -> None:
         """The claimed request was done in that version: make sure that this is on disk.
@@ -146,15 +102,30 @@ class UpdateIds:
         Raises:
             ApiError: 503 `disk_full`; nothing had to be changed, and nothing was.
         """
-        if not claim.request.update_id:
-            return
-        result = claim.of(version)
-        if not claim.is_written(result):
-            try:
-                await self._writer.write_through((), [result])
-            except (DiskFullError, QueueFullError):
-                raise disk_full(definite=True) from None
-        claim.result = result
+        if claim.update_id and claim.signed is None:
+            result = claim.answer(version)
+            if claim.request.update_id:
+                try:
+                    await self._writer.write_through((), [result])
+                except (DiskFullError, QueueFullError):
+                    raise disk_full(definite=True) from None
+            claim.result = result
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, Committed):
+            for claim in list(self._claims.values()):
+                if claim.signed is not None and claim.signed.version == event.dot.version:
+                    claim.result = claim.signed
+                    self._release(claim)
+
+    async def _answered(self, update_id: str) -> Result | None:
+        return self._known.get(update_id) or await self._writer.find_result(update_id)
+
+    def _release(self, claim: Claim) -> None:
+        del self._claims[claim.update_id]
+        if claim.result is not None:
+            _put(self._known, claim.result, KNOWN_MAX)
+        claim.done.set()
 
 
 def conflict(update_id: str) -> ApiError:
@@ -166,6 +137,12 @@ def conflict(update_id: str) -> ApiError:
         "a new id",
         "update_id",
     )
+
+
+def _put(results: OrderedDict[str, Result], result: Result, most: int) -> None:
+    results[result.update_id] = result
+    if len(results) > most:
+        results.popitem(last=False)
 
 
 def _check_same(request: Request, body_hash: bytes) -> None:

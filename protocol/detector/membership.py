@@ -47,6 +47,7 @@ from .ground import Ground
 from .heartbeat import Pulse
 from .partition import Partition
 from .probing import Purpose
+from .rings import Rings
 from .roster import NEVER, Assembly, Member, MemberView, Roster, newcomer
 from .watching import Watch
 
@@ -309,6 +310,11 @@ class Membership:
     def subjects(self) -> tuple[NodeId, ...]:
         """Whom we watch."""
         return self._watch.subjects
+
+    @property
+    def rings(self) -> Rings:
+        """All members in their orders, to be read."""
+        return self._roster.rings
 
     def push_targets(self, count: int) -> tuple[NodeId, ...]:
         """Our successors on the first `count` rings, distinct, only such as we reach."""

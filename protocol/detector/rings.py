@@ -16,6 +16,7 @@ neighbours' observers differ and nobody else's.
 import hashlib
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Self
 from weakref import WeakValueDictionary
 
@@ -197,6 +198,19 @@ class Rings:
             other = NodeId(ring[index % len(ring)][_PLACE_BYTES:])
             if other != node:
                 yield other
+
+    def following(self, node: NodeId, count: int) -> tuple[NodeId, ...]:
+        """The `count` members after `node` on the first ring, or all others if there are fewer."""
+        return tuple(islice(self.walk(node, 0), count))
+
+    def follows(self, other: NodeId, node: NodeId, count: int) -> bool:
+        """Whether `other` is one of `following(node, count)`."""
+        if other not in self._orders or other == node:
+            return False
+        ring, size = self._orders.ring(0), len(self._orders)
+        first = bisect_left(ring, self._orders.places_of(node)[0])
+        steps = (bisect_left(ring, self._orders.places_of(other)[0]) - first) % size
+        return steps < count + (node in self._orders)
 
     def neighbours(
         self, node: NodeId, count: int, wanted: Callable[[NodeId], bool], *, backward: bool = False

@@ -5,6 +5,7 @@
     CHECK   yes
     TREE    nodes of the tree of heads, or of states
     SPLIT   how we stood when we met the asker again
+    DELIVER how far we hold the asker's commits, with those that it brings
 
 Rules this module keeps:
 
@@ -23,13 +24,17 @@ from typing import assert_never
 from protocol.agreement.split import SplitRequest
 from protocol.clocks import Instant
 from protocol.commits import Dot
+from protocol.delivery.courier import Courier
 from protocol.detector.detection import Gossip, SignedAck, SignedVotes, Status, gossip_bytes
-from protocol.effects import Effect
+from protocol.effects import Drop, Effect
 from protocol.identity import NodeId
 from protocol.intake import Source
+from protocol.wire import exchange
 from protocol.wire.exchange import (
+    Bundle,
     CheckAnswer,
     CheckRequest,
+    DeliverRequest,
     FetchAnswer,
     FetchRequest,
     StreamAnswer,
@@ -48,8 +53,9 @@ STANDING_BYTES_MAX = 256 * 1024
 class Answers:
     """Answers requests of authenticated peers."""
 
-    def __init__(self, around: Surroundings, outreach: Outreach) -> None:
+    def __init__(self, around: Surroundings, outreach: Outreach, courier: Courier) -> None:
         self._around = around
+        self._courier = courier
         self._outreach = outreach
 
     def give(
@@ -76,6 +82,8 @@ class Answers:
                 return self._around.repair.answer_tree(request), []
             case SplitRequest():
                 return self._around.episodes.answer(request, caller, now), []
+            case DeliverRequest(bundle):
+                return self._deliver(bundle, source, caller, now)
             case _:
                 assert_never(request)
 
@@ -89,6 +97,7 @@ class Answers:
             effects += self._outreach.take(taken, source)
         held = next((one for one in request.vector if one.owner == around.me), None)
         recall = self._recall(held.dot, held.hash, caller) if held else None
+        effects += self._courier.holds(caller, held.dot, held.hash, now) if held else []
         hides = recall is not None or around.recollection.waiting
         answer, lacks = around.repair.answer_sync(
             request, self._standing(), without=around.me if hides else None
@@ -99,6 +108,15 @@ class Answers:
             around.repair.claimed(caller, lacks)
             around.repair.hurry(caller, now=now.mono_s)
         return answer, effects
+
+    def _deliver(
+        self, bundle: Bundle, source: Source, caller: NodeId, now: Instant
+    ) -> tuple[StreamAnswer, list[Effect]]:
+        head = exchange.head_of(bundle.content)
+        if head is None or head.owner != caller:
+            return self._courier.taken(caller), [Drop(source.address, "foreign")]
+        taken = self._around.intake.bundle(bundle, replace(source, asked=True), now)
+        return self._courier.taken(caller), self._outreach.take(taken, source, head.dot)
 
     def _fetch(self, request: FetchRequest, caller: NodeId) -> tuple[StreamAnswer, list[Effect]]:
         ours = request.owner == self._around.me

@@ -77,7 +77,17 @@ class Comparing:
     node: NodeId
 
 
+@dataclass(slots=True)
+class Delivering:
+    """A member is being shown our own commits, from what it acknowledged on."""
+
+    node: NodeId
+    address: Address
+    rounds: int = 0
+
+
 Errand: TypeAlias = Joining | Syncing | Descending | FetchFrom | Checking | Comparing
+"""What `Outreach` asks for."""
 
 ERRANDS_MAX = 1_024
 _STRANGERS_MAX = 1_024
@@ -89,7 +99,7 @@ class Errands:
     """Numbers for requests under way, bounded."""
 
     def __init__(self) -> None:
-        self._errands: dict[int, Errand] = {}
+        self._errands: dict[int, Errand | Delivering] = {}
         self._last = 0
 
     def __len__(self) -> int:
@@ -100,13 +110,13 @@ class Errands:
         """Whether another request has to wait."""
         return len(self._errands) >= ERRANDS_MAX
 
-    def issue(self, errand: Errand) -> int:
+    def issue(self, errand: Errand | Delivering) -> int:
         """A new ticket."""
         self._last += 1
         self._errands[self._last] = errand
         return self._last
 
-    def redeem(self, ticket: int) -> Errand:
+    def redeem(self, ticket: int) -> Errand | Delivering:
         """The errand of a ticket, once.
 
         Raises:

@@ -43,6 +43,7 @@ from .errands import (
     Checking,
     Comparing,
     Descending,
+    Errand,
     Errands,
     FetchFrom,
     Joining,
@@ -71,7 +72,7 @@ class Outreach:
         self._completeness = Completeness(
             around.me, around.registry, around.membership, around.repair
         )
-        self._errands = Errands()
+        self.errands = Errands()
         self._strangers = StrangerLimit()
 
     def join(self, address: Address, rounds: int = 0, told: PeerList | None = None) -> list[Effect]:
@@ -80,10 +81,10 @@ class Outreach:
         While we wait to hear of ourselves we ask as if we held nothing of ours: who knows us shows.
         """
         around = self._around
-        if self._errands.full():
+        if self.errands.full():
             return [Notify(Joined(address, None, ok=False))]
         told = told or PeerList(held=tuple(around.registry.vector()))
-        ticket = self._errands.issue(Joining(address, rounds, told))
+        ticket = self.errands.issue(Joining(address, rounds, told))
         own: Bundle | None = None
         branch = around.registry.branch(around.me)
         if rounds == 0 and around.authoring.open and branch is not None and branch.head:
@@ -120,7 +121,7 @@ class Outreach:
         """Ask a member for what differs."""
         around = self._around
         address = self._address(node)
-        if address is None or self._errands.full():
+        if address is None or self.errands.full():
             around.repair.synced(node, news=False, now=now)
             return []
         if around.repair.descends(node):
@@ -151,31 +152,31 @@ class Outreach:
             state: the commit whose state is wanted, if not the newest.
         """
         address = self._address(node) or at
-        if address is None or self._errands.full():
+        if address is None or self.errands.full():
             return []
         fetching = self._around.repair.start_fetch(owner, whole=whole, at=state)
         if fetching is None:
             return []
-        ticket = self._errands.issue(FetchFrom(node, address, fetching, expects, (*tried, node)))
+        ticket = self.errands.issue(FetchFrom(node, address, fetching, expects, (*tried, node)))
         body = exchange.encode_request(fetching.request())
         return [Request(address, node, body, ticket, FETCH_TIMEOUT_S)]
 
     def check(self, node: NodeId, now: Instant) -> list[Effect]:
         """Try to reach a member by a stream."""
         address = self._address(node)
-        if address is None or self._errands.full():
+        if address is None or self.errands.full():
             return self._checked(node, None, now)
-        ticket = self._errands.issue(Checking(node))
+        ticket = self.errands.issue(Checking(node))
         body = exchange.encode_request(CheckRequest())
         return [Request(address, node, body, ticket, CHECK_TIMEOUT_S, always=True)]
 
     def compare(self, node: NodeId, question: SplitRequest, now: Instant) -> list[Effect]:
         """Ask a member that was cut off from us how it stood when we met again."""
         address = self._address(node)
-        if address is None or self._errands.full():
+        if address is None or self.errands.full():
             self._around.episodes.answered(node, None, now)
             return []
-        ticket = self._errands.issue(Comparing(node))
+        ticket = self.errands.issue(Comparing(node))
         body = exchange.encode_request(question)
         return [Request(address, node, body, ticket, COMPARE_TIMEOUT_S, always=True)]
 
@@ -192,10 +193,9 @@ class Outreach:
         return effects
 
     def answered(
-        self, ticket: int, frame: bytes | None, by: NodeId | None, now: Instant
+        self, errand: Errand, frame: bytes | None, by: NodeId | None, now: Instant
     ) -> list[Effect]:
         """A request was answered, or failed (None)."""
-        errand = self._errands.redeem(ticket)
         answer: StreamAnswer | None = None
         refused: list[Effect] = []
         try:
@@ -243,7 +243,7 @@ class Outreach:
             around.repair.hurry(node, now=now.mono_s, after_s=LOOK_AGAIN_S)
 
     def _sync(self, errand: Syncing) -> list[Effect]:
-        ticket = self._errands.issue(errand)
+        ticket = self.errands.issue(errand)
         body = exchange.encode_request(self._around.repair.sync_request(None, errand.scope))
         return [Request(errand.address, errand.node, body, ticket, SYNC_TIMEOUT_S)]
 
@@ -323,7 +323,7 @@ class Outreach:
             return self._withheld(owner, errand.expects, errand.tried, now)
         whole = repair.collect(fetching, answer.bundle)
         if whole is None:
-            ticket = self._errands.issue(errand)
+            ticket = self.errands.issue(errand)
             body = exchange.encode_request(fetching.request())
             return [Request(errand.address, node, body, ticket, FETCH_TIMEOUT_S)]
         repair.end_fetch(owner)
@@ -373,7 +373,7 @@ class Outreach:
         request = errand.comparison.request()
         if request is None:
             return []
-        ticket = self._errands.issue(errand)
+        ticket = self.errands.issue(errand)
         body = exchange.encode_request(request)
         return [Request(errand.address, errand.node, body, ticket, SYNC_TIMEOUT_S)]
 

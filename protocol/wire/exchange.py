@@ -11,6 +11,8 @@
             → what each of them is made of
     SPLIT   how did you stand when we met again after a split? (`agreement.split`)
             → what was held, and what changed apart
+    DELIVER commits of mine that you have not acknowledged
+            → how far you hold my commits now
 
 Rule: a peer's bytes can make these functions raise `MalformedError` and nothing else.
 """
@@ -42,7 +44,7 @@ from . import codec, trees
 from .messages import decode_gossip, encode_gossip
 from .trees import TreeAnswer, TreeRequest, read_record
 
-_SYNC, _FETCH, _CHECK, _TREE, _SPLIT = 1, 2, 3, 4, 5
+_SYNC, _FETCH, _CHECK, _TREE, _SPLIT, _DELIVER = 1, 2, 3, 4, 5, 6
 _STEPS, _WHOLE, _HEAD, _PART, _NOTHING = 0, 1, 2, 3, 4
 _FRAME = limits.FRAME_MAX
 _HEAD_PACKED_MAX = 600
@@ -122,6 +124,13 @@ class CheckRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverRequest:
+    """Brings commits of the asker's own, or its state, or only its head."""
+
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
 class SyncAnswer:
     """What the asked node holds differently."""
 
@@ -145,8 +154,20 @@ class CheckAnswer:
     """A sign of life; the stream has proved whose."""
 
 
-StreamRequest: TypeAlias = SyncRequest | FetchRequest | CheckRequest | TreeRequest | SplitRequest
-StreamAnswer: TypeAlias = SyncAnswer | FetchAnswer | CheckAnswer | TreeAnswer | SplitAnswer
+@dataclass(frozen=True, slots=True)
+class DeliverAnswer:
+    """How far the asker's commits are held: version 0 and a hash of zeros where none is."""
+
+    dot: Dot
+    hash: bytes
+
+
+StreamRequest: TypeAlias = (
+    SyncRequest | FetchRequest | CheckRequest | TreeRequest | SplitRequest | DeliverRequest
+)
+StreamAnswer: TypeAlias = (
+    SyncAnswer | FetchAnswer | CheckAnswer | TreeAnswer | SplitAnswer | DeliverAnswer
+)
 
 
 def encode_request(request: StreamRequest) -> bytes:
@@ -168,6 +189,8 @@ def encode_request(request: StreamRequest) -> bytes:
             return codec.pack([_TREE, *trees.request_fields(request)])
         case SplitRequest():
             return codec.pack([_SPLIT, *split.request_fields(request)])
+        case DeliverRequest(bundle):
+            return codec.pack([_DELIVER, _bundle_fields(bundle)])
         case _:
             assert_never(request)
 
@@ -175,7 +198,7 @@ def encode_request(request: StreamRequest) -> bytes:
 def decode_request(frame: bytes) -> StreamRequest:
     """Read a request frame. Raises MalformedError."""
     reader = codec.read(frame, "request")
-    kind = reader.integer("kind", low=_SYNC, high=_SPLIT)
+    kind = reader.integer("kind", low=_SYNC, high=_DELIVER)
     request: StreamRequest
     if kind == _SYNC:
         vector = reader.array("vector", most=limits.MEMBERS_MAX)
@@ -194,8 +217,10 @@ def decode_request(frame: bytes) -> StreamRequest:
         request = CheckRequest()
     elif kind == _TREE:
         request = trees.read_request(reader)
-    else:
+    elif kind == _SPLIT:
         request = split.read_request(reader)
+    else:
+        request = DeliverRequest(_read_bundle(reader.array("bundle", most=3)))
     reader.end()
     return request
 
@@ -217,6 +242,8 @@ def encode_answer(answer: StreamAnswer) -> bytes:
             return codec.pack([_TREE, *trees.answer_fields(answer)])
         case SplitAnswer():
             return codec.pack([_SPLIT, *split.answer_fields(answer)])
+        case DeliverAnswer(dot, head):
+            return codec.pack([_DELIVER, dot.epoch, dot.version, head])
         case _:
             assert_never(answer)
 
@@ -224,7 +251,7 @@ def encode_answer(answer: StreamAnswer) -> bytes:
 def decode_answer(frame: bytes) -> StreamAnswer:
     """Read an answer frame. Raises MalformedError."""
     reader = codec.read(frame, "answer")
-    kind = reader.integer("kind", low=_SYNC, high=_SPLIT)
+    kind = reader.integer("kind", low=_SYNC, high=_DELIVER)
     answer: StreamAnswer
     if kind == _SYNC:
         inner = reader.array("bundles", most=limits.MEMBERS_MAX)
@@ -242,8 +269,11 @@ def decode_answer(frame: bytes) -> StreamAnswer:
         answer = CheckAnswer()
     elif kind == _TREE:
         answer = trees.read_answer(reader)
-    else:
+    elif kind == _SPLIT:
         answer = split.read_answer(reader)
+    else:
+        dot = Dot(reader.integer("epoch", high=KEY_EVENTS_MAX), reader.integer("version"))
+        answer = DeliverAnswer(dot, reader.fixed("hash", HASH_BYTES))
     reader.end()
     return answer
 

@@ -65,6 +65,7 @@ class DatagramKind(enum.IntEnum):
     WANT = 8
     EVIDENCE = 9
     KEYS = 10
+    RECEIPT = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,20 @@ class Keys:
     event: KeyEvent
 
 
-Message: TypeAlias = Beat | Ping | Ack | Ask | Gossip | Push | Advert | Want | AnyEvidence | Keys
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The receiver's commits up to this one are on the sender's disk; with its signature."""
+
+    dot: Dot
+    hash: bytes
+    key_epoch: int
+    """Of the key that signed it."""
+    signature: bytes
+
+
+Message: TypeAlias = (
+    Beat | Ping | Ack | Ask | Gossip | Push | Advert | Want | AnyEvidence | Keys | Receipt
+)
 
 
 def encode(message: Message) -> tuple[DatagramKind, bytes]:  # noqa: C901, PLR0911 (a return a case)
@@ -151,6 +165,9 @@ def encode(message: Message) -> tuple[DatagramKind, bytes]:  # noqa: C901, PLR09
             return DatagramKind.EVIDENCE, message.pack()
         case Keys():
             return DatagramKind.KEYS, codec.pack([message.owner, message.event.pack()])
+        case Receipt(dot, commit, key_epoch, signature):
+            fields = [dot.epoch, dot.version, commit, key_epoch, signature]
+            return DatagramKind.RECEIPT, codec.pack(fields)
         case _:
             assert_never(message)
 
@@ -170,6 +187,8 @@ def decode(kind: DatagramKind, body: bytes) -> Message:  # noqa: C901, PLR0911 (
             return unpack_any(body)
         case DatagramKind.KEYS:
             return _read_keys(body)
+        case DatagramKind.RECEIPT:
+            return _read_receipt(body)
         case DatagramKind.PING:
             return _read_ping(body)
         case DatagramKind.ACK:
@@ -245,6 +264,11 @@ def ack_payload(node: NodeId, incarnation: int, counter: int) -> bytes:
 def votes_payload(author: NodeId, votes: tuple[Vote, ...], stamp: int) -> bytes:
     """What the signature of a batch of votes covers."""
     return codec.pack([author, stamp, [[v.subject, v.incarnation, v.counter] for v in votes]])
+
+
+def receipt_payload(by: NodeId, owner: NodeId, dot: Dot, commit: bytes) -> bytes:
+    """What the signature of a receipt covers."""
+    return codec.pack([by, owner, dot.epoch, dot.version, commit])
 
 
 def _signed_ack(ack: SignedAck) -> list[object]:
@@ -364,3 +388,15 @@ def _read_keys(body: bytes) -> Keys:
     event = unpack_event(reader.raw("event", most=_KEY_EVENT_BYTES_MAX))
     reader.end()
     return Keys(owner, event)
+
+
+def _read_receipt(body: bytes) -> Receipt:
+    reader = codec.read(body, "receipt")
+    receipt = Receipt(
+        dot=Dot(reader.integer("epoch", high=KEY_EVENTS_MAX), reader.integer("version")),
+        hash=reader.fixed("hash", HASH_BYTES),
+        key_epoch=reader.integer("key_epoch", high=KEY_EVENTS_MAX),
+        signature=reader.fixed("signature", signing.SIGNATURE_BYTES),
+    )
+    reader.end()
+    return receipt

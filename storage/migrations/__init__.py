@@ -17,11 +17,15 @@ from sqlalchemy import Connection
 
 from storage.transaction import transaction
 
-from . import m0001_first, m0002_evidence
+from . import m0001_first, m0002_evidence, m0003_delivery
 
 Migration: TypeAlias = Callable[[Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (m0001_first.migrate, m0002_evidence.migrate)
+MIGRATIONS: tuple[Migration, ...] = (
+    m0001_first.migrate,
+    m0002_evidence.migrate,
+    m0003_delivery.migrate,
+)
 """The step at index `n` leads from version `n` to `n + 1`."""
 
 

@@ -142,6 +142,7 @@ LARGEST: dict[str, messages.Message] = {
     "WANT": messages.Want(((ME, bytes(32)),)),
     "EVIDENCE": fork(Dot(INT_MAX, INT_MAX), INT_MAX),
     "KEYS": messages.Keys(ME, rotation()),
+    "RECEIPT": messages.Receipt(Dot(KEY_EVENTS_MAX, INT_MAX), bytes(32), KEY_EVENTS_MAX, bytes(64)),
 }
 
 
@@ -255,6 +256,7 @@ def notes_of_frames(kind: str) -> None:
                 left=0,
             ),
         ),
+        "DELIVER": (exchange.DeliverRequest(bundle), exchange.DeliverAnswer(DOT, bytes(32))),
     }
     request, answer = frames[kind]
     exchange.decode_request(exchange.encode_request(request))
@@ -269,7 +271,7 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     Noting.notes.clear()
     read_everything()
     found.update(fields())
-    for kind in ("SYNC", "FETCH", "CHECK", "TREE", "SPLIT"):
+    for kind in ("SYNC", "FETCH", "CHECK", "TREE", "SPLIT", "DELIVER"):
         notes_of_frames(kind)
         for path, names in fields().items():
             found[f"{path} {kind}" if path in ("request", "answer") else path] = names

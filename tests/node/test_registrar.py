@@ -11,12 +11,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.checks.checker import InstanceKey
 from node.http import ApiError
-from node.registrar import CheckNews, Instances, Request, UpdateIds
+from node.registrar import CheckNews, Instances, Registered, Request, UpdateIds
 from protocol.bodies import key_of
 from protocol.effects import Keep, KeepCommit
 from protocol.identity import NodeId
 from protocol.records import CheckRecord, CheckType, Health, ServiceRecord
-from storage import DiskFullError, MemoryStore, Result, Writer
+from storage import DiskFullError, MemoryStore, Result
 
 from .api.situations import TestNode, open_node, until
 
@@ -191,10 +191,6 @@ async def test_a_record_that_would_grow_too_large_keeps_statuses_and_drops_words
         assert [check.output for check in record.checks] == ["", ""]
 
 
-def fail(error: Exception) -> None:
-    raise error
-
-
 @pytest.mark.trio
 async def test_a_result_is_written_in_one_transaction_with_its_commit() -> None:
     store = NotingStore(ME)
@@ -243,8 +239,8 @@ async def test_a_result_of_nothing_new_needs_room_on_the_disk_as_any_other() -> 
 
 @pytest.mark.trio
 async def test_a_request_that_failed_leaves_its_update_id_free() -> None:
-    async with Writer(MemoryStore(ME), on_fatal=fail) as writer:
-        updates = UpdateIds(writer, ME)
+    async with open_node() as node:
+        updates = UpdateIds(node.context)
         request = Request("u-1", b"h" * 32)
         with pytest.raises(ValueError, match="broke"), updates.claim(request, "web", "web-1"):
             raise ValueError("broke")
@@ -253,18 +249,70 @@ async def test_a_request_that_failed_leaves_its_update_id_free() -> None:
 
 @pytest.mark.trio
 async def test_another_body_is_refused_while_the_first_is_under_way() -> None:
-    async with Writer(MemoryStore(ME), on_fatal=fail) as writer:
-        updates = UpdateIds(writer, ME)
+    async with open_node() as node:
+        updates = UpdateIds(node.context)
         with updates.claim(Request("u-1", b"h" * 32), "", ""), pytest.raises(ApiError) as refusal:
             await updates.recall(Request("u-1", b"other"))
         assert refusal.value.code == "conflict"
 
 
+def port_of(node: TestNode) -> int:
+    record = record_of(node)
+    return record.port if record is not None else 0
+
+
+@pytest.mark.trio
+async def test_an_update_is_done_once_though_its_caller_left_before_it_was_on_disk() -> None:
+    store = FullStore(ME, is_full=False)
+    async with open_node(store=store) as node, trio.open_nursery() as callers:
+        instances = Instances(node.context, UpdateIds(node.context))
+        found: dict[int, Registered] = {}
+
+        async def register(port: int, update_id: str, key: int) -> None:
+            asked = Request(update_id, b"h" * 32 if update_id else b"")
+            found[key] = await instances.register(replace(WEB, port=port), asked)
+
+        store.may_end.clear()
+        async with trio.open_nursery() as impatient:
+            impatient.start_soon(register, 1, "u-1", 0)
+            await until(lambda: port_of(node) == 1)
+            impatient.cancel_scope.cancel()
+        callers.start_soon(register, 2, "", 1)
+        await until(lambda: port_of(node) == 2)
+        callers.start_soon(register, 1, "u-1", 2)
+        await wait_all_tasks_blocked()
+        assert found == {}
+        store.may_end.set()
+        await until(lambda: len(found) == 2)
+
+        assert found[2].version == store._results["u-1"].version < found[1].version
+        assert port_of(node) == 2, "it was not done again"
+
+
+@pytest.mark.trio
+async def test_an_update_that_waits_for_room_is_not_taken_for_a_new_one(
+    mock_clock: MockClock,
+) -> None:
+    mock_clock.rate = 10
+    store = FullStore(ME, is_full=False)
+    async with open_node(store=store) as node:
+        store.is_full = True
+        for definite in (False, False):  # it was signed, and counts once there is room
+            answer = await node.ask("POST", "/v1/services", body_of("u-1", port=1))
+            assert answer.error["code"] == "disk_full"
+            assert answer.error["definite"] is definite
+        store.is_full = False
+        await until(lambda: not node.context.driver.disk_full, seconds=50)
+
+        told = await node.expect(200, "POST", "/v1/services", body_of("u-1", port=1))
+
+        assert told["version"] == store._results["u-1"].version
+
+
 @pytest.mark.trio
 async def test_a_merge_with_what_this_node_had_forgotten_is_checked_again() -> None:
     async with open_node() as node:
-        updates = UpdateIds(node.context.writer, node.context.me)
-        instances = Instances(node.context, updates)
+        instances = Instances(node.context, UpdateIds(node.context))
         await node.context.driver.propose({key_of(WEB): WEB})
         assert node.context.checker.checks == 0
 

@@ -16,22 +16,28 @@ from protocol.agreement.docket import Case
 from protocol.bodies import Body, key_of
 from protocol.clocks import Instant
 from protocol.commits import NOTHING, Change, Commit, Dot, Record, RecordKey
+from protocol.delivery.standing import Delivery, OutboxEntry, Queue
 from protocol.detector.config import MembershipConfig
 from protocol.effects import (
     Drop,
+    DropDelivery,
     DropRecords,
     Effect,
     Keep,
     KeepChain,
     KeepCommit,
+    KeepDelivery,
     KeepEvidence,
     KeepManifest,
     KeepMend,
+    Mark,
     Notify,
     Persist,
+    Recall,
     Request,
     Send,
     Store,
+    TrimOutbox,
 )
 from protocol.events import Event, KeysChanged
 from protocol.identity import (
@@ -47,9 +53,10 @@ from protocol.identity import (
     verify_chain,
 )
 from protocol.limits import DATAGRAM_MAX, OWN_STEPS_KEPT
-from protocol.peer import Peer, PeerSetup
+from protocol.peer import Peer
 from protocol.records import NodeRecord, ServiceRecord
 from protocol.restored import RestoredBranch
+from protocol.setup import PeerSetup
 from protocol.shared.joined import Joined
 from protocol.shared.reading import PLAIN
 from protocol.sync.recollection import Hearing
@@ -58,6 +65,8 @@ from protocol.wire.messages import Message, encode, seal
 CLUSTER = signing.cluster_id("test")
 TRUST = signing.Trust(CLUSTER)
 WALL_US = 1_700_000_000_000_000
+MARK_S = 0.02
+"""Until what was stored is durable."""
 
 
 def key_pair(number: int) -> signing.KeyPair:
@@ -95,11 +104,39 @@ class Disk:
     branches: dict[NodeId, RestoredBranch] = field(default_factory=dict)
     evidence: dict[bytes, Case] = field(default_factory=dict)
     incarnation: int = 0
+    deliveries: dict[NodeId, Delivery] = field(default_factory=dict)
+    own: list[KeepCommit] = field(default_factory=list)
+    """Every commit of our own, of which `trimmed` and before are wanted no more."""
+    trimmed: Dot = NOTHING
 
     def copy(self) -> "Disk":
-        return Disk(dict(self.branches), dict(self.evidence), self.incarnation)
+        return Disk(
+            dict(self.branches), dict(self.evidence), self.incarnation, dict(self.deliveries),
+            list(self.own), self.trimmed,
+        )  # fmt: skip
 
-    def write(self, keep: Keep) -> None:
+    def queue(self) -> Queue:
+        """What a start is given of the retry queue."""
+        outbox: list[OutboxEntry] = []
+        for keep in self.own:
+            head = keep.commit.head
+            if outbox and head.parents[:1] != (outbox[-1].hash,):
+                outbox.clear()
+            if head.dot > self.trimmed:
+                size = len(keep.commit.changes_encoded)
+                outbox.append(OutboxEntry(head.dot, head.hash, keep.priority, size))
+        before = [keep.commit.head.dot for keep in self.own]
+        floor = max([dot for dot in before if outbox and dot < outbox[0].dot], default=self.trimmed)
+        return Queue(
+            deliveries=tuple(self.deliveries[peer] for peer in sorted(self.deliveries)),
+            outbox=tuple(outbox), floor=floor,
+        )  # fmt: skip
+
+    def recall(self, after: Dot, count: int) -> tuple[Commit, ...]:
+        found = [k.commit for k in self.own if k.commit.head.dot > max(after, self.trimmed)]
+        return tuple(found[:count])
+
+    def write(self, keep: Keep) -> None:  # noqa: C901 (a case each)
         match keep:
             case KeepChain(chain):
                 old = self.branches.get(chain.node)
@@ -109,6 +146,12 @@ class Disk:
                     if old
                     else RestoredBranch(chain.node, events, None, (), (), reaped=False)
                 )
+            case KeepDelivery(delivery):
+                self.deliveries[delivery.peer] = delivery
+            case DropDelivery(peer):
+                self.deliveries.pop(peer, None)
+            case TrimOutbox(through):
+                self.trimmed = max(self.trimmed, through)
             case KeepCommit(commit, changes):
                 old = self.branches[commit.head.owner]
                 commits: tuple[Commit, ...] = (*old.commits, commit)[-OWN_STEPS_KEPT:]
@@ -162,6 +205,8 @@ class Node:
         self.hearing = Hearing.BRIEFLY
         """What it has to hear of itself when it starts again."""
         self.up = False
+        self.marks_fail = False
+        """Whether what was stored before a mark is lost."""
         self.life = 0
         self.events: list[tuple[float, Event]] = []
         self.drops: dict[str, int] = {}
@@ -185,6 +230,7 @@ class Node:
             last_dot=own.head.dot if own and own.head else NOTHING,
             hearing=self.hearing if lived else Hearing.NOTHING,
             joined=joined,
+            queue=self.disk.queue(),
         )
         rng = Random(self.number * 1000 + self.life)
         self.peer = Peer(setup, rng=rng, now=self.world.now)
@@ -258,7 +304,7 @@ class Node:
     def join(self, other: "Node") -> None:
         self.perform(self.peer.join(other.address, now=self.world.now))
 
-    def perform(self, effects: list[Effect]) -> None:
+    def perform(self, effects: list[Effect]) -> None:  # noqa: C901 (a case each)
         world, life = self.world, self.life
         for effect in effects:
             world.trace(self, effect)
@@ -271,6 +317,11 @@ class Node:
                     world.at(world.time + 0.001, partial(self.landed, keeps, life))
                 case Store(keep):
                     self.disk.write(keep)
+                case Mark(number):
+                    world.at(world.time + MARK_S, partial(self.marked, number, life))
+                case Recall(after, count, _, ticket):
+                    read = partial(self.recalled, ticket, self.disk.recall(after, count), life)
+                    world.at(world.time + 0.001, read)
                 case Notify(event):
                     self.events.append((world.time, event))
                     if isinstance(event, KeysChanged) and event.owner == self.id:
@@ -283,7 +334,18 @@ class Node:
         if self.up and life == self.life:
             for keep in keeps:
                 self.disk.write(keep)
+                if isinstance(keep, KeepCommit):
+                    self.disk.own.append(keep)
             self.perform(self.peer.persisted(now=self.world.now))
+
+    def marked(self, number: int, life: int) -> None:
+        if self.up and life == self.life:
+            ok = not self.marks_fail
+            self.perform(self.peer.stored(number, ok=ok, now=self.world.now))
+
+    def recalled(self, ticket: int, commits: tuple[Commit, ...], life: int) -> None:
+        if self.up and life == self.life:
+            self.perform(self.peer.recalled(ticket, commits, now=self.world.now))
 
 
 class World:

@@ -99,6 +99,19 @@ def test_more_than_a_commit_holds_goes_into_several_and_is_answered_after_the_la
     assert len(branch.bodies) == 600
 
 
+def test_each_is_answered_by_the_commit_that_has_the_last_of_its_changes() -> None:
+    made = authoring, _ = opened()
+    for number, one in enumerate(services(1, 300), start=1):
+        stage(authoring, one, ticket=number)
+    stage(authoring, *services(256, 2), ticket=301)
+    stage(authoring, ticket=302)
+
+    first, second = land(made), land(made)
+
+    assert first.tickets == (302, *range(1, 257))
+    assert second.tickets == (257, 301, *range(258, 301))
+
+
 def test_a_commit_ends_at_its_bytes_too() -> None:
     made = authoring, _ = opened()
     padding = tuple((f"k{n:02}", "x" * 500) for n in range(14))

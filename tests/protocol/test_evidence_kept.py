@@ -11,7 +11,7 @@ from protocol.effects import Drop, Effect, KeepEvidence, Notify, Request, Send, 
 from protocol.events import ForkFound, ForkSettled
 from protocol.identity import NodeId
 from protocol.intake import PUSH_RINGS
-from protocol.wire.exchange import SyncAnswer, encode_answer
+from protocol.wire.exchange import DeliverRequest, SyncAnswer, decode_request, encode_answer
 from protocol.wire.messages import DatagramKind, Push, encode, inspect, seal
 
 from .peer_world import CLUSTER, Node, World, service
@@ -21,6 +21,10 @@ def joined(nodes: int = 5) -> World:
     world = World(nodes).start_joined()
     world.run(3)
     return world
+
+
+def is_delivery(request: Request) -> bool:
+    return isinstance(decode_request(request.body), DeliverRequest)
 
 
 def heal(world: World) -> None:
@@ -251,8 +255,14 @@ def settled_world() -> tuple[World, Node, Node]:
     world.cut = lambda a, b: late in (a, b) or b is node
     node.disk = disk
     node.start()
+    # Whoever answered its deliveries would tell it what it forgot.
+    ask = world.request
+    world.request = lambda sender, request: (  # type: ignore[method-assign]
+        None if is_delivery(request) else ask(sender, request)
+    )
     node.propose(service(port=3))
     world.run(4)
+    world.request = ask  # type: ignore[method-assign]
     assert disputes(world.nodes[0], node.id)
     world.cut = lambda a, b: late in (a, b)
     node.propose(service(port=4))

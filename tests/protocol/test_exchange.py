@@ -22,6 +22,8 @@ from protocol.wire.exchange import (
     CheckAnswer,
     CheckRequest,
     Content,
+    DeliverAnswer,
+    DeliverRequest,
     FetchAnswer,
     FetchRequest,
     Held,
@@ -57,6 +59,7 @@ REQUESTS: list[StreamRequest] = [
     FetchRequest(AUTHOR.id, Dot(0, 0), b"", b"", 0),
     FetchRequest(AUTHOR.id, HEAD.dot, HEAD.hash, HEAD.hash, 10_000), CheckRequest(),
     SplitRequest(0, 0, ()), SplitRequest(7, 2_500, ((AUTHOR.id, HEAD.dot),)),
+    *(DeliverRequest(bundle) for bundle in BUNDLES),
 ]  # fmt: skip
 TWIN = AUTHOR.signed((), parents=COMMITS[-1].head.parents, version=7).head
 MERGE = AUTHOR.signed((), parents=(TWIN.hash, HEAD.hash), version=9).head
@@ -78,6 +81,7 @@ ANSWERS: list[StreamAnswer] = [
     SyncAnswer(tuple(BUNDLES), more=True, gossip=Gossip()),
     SyncAnswer((), more=False, gossip=Gossip(), evidence=REPORTS),
     FetchAnswer(None), *(FetchAnswer(bundle) for bundle in BUNDLES), CheckAnswer(),
+    DeliverAnswer(Dot(0, 0), bytes(32)), DeliverAnswer(HEAD.dot, HEAD.hash),
     NO_ANSWER,
     SplitAnswer(
         known=True, complete=True, away=((AUTHOR.id, HEAD.dot),), here=((AUTHOR.id, HEAD.dot),),

@@ -34,6 +34,7 @@ from protocol.wire.messages import (
     Keys,
     Message,
     Push,
+    Receipt,
     Want,
     decode,
     decode_gossip,
@@ -105,6 +106,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.just(EVIDENCE),
     st.just(KEY_FORK),
     st.just(KEYS),
+    st.builds(Receipt, st.builds(Dot, EPOCHS, COUNTERS), IDS, EPOCHS, SIGNATURES),
 )
 
 
@@ -125,7 +127,7 @@ def test_there_is_an_example_of_every_kind() -> None:
     ]  # fmt: skip
     assert EVIDENCE is not None
     assert KEY_FORK is not None
-    messages += [EVIDENCE, KEY_FORK, KEYS]
+    messages += [EVIDENCE, KEY_FORK, KEYS, Receipt(Dot(0, 1), bytes(32), 0, bytes(64))]
     assert {encode(one)[0] for one in messages} == set(DatagramKind)
 
 
@@ -170,7 +172,7 @@ GOOD = seal(AUTHOR.id, KEY, *encode(Ping(1, accused=False)))
         (b"\0" + GOOD[1:], "unknown_version"),
         (b"\2" + GOOD[1:], "unknown_version"),
         (b"\1\0" + GOOD[2:], "malformed"),
-        (b"\1\x0b" + GOOD[2:], "malformed"),
+        (b"\1\x0c" + GOOD[2:], "malformed"),
         (GOOD + bytes(limits.DATAGRAM_MAX + 1 - len(GOOD)), "oversized"),
     ],
 )

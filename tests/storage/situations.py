@@ -16,10 +16,12 @@ from protocol.commits import (
     Record,
     make_commit,
 )
+from protocol.delivery.standing import Breaker, Delivery, OutboxEntry, Priority
 from protocol.effects import (
     DropRecords,
     KeepChain,
     KeepCommit,
+    KeepDelivery,
     KeepEvidence,
     KeepManifest,
     KeepMend,
@@ -61,6 +63,53 @@ def keep(owner: NodeId, version: int, **bodies: bytes | None) -> KeepCommit:
     """A commit of `owner` that sets, or with None removes, services of these names."""
     changes = tuple(Change(1, name, body) for name, body in bodies.items())
     return KeepCommit(commit(owner, version, changes), changes)
+
+
+def steps(
+    owner: NodeId,
+    first: int,
+    count: int,
+    *,
+    parent: Commit | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> list[KeepCommit]:
+    """Commits of `owner` of which each is the child of the one before."""
+    found: list[KeepCommit] = []
+    for version in range(first, first + count):
+        change = Change(1, f"s{version % 50}", b"%d" % version)
+        parent = commit(owner, version, (change,), parent=parent)
+        found.append(KeepCommit(parent, (change,), priority))
+    return found
+
+
+def entries(keeps: Iterable[KeepCommit]) -> tuple[OutboxEntry, ...]:
+    """What an outbox says of these."""
+    return tuple(
+        OutboxEntry(
+            one.commit.head.dot,
+            one.commit.head.hash,
+            one.priority,
+            len(one.commit.changes_encoded),
+        )
+        for one in keeps
+    )
+
+
+def delivery(peer: NodeId, held: int, *, attempts: int = 0) -> KeepDelivery:
+    """That peer holds our commits up to this version."""
+    return KeepDelivery(
+        Delivery(
+            peer=peer,
+            held=Dot(0, held),
+            stored=Dot(0, held - 1),
+            since_us=1_000_000,
+            attempts=attempts,
+            next_try_us=3_000_000,
+            breaker=Breaker.OPEN if attempts > 2 else Breaker.CLOSED,
+            score=700,
+            latency_us=2_500,
+        )
+    )
 
 
 def manifest(owner: NodeId, version: int, **bodies: bytes) -> KeepManifest:

@@ -18,10 +18,10 @@ def imported_by(path: Path) -> set[str]:
     return found
 
 
-def test_only_the_writer_knows_trio() -> None:
+def test_only_the_writer_and_what_waits_for_it_know_trio() -> None:
     users = {path.name for path in FOLDER.rglob("*.py") if "trio" in imported_by(path)}
 
-    assert users == {"writer.py"}
+    assert users == {"waiting.py", "writer.py"}
 
 
 def test_public_names_are_sorted_and_exist() -> None:

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect
 
 from protocol.commits import Dot
+from protocol.effects import KeepCommit
 from storage import DatabaseDamagedError, schema
 from storage.connecting import connect
 from storage.migrations import MIGRATIONS, migrate, version_of
 
-from .situations import ALICE, CLUSTER, commit, open_alice
+from .situations import ALICE, BOB, CLUSTER, commit, delivery, entries, open_alice, steps
 
 VERSION_1 = """
 PRAGMA application_id = 1265202280;
@@ -31,6 +32,30 @@ CREATE TABLE results (sequence INTEGER NOT NULL PRIMARY KEY, update_id TEXT NOT 
 CREATE INDEX results_by_age ON results (created_at_us);
 """
 """As the first release wrote it. Never to be edited: files like this are out there."""
+
+
+VERSION_2 = """
+PRAGMA user_version = 2;
+CREATE TABLE evidence (id BLOB NOT NULL PRIMARY KEY, kind INTEGER NOT NULL, proof BLOB NOT NULL,
+  found_at_us INTEGER NOT NULL, reported_by BLOB, settled_at_us INTEGER, settled_epoch INTEGER,
+  merge BLOB) WITHOUT ROWID;
+"""
+"""What the release after it added. Never to be edited either."""
+
+
+def write_version_2(path: Path, own: list[KeepCommit]) -> None:
+    """With these commits of the node's own."""
+    write_version_1(path)
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_2)
+    for keep in own:
+        head = keep.commit.head
+        row = (ALICE, head.epoch, head.version, head.hash, keep.commit.pack())
+        connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+        changed = (head.pack(), head.version)
+        connection.execute("UPDATE branches SET head = ?, version = ?", changed)
+    connection.commit()
+    connection.close()
 
 
 def write_version_1(path: Path) -> None:
@@ -75,6 +100,23 @@ def test_file_of_the_first_version_opens_with_all_it_holds(tmp_path: Path) -> No
     loaded = store.load()
     assert (loaded.incarnation, loaded.last_dot) == (5, Dot(0, 42))
     assert loaded.branches[0].head == commit(ALICE, 42).head
+    store.close()
+
+
+def test_file_of_the_second_version_keeps_its_commits_and_begins_an_outbox(tmp_path: Path) -> None:
+    own = steps(ALICE, 40, 4)
+    write_version_2(tmp_path / "kith.db", own[:3])
+
+    store = open_alice(tmp_path / "kith.db")
+
+    loaded = store.load()
+    (branch,) = loaded.branches
+    assert branch.commits == tuple(keep.commit for keep in own[:3])
+    assert (loaded.outbox, loaded.outbox_floor, loaded.deliveries) == ((), Dot(0, 42), ())
+    store.write([own[3], delivery(BOB, 42)])
+    loaded = store.load()
+    assert (loaded.outbox, loaded.outbox_floor) == (entries(own[3:]), Dot(0, 42))
+    assert loaded.deliveries == (delivery(BOB, 42).delivery,)
     store.close()
 
 

@@ -191,6 +191,17 @@ def test_no_flipped_byte_anywhere_raises_anything_but_storage_errors(path: Path)
     assert refused > 30
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_version_that_does_not_fit_the_tables_is_refused_before_any_step(
+    path: Path, version: int
+) -> None:
+    change(path, f"PRAGMA user_version = {version}")
+
+    error = expect_refused(path, DatabaseDamagedError)
+
+    assert f"not the tables of schema version {version}" in str(error)
+
+
 def test_damage_after_a_crash_is_refused_with_the_wal_untouched(crashed: Path) -> None:
     overwrite(crashed, 0, b"rubbish")
 

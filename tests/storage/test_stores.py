@@ -1,6 +1,5 @@
 """One suite for every store: whatever keeps state must pass it."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,18 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.commits import NOTHING, Dot, Record
-from protocol.effects import Keep, KeepEvidence
+from protocol.delivery.standing import Priority
+from protocol.effects import DropDelivery, Keep, KeepEvidence, TrimOutbox
 from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 from protocol.restored import RestoredBranch
 from storage import Loaded, MemoryStore, StorageClosedError, Store, interface, memory, store
 from storage.interface import RESULTS_AGE_MAX_US
 
+from .lives import Lives
 from .situations import (
     ALICE,
     BOB,
     CAROL,
     chain,
+    delivery,
     fork,
     head_of,
     keep,
@@ -31,36 +33,8 @@ from .situations import (
     open_alice,
     reaped,
     result,
+    steps,
 )
-
-
-class Lives:
-    """A store that can be closed and opened again, as by a restart."""
-
-    def __init__(self, open_again: Callable[[], Store]) -> None:
-        self._open_again = open_again
-        self.store = open_again()
-
-    def restart(self) -> Store:
-        self.store.close()
-        self.store = self._open_again()
-        return self.store
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def lives(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lives]:
-    forgetful = MemoryStore(ALICE)
-
-    def open_memory() -> Store:
-        forgetful.open()
-        return forgetful
-
-    def open_sqlite() -> Store:
-        return open_alice(tmp_path / "kith.db")
-
-    found = Lives(open_memory if request.param == "memory" else open_sqlite)
-    yield found
-    found.store.close()
 
 
 def only_branch(store: Store) -> RestoredBranch:
@@ -352,7 +326,15 @@ def mend_of(owner: NodeId, version: int, changed: dict[str, bytes | None]) -> Ke
     return mend(owner, version, **changed)
 
 
+def steps_of(owner: NodeId, first: int, count: int, priority: Priority) -> list[Keep]:
+    return [*steps(owner, first, count, priority=priority)]
+
+
 some_keeps = st.one_of(
+    st.builds(steps_of, owners, versions, st.integers(1, 20), st.sampled_from(Priority)),
+    st.builds(Dot, st.just(0), versions).map(lambda dot: [TrimOutbox(dot)]),
+    st.builds(delivery, owners, versions).map(lambda one: [one]),
+    owners.map(lambda owner: [DropDelivery(owner)]),
     st.builds(mend_of, owners, versions, changes).map(lambda one: [one]),
     st.builds(keep_of, owners, versions, changes).map(lambda one: [one]),
     st.builds(manifest_of, owners, versions, bodies).map(lambda one: [one]),
@@ -377,6 +359,10 @@ def test_any_sequence_of_keeps_comes_to_the_same_on_disk_as_in_memory(
             in_memory.write(keeps)
 
             assert on_disk.load() == in_memory.load()
+            assert on_disk.recall(Dot(0, 10), 7, 3_000) == in_memory.recall(Dot(0, 10), 7, 3_000)
+            assert (
+                replace(on_disk.statistics(), file_bytes=0, wal_bytes=0) == in_memory.statistics()
+            )
         on_disk.close()
 
 

@@ -25,10 +25,12 @@ from node.transport.binding import bind
 from node.transport.pool import StreamPool
 from node.transport.sessions import KeyLore
 from node.transport.streams import StreamServer
+from protocol.delivery.standing import Queue
 from protocol.detector.config import MembershipConfig
 from protocol.identity import Address, id_text
-from protocol.peer import Peer, PeerSetup
+from protocol.peer import Peer
 from protocol.records import NodeRecord
+from protocol.setup import PeerSetup
 from protocol.sync.recollection import Hearing
 from protocol.wire.handshake import Credentials, Session
 from storage import MemoryStore, Writer
@@ -183,7 +185,11 @@ async def open_node(  # noqa: PLR0915 (a node, put together in order)
         cluster=CLUSTER, chain=ours.chain, signer=ours.signer,
         record=own_record(name, binding.address, incarnation, zone), restored=loaded.branches,
         evidence=loaded.evidence,
-        last_dot=loaded.last_dot, membership=MembershipConfig.local(), hearing=Hearing.NOTHING,
+        last_dot=loaded.last_dot,
+        queue=Queue(
+            deliveries=loaded.deliveries, outbox=loaded.outbox, floor=loaded.outbox_floor
+        ),
+        membership=MembershipConfig.local(), hearing=Hearing.NOTHING,
     )  # fmt: skip
     try:
         async with Writer(store, on_fatal=_fail) as writer, trio.open_nursery() as outside:

@@ -40,6 +40,7 @@ async def test_a_node_is_alive_from_the_start_and_ready_once_it_has_signed() -> 
             "gossip": "ok",
             "peers": "ok",
             "agreement": "ok",
+            "delivery": "ok",
         }
 
 

@@ -12,8 +12,9 @@ from protocol.commits import RecordKey
 from protocol.detector.config import MembershipConfig
 from protocol.effects import Effect, Keep, Persist, Store
 from protocol.identity import KeyChain, NodeId
-from protocol.peer import Peer, PeerSetup
+from protocol.peer import Peer
 from protocol.records import Kind, NodeRecord, ServiceRecord
+from protocol.setup import PeerSetup
 from protocol.signing import Signer, cluster_id
 from protocol.sync.recollection import Hearing
 from storage import Result, SqliteStore, open_store

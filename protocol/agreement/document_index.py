@@ -6,8 +6,8 @@ that is gone, with that of any other that goes.
 
 from collections.abc import Iterator, Mapping
 
-from .identity import NodeId
-from .records import DocumentRecord
+from protocol.identity import NodeId
+from protocol.records import DocumentRecord
 
 
 class DocumentIndex:
