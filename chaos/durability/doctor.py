@@ -9,11 +9,25 @@ from pathlib import Path
 
 from chaos.cluster.client import Json, Shape
 from chaos.cluster.processes import ProcessError, clean_environment
+from protocol.commits import NOTHING, Dot
 
 from .ledger import SERVICE
+from .shapes import dot, dots, rows, shape, whole
 
 COMMAND = (sys.executable, "-m", "node.cli", "doctor")
 TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One peer in the retry queue, as it is on disk."""
+
+    held: Dot = NOTHING
+    """The newest own commit that it is down as holding."""
+    stored: Dot = NOTHING
+    """… as having on its disk."""
+    waiting: int = 0
+    """Own commits after `held`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,16 @@ class Found:
     """Own instances of the service of the load: id to the update id that wrote it last."""
     results: Mapping[str, int] = field(default_factory=dict)
     """Update id to the version that it was answered with."""
+    node: str = ""
+    """Whose directory it is."""
+    own: Dot = NOTHING
+    """Of its newest own commit."""
+    heads: Mapping[str, Dot] = field(default_factory=dict)
+    """How far it holds every owner."""
+    outbox: int = 0
+    """Own commits that some peer may lack."""
+    queue: Mapping[str, Waiting] = field(default_factory=dict)
+    """By peer."""
 
     @property
     def opens(self) -> bool:
@@ -58,28 +82,28 @@ def examine(directories: Sequence[Path]) -> list[Found]:
 
 
 def _read(one: Shape) -> Found:
-    problems, last = one.get("problems"), one.get("last")
+    problems, queue = one.get("problems"), shape(one, "queue")
     return Found(
         state=str(one.get("state")),
         problems=tuple(map(str, problems)) if isinstance(problems, list) else (),
-        version=_whole(last, "version") if isinstance(last, dict) else 0,
+        version=whole(shape(one, "last"), "version"),
         instances={
             str(record.get("id")): str(record.get("update_id"))
-            for record in _rows(one, "own_records")
+            for record in rows(one, "own_records")
             if record.get("kind") == "service" and record.get("name") == SERVICE
         },
         results={
-            str(result.get("update_id")): _whole(result, "version")
-            for result in _rows(one, "results")
+            str(result.get("update_id")): whole(result, "version")
+            for result in rows(one, "results")
+        },
+        node=str(one.get("node")),
+        own=dot(one.get("own")),
+        heads=dots(one, "heads"),
+        outbox=whole(shape(queue, "outbox"), "commits"),
+        queue={
+            str(row.get("peer")): Waiting(
+                dot(row.get("held")), dot(row.get("stored")), whole(row, "waiting")
+            )
+            for row in rows(queue, "deliveries")
         },
     )
-
-
-def _rows(shape: Shape, name: str) -> list[Shape]:
-    value = shape.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _whole(shape: Shape, name: str) -> int:
-    value = shape.get(name)
-    return value if isinstance(value, int) else 0

@@ -3,7 +3,8 @@
 A round: sixteen clients write with one node or with all; at a moment that the seed draws, the
 victim (or everybody) is killed with SIGKILL and started again, and a copy of its directory is shown
 to the doctor; what was under way is asked again with the same update id, and so are some older
-updates; when all hold the same again, every node is compared with the ledger. What must hold:
+updates; when all hold the same again, every node is compared with the ledger. Where all are killed,
+the victim is the first to die and to return, and for a while it is alone. What must hold:
 
 1. On the victim's own disk is what was acknowledged: see `judging`. A node with peers reads itself
    back from them, so that a disk that forgets would not show otherwise.
@@ -12,6 +13,8 @@ updates; when all hold the same again, every node is compared with the ledger. W
    instance is not written anew, whatever became of it since.
 4. A version is used once: all commits after the restart are newer than all that were acknowledged.
 5. Nobody holds evidence against anybody.
+6. The retry queue of a victim that is alone is what was committed: see `queueing`. At the end of
+   every round nothing waits on any node.
 
 kill -9 keeps what was given to the kernel, so this judges the order of acknowledging and writing;
 whether what was written is also synced is what `sweep` judges.
@@ -25,12 +28,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from chaos.cluster.client import Client
+from chaos.cluster.client import Client, NoAnswerError
 from chaos.cluster.processes import NodeProcess, Nodes, ProcessError, wait_until
+from protocol.commits import NOTHING
 
-from .doctor import examine
+from .doctor import Found, examine
 from .judging import Judge
 from .ledger import SERVICE, Ledger, Operation, wrong
+from .queueing import Heard, Witness, compare, forgotten, heard_by, look
 from .workload import Load, Worker
 
 NODES = 3
@@ -45,6 +50,8 @@ SPREAD_SHARE = 0.5
 """Of rounds in which clients write with all nodes."""
 LOAD_S = 60.0
 HEAL_S = 15.0
+DRAIN_S = 30.0
+"""Generous: it is over in milliseconds, or after the patience of a few seconds that a start has."""
 AGAIN = 3
 """Older updates that each client asks once more in a round."""
 
@@ -55,6 +62,7 @@ class Round:
 
     number: int
     victims: str
+    """The first of several was alone for a while."""
     acknowledged: int = 0
     open: int = 0
     """Operations that the kill left without an answer."""
@@ -62,6 +70,13 @@ class Round:
     """Update ids asked once more."""
     ready_s: float = 0.0
     healed_s: float = 0.0
+    drained_s: float = 0.0
+    queues: int = 0
+    """Peers for whom it was compared what waits."""
+    waiting: int = 0
+    """Commits that waited for them."""
+    forgotten: int = 0
+    """Peers whose own crash took what they had said to hold."""
     violations: list[str] = field(default_factory=list)
 
 
@@ -73,6 +88,12 @@ class Crew:
     workers: list[Worker]
     version_max: int = 0
     """The newest version that anybody was told by this node, up to the last kill."""
+
+    @property
+    def told(self) -> list[int]:
+        """All versions that they were told."""
+        every = (one for worker in self.workers for one in worker.ledger.every())
+        return [one.version for one in every if one.acknowledged]
 
     @property
     def ledgers(self) -> list[Ledger]:
@@ -118,28 +139,41 @@ class KillLoop:
             ProcessError: a node did not come back, or nothing was acknowledged: no verdict.
         """
         victim = self._rng.choice(self._crews)
-        killed = self._crews if self._rng.random() < ALL_SHARE else [victim]
+        killed = [victim]
+        if self._rng.random() < ALL_SHARE:
+            killed += [crew for crew in self._crews if crew is not victim]
         busy = self._crews if self._rng.random() < SPREAD_SHARE else [victim]
         one = Round(number, "".join(crew.node.name for crew in killed))
-        self._load_and_kill(one, busy, killed)
-        copies = self._copies(killed)
-        begun = time.perf_counter()
-        for crew in killed:
-            crew.node.start()
-        for crew, found in zip(killed, examine(copies), strict=True):
-            said = Judge(crew.ledgers).judge(found, crew.version_max)
-            one.violations += [f"on the disk of {crew.node.name}: {what}" for what in said]
-        for crew in killed:
-            crew.node.wait_ready()
-        one.ready_s = time.perf_counter() - begun
+        heard = self._load_and_kill(one, busy, killed)
+        self._restart(one, killed, heard)
         for crew in busy:
             self._ask_again(one, crew)
         try:
             one.healed_s = self._heal()
+            one.drained_s = wait_until(self._drained, DRAIN_S, "nothing waits in any queue")
         except ProcessError as error:
             one.violations.append(str(error))
         self._judge(one)
         return one
+
+    def _restart(self, one: Round, killed: list[Crew], heard: dict[str, Heard]) -> None:
+        """Start them and look at their disks: all at once, or one alone before the others."""
+        copies = self._copies(killed)
+        begun = time.perf_counter()
+        first, others = killed[0], killed[1:]
+        first.node.start()
+        found = examine(copies)
+        for crew, its in zip(killed, found, strict=True):
+            said = Judge(crew.ledgers).judge(its, crew.version_max)
+            one.violations += [f"on the disk of {crew.node.name}: {what}" for what in said]
+        first.node.wait_ready()
+        if others:
+            _look_at_queue(one, killed, found, heard)
+        for crew in others:
+            crew.node.start()
+        for crew in others:
+            crew.node.wait_ready()
+        one.ready_s = time.perf_counter() - begun
 
     def _copies(self, killed: list[Crew]) -> list[Path]:
         """What lay on the disks of the victims, before they start again."""
@@ -148,7 +182,8 @@ class KillLoop:
             shutil.copytree(crew.node.data_dir, self._copied / crew.node.name)
         return [self._copied / crew.node.name for crew in killed]
 
-    def _load_and_kill(self, one: Round, busy: list[Crew], killed: list[Crew]) -> None:
+    def _load_and_kill(self, one: Round, busy: list[Crew], killed: list[Crew]) -> dict[str, Heard]:
+        """Work, and the end of it. What the others had heard when the first was dead, by name."""
         seats = [
             (busy[n % len(busy)].workers[n], busy[n % len(busy)].node.port) for n in range(CLIENTS)
         ]
@@ -159,15 +194,17 @@ class KillLoop:
             if not load.wait(wanted, LOAD_S):
                 raise ProcessError(f"no {wanted} acknowledgements within {LOAD_S:g} s")
             threading.Event().wait(delay_s)
-            for crew in killed:
+            killed[0].node.kill()
+            heard = {crew.node.name: heard_by(crew.node) for crew in killed[1:]}
+            for crew in killed[1:]:
                 crew.node.send_kill()
-            for crew in killed:
+            for crew in killed[1:]:
                 crew.node.kill()
         finally:
             one.acknowledged = load.stop()
         for crew in self._crews:
-            told = (one.version for worker in crew.workers for one in worker.ledger.every())
-            crew.version_max = max(told, default=0)
+            crew.version_max = max(crew.told, default=0)
+        return heard
 
     def _ask_again(self, one: Round, crew: Crew) -> None:
         """What is open, until it is answered; and some of what was answered before."""
@@ -203,6 +240,13 @@ class KillLoop:
     def _heal(self) -> float:
         return wait_until(self.nodes.agree, HEAL_S, "all alive and of one root")
 
+    def _drained(self) -> bool:
+        try:
+            queues = [node.call("GET", "/v1/queue") for node in self.nodes.all]
+        except NoAnswerError:
+            return False
+        return not any(queue.whole("total") for queue in queues)
+
     def _judge(self, one: Round) -> None:
         for crew in self._crews:
             for worker in crew.workers:
@@ -216,6 +260,23 @@ class KillLoop:
                 one.violations += [f"on {node.name}: {what}" for what in said]
             cases = node.call("GET", "/v1/evidence").rows("evidence")
             one.violations += [f"on {node.name}: evidence against {c.get('owner')}" for c in cases]
+
+
+def _look_at_queue(
+    one: Round, killed: list[Crew], found: list[Found], heard: dict[str, Heard]
+) -> None:
+    """Compare the queue of the first, which is alone, with its disk, its clients and its peers."""
+    me, first = found[0].node, killed[0]
+    peers = {
+        its.node: Witness(name, heard[name].get(me, NOTHING), its.heads.get(me, NOTHING))
+        for name, its in zip((crew.node.name for crew in killed[1:]), found[1:], strict=True)
+    }
+    alone = look(first.node)
+    said = compare(found[0], alone, first.told, peers)
+    one.violations += [f"in the queue of {first.node.name}: {what}" for what in said]
+    one.queues += len(alone.queue)
+    one.waiting += sum(shown.waiting for shown in alone.queue.values())
+    one.forgotten += forgotten(found[0], peers)
 
 
 def shown(node: NodeProcess) -> dict[str, tuple[int, str]]:

@@ -13,7 +13,8 @@ from .sweep import Swept
 SHOWN_MAX = 20
 """Violations that a table lists."""
 ROUND_HEADINGS = (
-    "round", "killed", "acknowledged", "open", "repeated", "ready s", "healed s", "violations",
+    "round", "killed", "acknowledged", "open", "repeated", "waiting", "ready s", "healed s",
+    "drained s", "violations",
 )  # fmt: skip
 
 
@@ -72,14 +73,19 @@ def rounds_text(header: Header, rounds: Sequence[Round]) -> str:
     violations = [f"round {one.number}: {what}" for one in rounds for what in one.violations]
     everybody = sum(len(one.victims) > 1 for one in rounds)
     ready, healed = sorted(r.ready_s for r in rounds), sorted(r.healed_s for r in rounds)
+    drained = sorted(r.drained_s for r in rounds)
     pairs = [
         ("rounds", number(len(rounds))),
         ("of which all were killed", number(everybody)),
         ("acknowledged", number(sum(one.acknowledged for one in rounds))),
         ("open at the kill", number(sum(one.open for one in rounds))),
         ("update ids repeated", number(sum(one.repeated for one in rounds))),
+        ("queues compared", number(sum(one.queues for one in rounds))),
+        ("commits waiting in them", number(sum(one.waiting for one in rounds))),
+        ("forgotten by a peer", number(sum(one.forgotten for one in rounds))),
         ("ready, median and most", f"{_middle(ready)}, {seconds(max(ready, default=0))} s"),
         ("healed, median and most", f"{_middle(healed)}, {seconds(max(healed, default=0))} s"),
+        ("drained, median and most", f"{_middle(drained)}, {seconds(max(drained, default=0))} s"),
         ("violations", number(len(violations))),
     ]
     return "\n\n".join([_head(header), section("kill -9", facts(pairs)), *_violations(violations)])
@@ -89,7 +95,8 @@ def round_line(one: Round) -> str:
     """One round, while others follow."""
     cells = [
         str(one.number), one.victims, str(one.acknowledged), str(one.open), str(one.repeated),
-        f"{one.ready_s:.2f}", f"{one.healed_s:.2f}", str(len(one.violations)),
+        str(one.waiting), f"{one.ready_s:.2f}", f"{one.healed_s:.2f}", f"{one.drained_s:.2f}",
+        str(len(one.violations)),
     ]  # fmt: skip
     pairs = zip(ROUND_HEADINGS, cells, strict=True)
     return "  ".join(f"{heading} {cell}" for heading, cell in pairs)

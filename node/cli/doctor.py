@@ -17,9 +17,10 @@ from .tables import show_table
 
 HEADINGS = (
     "DIRECTORY", "STATE", "NODE", "KEYS", "LIFE", "OWN VERSION", "OWN RECORDS", "OWNERS", "RECORDS",
-    "RESULTS", "SIZE", "FREE",
+    "RESULTS", "QUEUE", "SIZE", "FREE",
 )  # fmt: skip
 RESULTS_SHOWN_MAX = 100_000
+HEADS_SHOWN_MAX = 10_000
 PASSPHRASE_BYTES_MAX = 4096
 _MIB = 1024 * 1024
 
@@ -89,6 +90,9 @@ def _shape(one: Examination) -> dict[str, Json]:
         "own": {**_dot(one.own), "hash": one.own_hash.hex()} if one.own_hash is not None else None,
         "last": _dot(one.last) if one.last > NOTHING else None,
         "owners": one.owners,
+        "heads": {
+            id_text(owner): _dot(dot) for owner, dot in sorted(one.heads.items())[:HEADS_SHOWN_MAX]
+        },
         "records": one.records,
         "root": one.root.hex() if one.root is not None else None,
         "own_records": [
@@ -98,6 +102,7 @@ def _shape(one: Examination) -> dict[str, Json]:
         ],
         "results_count": len(one.results),
         "results": [_result(result) for result in one.results[-RESULTS_SHOWN_MAX:]],
+        "queue": _queue(one),
         "rows": dict(one.rows),
         "bytes": dict(one.sizes),
         "free_bytes": one.free_bytes,
@@ -126,6 +131,33 @@ def _result(result: Result) -> dict[str, Json]:
     }
 
 
+def _queue(one: Examination) -> dict[str, Json]:
+    commits, oldest, newest = one.outbox.waiting(NOTHING)
+    return {
+        "deliveries": [
+            {
+                "peer": id_text(delivery.peer),
+                "held": _dot(delivery.held),
+                "stored": _dot(delivery.stored),
+                "waiting": one.outbox.waiting(delivery.held)[0],
+            }
+            for delivery in one.deliveries
+        ],
+        "outbox": {
+            "commits": commits,
+            "oldest": _dot(oldest) if commits else None,
+            "newest": _dot(newest) if commits else None,
+        },
+    }
+
+
+def _waiting(one: Examination) -> str:
+    """How many commits wait for how many peers."""
+    waiting = [one.outbox.waiting(delivery.held)[0] for delivery in one.deliveries]
+    lacking = sum(map(bool, waiting))
+    return f"{max(waiting)} for {lacking}" if lacking else "0"
+
+
 def _dot(dot: Dot) -> dict[str, Json]:
     return {"epoch": dot.epoch, "version": dot.version}
 
@@ -135,7 +167,7 @@ def _row(one: Examination) -> tuple[str, ...]:
     if one.node is None:
         return (*where, *[""] * (len(HEADINGS) - 3), _size(one.free_bytes))
     own = str(one.own.version) if one.own_hash else ""
-    counts = (len(one.own_records), one.owners, one.records, len(one.results))
+    counts = (len(one.own_records), one.owners, one.records, len(one.results), _waiting(one))
     sizes = (sum(one.sizes.values()), one.free_bytes)
     return (
         *where, short_id(one.node), one.keys, str(one.incarnation), own, *map(str, counts),

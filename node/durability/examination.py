@@ -22,6 +22,8 @@ from node.durability import DATABASE
 from node.keyfiles import KeyStoreError, SealedError
 from protocol.bodies import Body
 from protocol.commits import NOTHING, Dot, RecordKey
+from protocol.delivery.outbox import Outbox
+from protocol.delivery.standing import Delivery
 from protocol.errors import RemoteProtocolError
 from protocol.identity import NodeId, short_id
 from protocol.records import ServiceRecord
@@ -68,6 +70,12 @@ class Examination:
     last: Dot = NOTHING
     """The highest that was ever signed or taken as ours."""
     owners: int = 0
+    heads: Mapping[NodeId, Dot] = field(default_factory=dict)
+    """How far it holds every owner, itself included."""
+    deliveries: Sequence[Delivery] = ()
+    """How far peers have come in our own commits, sorted by peer."""
+    outbox: Outbox = field(default_factory=Outbox)
+    """Our own commits that some of them may lack."""
     records: int = 0
     root: bytes | None = None
     own_records: Mapping[RecordKey, Body] = field(default_factory=dict)
@@ -188,10 +196,12 @@ def _check_branches(found: Examination, registry: Registry, loaded: Loaded) -> N
     found.incarnation, found.last = loaded.incarnation, loaded.last_dot
     found.owners = sum(1 for _ in registry.owners())
     found.records = sum(len(stored.records) for stored in loaded.branches)
-    found.root = registry.root
+    found.heads, found.root = registry.vector(), registry.root
     own = registry.branch(found.node)
     if own is not None and own.head is not None:
         found.own, found.own_hash, found.own_records = own.dot, own.head.hash, own.bodies
+        found.deliveries = loaded.deliveries
+        found.outbox.restore(loaded.outbox, loaded.outbox_floor, own.head)
 
 
 def _bytes_of(path: Path) -> int:

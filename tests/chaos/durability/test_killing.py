@@ -23,6 +23,8 @@ def test_what_was_acknowledged_survives_kill_9_once_and_everywhere(tmp_path: Pat
 
     assert [one.violations for one in played] == [[]] * ROUNDS
     assert all(one.acknowledged and one.open and one.repeated for one in played)
+    assert [one.queues for one in played] == [2 * (len(one.victims) > 1) for one in played]
+    assert any(one.queues and one.waiting >= one.queues for one in played)
 
 
 def test_a_node_that_acknowledges_before_it_writes_is_found_out(tmp_path: Path) -> None:
