@@ -19,6 +19,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.records import DocumentRecord, Kind, NodeRecord, ServiceRecord
 
 from .author import Author
+from .laws import law
 from .peer_world import TRUST, service
 
 AUTHOR = Author()
@@ -270,6 +271,7 @@ DEEDS = st.lists(
 )  # fmt: skip
 
 
+@law
 @given(deeds=DEEDS, order=st.randoms(use_true_random=False))
 def test_whatever_happens_all_lives_merged_are_what_one_life_would_have_been(
     deeds: list[tuple[str, int]], order: Random
