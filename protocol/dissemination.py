@@ -10,7 +10,8 @@ Rules this module keeps:
 
 1. A commit is pushed by each node once; what does not fit a datagram is only advertised.
 2. Every table is bounded; what falls out is found by repair.
-3. Nothing is asked for twice within `WANT_AGAIN_S`, whoever advertises it.
+3. Nothing is asked for twice within `WANT_AGAIN_S`, whoever advertises it, but over a stream after
+   it was asked for in vain by a datagram.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .commits import Commit, Dot, Head
+from .commits import NOTHING, Commit, Dot, Head
 from .identity import NodeId
 from .wire import codec
 from .wire.messages import BODY_MAX, Advert, Advertised, Message, Push, Want
@@ -37,6 +38,7 @@ _ECHOES_MAX = 1_024
 _ADVERT_ITEMS = 12
 """Adverts in one datagram: 12 × about 85 bytes."""
 _PUSH_ROOM = BODY_MAX - 16
+_NEVER_WANTED = (NOTHING, 0.0, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Dissemination:
         self._push_at: float | None = None
         self._adverts: list[tuple[float, int, tuple[NodeId, ...], Advertised]] = []
         self._sequence = 0
-        self._wanted: dict[NodeId, tuple[Dot, float]] = {}
+        self._wanted: dict[NodeId, tuple[Dot, float, bool]] = {}
+        """Of each owner what was asked for, when, and whether over a stream."""
 
     @property
     def next_deadline(self) -> float:
@@ -157,12 +160,12 @@ class Dissemination:
         """Whether to ask for what was advertised; remembers that it was asked for."""
         if advert.dot <= ours:
             return False
-        asked = self._wanted.get(advert.owner)
-        if asked is not None and asked[0] >= advert.dot and now < asked[1] + WANT_AGAIN_S:
+        dot, at_s, fetched = self._wanted.get(advert.owner, _NEVER_WANTED)
+        if dot >= advert.dot and now < at_s + WANT_AGAIN_S and (fetched or not advert.large):
             return False
         if len(self._wanted) >= _PENDING_MAX:
             self._wanted.clear()
-        self._wanted[advert.owner] = (advert.dot, now)
+        self._wanted[advert.owner] = (advert.dot, now, advert.large)
         return True
 
     def got(self, owner: NodeId) -> None:

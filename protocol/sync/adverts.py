@@ -2,7 +2,8 @@
 
     PUSH    judged and applied by `intake`
     ADVERT  asked for where it is newer than ours: by WANT if we hold an earlier one, else by FETCH
-    WANT    answered by PUSH, as far as the steps are kept
+    WANT    answered by PUSH, as far as the steps are kept. If they are not, or if the asker holds
+            what we do not know (its owner may have forked), by an ADVERT that has it fetch
 
 Rules this module keeps:
 
@@ -20,7 +21,7 @@ from protocol.dissemination import Dissemination, Told, pushes_of, want_of
 from protocol.effects import Effect
 from protocol.identity import NodeId
 from protocol.intake import Source
-from protocol.wire.messages import Advert, Push, Want
+from protocol.wire.messages import Advert, Advertised, Push, Want
 
 from .outreach import Outreach
 from .surroundings import Surroundings
@@ -75,8 +76,11 @@ class Adverts:
         told: list[Told] = []
         for owner, known in want.items:
             branch = self._around.registry.branch(owner)
-            steps = branch.since(known) if branch else None
-            if steps and len(steps) > limits.HEADERS_KEPT:
-                continue  # of our own branch; a stream brings it
-            told += [Told((node,), push) for push in pushes_of(steps or (), b"")]
+            steps = branch.since(known) if branch else []
+            if steps is not None and len(steps) <= limits.HEADERS_KEPT:
+                told += [Told((node,), push) for push in pushes_of(steps, b"")]
+            elif branch is not None and branch.head is not None:
+                head = branch.head
+                ours = Advertised(owner, head.dot, head.hash, large=True)
+                told.append(Told((node,), Advert((ours,))))
         return self._tell(told)

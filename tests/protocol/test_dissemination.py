@@ -158,6 +158,17 @@ def test_adverts_fit_datagrams_however_many_are_due() -> None:
     assert sum(len(one.message.items) for one in told if isinstance(one.message, Advert)) == 100
 
 
+def test_what_was_asked_for_by_datagram_is_fetched_at_once_when_it_is_said_to_be_large() -> None:
+    out = Dissemination()
+    commit = small(Author())
+    by_datagram, by_stream = advert_of(commit), advert_of(commit, large=True)
+
+    assert out.wants(by_datagram, Dot(0, 0), now=0.0)
+    assert out.wants(by_stream, Dot(0, 0), now=0.01)
+    assert not out.wants(by_stream, Dot(0, 0), now=0.02)
+    assert not out.wants(by_datagram, Dot(0, 0), now=0.03)
+
+
 def test_what_was_wanted_is_sent_in_as_few_datagrams_as_hold_it() -> None:
     alice = Author()
     commits = [small(alice, number) for number in range(1, 31)]

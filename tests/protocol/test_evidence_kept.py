@@ -7,6 +7,7 @@ from protocol.agreement.docket import Case, Reported
 from protocol.agreement.evidence import Evidence, fork_of
 from protocol.commits import Commit, Dot, Draft, make_commit
 from protocol.detector.detection import Gossip
+from protocol.dissemination import want_of
 from protocol.effects import Drop, Effect, KeepEvidence, Notify, Request, Send, Store
 from protocol.events import ForkFound, ForkSettled
 from protocol.identity import NodeId
@@ -332,3 +333,21 @@ def test_a_merge_that_its_owner_did_not_sign_settles_nothing() -> None:
     assert [e.reason for e in effects if isinstance(e, Drop)] == ["bad_signature"]
     assert disputes(bob, liar.id)
     assert only_case(bob).open
+
+
+def test_who_asks_for_what_follows_a_step_that_we_do_not_know_is_told_to_fetch() -> None:
+    """One of the two may hold the other half of a fork: no steps would ever show it."""
+    world = joined(3)
+    alice, bob, carol = world.nodes
+    branch = bob.peer.registry.branch(alice.id)
+    assert branch is not None
+    assert branch.head is not None
+    kind, body = encode(want_of(alice.id, b"?" * 32))
+
+    world.datagrams = []
+    give(carol, bob, kind, body)
+    world.run(0.01)
+
+    told = [datagram for sender, to, datagram in world.datagrams if (sender, to) == (bob, carol)]
+    adverts = [one for one in map(inspect, told) if one[0] is DatagramKind.ADVERT]
+    assert len(adverts) == 1
