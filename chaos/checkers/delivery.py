@@ -9,8 +9,8 @@ A history is invalid where
    within `WAIT_MAX_S`, or one was due for longer than `OVERDUE_S`, and none is under way.
 
 Only honest owners and peers are judged. What is excused, and no more: in rules 1 and 2, a peer
-whose disk was damaged since it took the commit, and in rule 1 commits from before the run; in
-rule 3, an owner that is paused at the end.
+whose disk was damaged since it took the commit, for a receipt up to `UNDER_WAY_S` before it was
+heard, and in rule 1 commits from before the run; in rule 3, an owner that is paused at the end.
 
 Figures: `acknowledged_…_s`, from when an owner signed a commit until a peer's receipt for it was
 there, for peers that ran all the time; `waiting_count`, rows that lack something at the end.
@@ -28,6 +28,8 @@ from .limits import Limits
 from .lives import Process, processes
 from .registers import honest_nodes
 
+UNDER_WAY_S = 5.0
+"""A receipt heard so soon after its sender's disk was damaged may have been sent before."""
 OVERDUE_S = 2.0
 WAIT_MAX_S = 80.0
 """No backoff is longer, whatever the jitter."""
@@ -97,7 +99,8 @@ def _receipts(
         if start.node not in honest or start.owner not in honest:
             continue
         damaged_s = lives[start.node].last_damage_s(start.at_s)
-        before = [version for at_s, version in given if damaged_s < at_s <= start.at_s]
+        sent_s = damaged_s + UNDER_WAY_S
+        before = [version for at_s, version in given if sent_s < at_s <= start.at_s]
         if not before:
             continue
         book.looked_at += 1

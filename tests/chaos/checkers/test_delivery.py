@@ -1,4 +1,4 @@
-from chaos.checkers.delivery import OVERDUE_S, WAIT_MAX_S, check
+from chaos.checkers.delivery import OVERDUE_S, UNDER_WAY_S, WAIT_MAX_S, check
 from chaos.history import Acknowledged, Queued, Remembered
 from chaos.verdict import Finding, Verdict
 
@@ -104,6 +104,18 @@ def test_but_by_a_damaged_disk() -> None:
     starts(story, 21.0, 1)
 
     assert judged(story).verdict is Verdict.VALID
+
+
+def test_a_receipt_may_have_been_under_way_while_the_disk_was_damaged() -> None:
+    at_limit, beyond = taken(1, 2), taken(1, 2)
+    for story, late in ((at_limit, 0.0), (beyond, 0.01)):
+        story.restarts("b", 12.0, 12.1, damaged=True)
+        acknowledges(story, 12.0 + UNDER_WAY_S + late, 2, stored=2)
+        story.restarts("b", 20.0, 21.0)
+        starts(story, 21.0, 1)
+
+    assert judged(at_limit).verdict is Verdict.VALID
+    assert judged(beyond).verdict is Verdict.INVALID
 
 
 def test_whoever_lacks_something_is_to_be_tried() -> None:
