@@ -371,9 +371,12 @@ class Driver:
                     outcome.end_join(ok=ok)
             case MemberChanged(node, _, Status.ALIVE, _):
                 self._forgive(node)
-            case Applied(owner, dot, _):
+            case Applied(owner, dot, _, after, steps):
                 self.counters.applied += 1
-                log.debug("applied", owner=short_id(owner), version=dot.version)
+                log.debug(
+                    "applied",
+                    owner=short_id(owner), version=dot.version, after=after.version, steps=steps,
+                )  # fmt: skip
             case _:
                 pass
         if self.peer.ready:

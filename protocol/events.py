@@ -22,11 +22,15 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A commit or manifest of `owner` was applied here; `services` are the names it touched."""
+    """What `owner` committed was applied here, up to `dot`; `services` are the names it touched."""
 
     owner: NodeId
     dot: Dot
     services: tuple[str, ...]
+    after: Dot
+    """What was held before: nothing up to it was applied again."""
+    steps: int
+    """How many commits it took, one on the other; 0: a newer state took the place of ours."""
 
 
 @dataclass(frozen=True, slots=True)

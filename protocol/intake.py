@@ -413,8 +413,8 @@ class Intake:
                 told += parts.membership.forget(
                     delta.new.node, incarnation=delta.new.incarnation, now=now.mono_s
                 )
-        applied = Notify(Applied(owner, head.dot, tuple(services)))
-        return [applied, *parts.translate(told, now)]
+        event = Applied(owner, head.dot, tuple(services), step.before, len(step.commits))
+        return [Notify(event), *parts.translate(told, now)]
 
     def member(self, node: NodeId, record: NodeRecord, now: float) -> list[MembershipEffect]:
         """Tell membership what a node says of itself."""

@@ -433,7 +433,7 @@ class SimNode:
                 recorder.parted(self.name, event)
             case events.Acknowledged():
                 recorder.acknowledged(self.name, event)
-            case Applied(owner, dot, _):
+            case Applied(owner, dot):
                 branch = self.faces[face].registry.branch(owner)
                 if face == 0 and branch is not None:
                     recorder.accepted(self.name, branch, dot)

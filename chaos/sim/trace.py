@@ -162,7 +162,7 @@ class Trace:
         match event:
             case Committed(tickets, dot):
                 return f"committed version={dot.version} tickets={list(tickets)}"
-            case Applied(owner, dot, services):
+            case Applied(owner, dot, services, _, _):
                 return f"applied {of(owner)} version={dot.version} {' '.join(services)}".rstrip()
             case MemberChanged(node, old, new, certified):
                 before = old.value if old else "unknown"

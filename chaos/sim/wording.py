@@ -299,7 +299,7 @@ class Wording:
         match event:
             case Committed(_, dot):
                 return Line("committed", f"committed {self._at(by, dot)}")
-            case Applied(owner, dot, _):
+            case Applied(owner, dot):
                 return Line("applied", f"applied {self._at(of(owner), dot)}")
             case MemberChanged(node, old, new, certified):
                 before = old.value if old else "unknown"

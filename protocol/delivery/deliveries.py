@@ -129,6 +129,7 @@ class Deliveries:
         self.counters = DeliveryCounters()
         self.audience: tuple[NodeId, ...] = ()
         """Who gets all our commits from ourselves, if not by others sooner."""
+        self._wanted: dict[NodeId, None] = {}
         self._rng = rng
         self._rows: dict[NodeId, _Row] = {}
         self._lacking: dict[NodeId, _Row] = {}
@@ -168,11 +169,15 @@ class Deliveries:
             self._rows[node].held = self._rows[node].stored = self.outbox.head
 
     def watch(self, audience: tuple[NodeId, ...], now: Instant) -> None:
-        """These are to get our commits. Who was one of them and lacks nothing is let go."""
+        """These are to get our commits.
+
+        Who was one of them and lacks nothing is let go at the next commit, or for want of room: it
+        may only have been taken for dead, and what it told counts when it is back.
+        """
         self.audience = audience
-        wanted = dict.fromkeys(audience)
-        for node in [n for n in self._rows if n not in wanted and n not in self._lacking]:
-            self._drop(node, now)
+        self._wanted = dict.fromkeys(audience)
+        if len(self._rows) + len(audience) > ROWS_MAX:
+            self._let_go(now)
         for node in audience:
             if node not in self._rows and len(self._rows) < ROWS_MAX:
                 row = self._rows[node] = _Row(node)
@@ -183,6 +188,7 @@ class Deliveries:
     def committed(self, entry: OutboxEntry, parent: bytes, now: Instant) -> None:
         """A commit of ours is durable, and on its way along the rings."""
         self.outbox.add(entry, parent)
+        self._let_go(now)
         for node, row in self._rows.items():
             if node not in self._lacking:
                 self._lack(row, now.wall_us)
@@ -332,9 +338,11 @@ class Deliveries:
         if not row.under_way:
             row.tries.answered()  # however we came to hear of it
         self.counters.acknowledged += 1
-        if row.peer not in self.audience:
-            self._drop(row.peer, now)
         self._trim(now)
+
+    def _let_go(self, now: Instant) -> None:
+        for node in [n for n in self._rows if n not in self._wanted and n not in self._lacking]:
+            self._drop(node, now)
 
     def _lack(self, row: _Row, since_us: int) -> None:
         row.since_us = since_us

@@ -219,16 +219,41 @@ def test_what_is_restored_goes_on_where_it_was() -> None:
     assert lacks_nothing.waiting == 0
 
 
-def test_who_leaves_the_audience_is_let_go_once_it_lacks_nothing() -> None:
+def test_receipts_of_one_that_was_taken_for_dead_count_when_it_is_back() -> None:
+    queue = queue_of(2)
+    commit(queue, 2, 10)
+    queue.watch((node(0),), at(30))  # the dead are in no audience
+    queue.acknowledged(node(1), dot(2), at(40), stored=True)
+    queue.watch((node(0), node(1)), at(40.1))
+
+    assert queue.stored(node(1)) == dot(2)
+    found = queue.standing(node(1))
+    assert found is not None
+    assert found.since_us == 0, "nobody need ask it again"
+
+
+def test_who_left_the_audience_and_lacks_nothing_is_let_go_at_the_next_commit() -> None:
     queue = queue_of(2)
     commit(queue, 2, 10)
 
     queue.watch((node(0),), at(10.1))
+    commit(queue, 3, 10.15)
     assert queue.standing(node(1)) is not None
-    queue.acknowledged(node(1), dot(2), at(10.2))
+    queue.acknowledged(node(1), dot(3), at(10.2))
+    commit(queue, 4, 10.3)
 
     assert queue.standing(node(1)) is None
     assert DropDelivery(node(1)) in kept(queue, 20)
+
+
+def test_who_left_the_audience_makes_room_for_those_who_came() -> None:
+    queue = queue_of(2)
+    came = tuple(node(n) for n in range(2, ROWS_MAX + 1))
+
+    queue.watch(came, at(10))
+
+    assert queue.standing(node(1)) is None
+    assert queue.standing(came[-1]) is not None
 
 
 def test_a_peer_cannot_acknowledge_what_was_never_committed() -> None:

@@ -1,5 +1,7 @@
 """How our commits reach every peer for certain: whole peers, virtual time."""
 
+from itertools import pairwise
+
 from protocol.bodies import key_of
 from protocol.delivery.deliveries import Standing
 from protocol.delivery.outbox import Outbox
@@ -39,8 +41,13 @@ def delivers(world: World) -> list[exchange.DeliverRequest]:
 
 def applied(by: Node, owner: Node) -> list[int]:
     """The versions of an owner's commits in the order in which they were applied."""
+    return [event.dot.version for event in spans(by, owner)]
+
+
+def spans(by: Node, owner: Node) -> list[Applied]:
+    """Each time that something of an owner was applied: after what, up to what."""
     events = [event for _, event in by.events]
-    return [e.dot.version for e in events if isinstance(e, Applied) and e.owner == owner.id]
+    return [e for e in events if isinstance(e, Applied) and e.owner == owner.id]
 
 
 def test_a_commit_is_acknowledged_by_a_receipt_of_every_peer_that_stored_it() -> None:
@@ -91,8 +98,31 @@ def test_who_was_down_gets_every_commit_when_it_returns_and_once() -> None:
     world.run(10)
 
     assert waiting(alice) == {}
-    assert applied(down, alice) == sorted(set(applied(down, alice)))
+    found = spans(down, alice)
+    assert all(one.dot == later.after for one, later in pairwise(found)), "nothing twice, no hole"
+    assert all(one.after < one.dot for one in found)
     assert own_version(alice) == applied(down, alice)[-1]
+
+
+def test_what_was_applied_says_how_many_commits_it_took() -> None:
+    world = World(2).start_joined()
+    world.run(10)
+    alice, bob = world.nodes
+    for port in range(8000, 8003):
+        alice.propose(service(port=port))
+        world.run(0.5)
+    assert [one.steps for one in spans(bob, alice)[-3:]] == [1, 1, 1]
+
+    bob.crash()
+    for port in range(9000, 9000 + 2 * HEADERS_KEPT):
+        alice.propose(service(port=port))
+        world.run(0.5)
+    bob.start()
+    bob.join(alice)
+    world.run(10)
+
+    assert spans(bob, alice)[-1].dot.version == own_version(alice)
+    assert [one.steps for one in spans(bob, alice)[3:] if one.steps != 1] == [0], "the state"
 
 
 def test_a_peer_that_hears_nothing_else_is_delivered_to_over_a_stream() -> None:
