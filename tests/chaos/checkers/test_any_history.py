@@ -219,7 +219,7 @@ def test_every_checker_gives_its_own_name_and_invariant() -> None:
     found = check_all(Story().history, LIMITS)
 
     assert [one.checker for one in found] == [name for name, _ in CHECKERS]
-    named = ["P1", "P2", "P3", "P4", "P4", "P5", "P7", "P8", "C3", "C6", "B5", "A2"]
+    named = ["P1", "P2", "P3", "P4", "P4", "P5", "P7", "P8", "C3", "C6", "B5", "A2", "D2"]
     assert [one.invariant for one in found] == named
 
 
