@@ -86,7 +86,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("kith_delivery_attempts_total", "Tries to deliver over a stream."),
     _counter("kith_delivery_failures_total", "Of those, without an answer."),
     _counter("kith_delivery_acknowledged_total", "Times that a peer came to lack nothing."),
-    _counter("kith_delivery_resent_total", "Commits sent once more than along the rings."),
+    _counter("kith_delivery_resent_total", "Commits brought by deliveries that were answered."),
     _counter("kith_delivery_states_total", "Tries that showed a state, for want of the steps."),
     _counter("kith_delivery_expired_total", "Peers that left or were reaped lacking something."),
     _counter("kith_receipts_total", "Receipts of peers for own commits on their disks."),

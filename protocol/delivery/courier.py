@@ -226,7 +226,7 @@ class Courier:
         if not steps:
             self.deliveries.ended(errand.node, now, ok=True)
             return []
-        self.deliveries.counters.resent += len(steps)
+        errand.showing = len(steps)
         return self._request(errand, Bundle(_events_of(branch), Steps(tuple(steps))))
 
     def _show_state(self, errand: Delivering, branch: Branch) -> list[Effect]:
@@ -257,7 +257,8 @@ class Courier:
         branch = around.registry.branch(around.me)
         held = self.deliveries.held(node)
         further = held > before or not errand.rounds
-        errand.rounds += 1
+        self.deliveries.counters.resent += errand.showing
+        errand.rounds, errand.showing = errand.rounds + 1, 0
         lacks = branch is not None and held < branch.dot
         if branch is not None and lacks and further and errand.rounds < ROUNDS_MAX:
             return effects + self._show(errand, branch, now)

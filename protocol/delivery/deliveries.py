@@ -83,7 +83,7 @@ class DeliveryCounters:
     attempts: int = 0
     failures: int = 0
     resent: int = 0
-    """Commits that were sent once more than along the rings."""
+    """Commits brought by deliveries that were answered."""
     states: int = 0
     """Tries in which a state was shown, for want of the steps."""
     expired: int = 0

@@ -84,6 +84,8 @@ class Delivering:
     node: NodeId
     address: Address
     rounds: int = 0
+    showing: int = 0
+    """How many steps the request under way brings."""
 
 
 Errand: TypeAlias = Joining | Syncing | Descending | FetchFrom | Checking | Comparing

@@ -221,6 +221,7 @@ def test_the_breaker_opens_and_tries_grow_seldom_while_a_peer_is_away() -> None:
 
     found = standing(alice, down)
     assert found.breaker is Breaker.OPEN
+    assert alice.peer.deliveries.counters.resent == 0, "nobody answered"
     assert 8 <= alice.peer.deliveries.counters.attempts <= 14
     assert found.next_try_us <= world.now.wall_us + 75_000_000
 
