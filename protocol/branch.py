@@ -169,10 +169,13 @@ class Branch:
 
         Two, if one step has its parent and a later one its dot: others may hold but one of them.
         """
+        head = self.head
+        if head is not None and theirs.parents[:1] == (head.hash,) and theirs.dot > head.dot:
+            return ()  # it follows all that we hold, as nearly every commit does
         ours = [step.head for step in self._recent.values()]
-        if self.head is not None and self.head.hash not in self._recent:
-            ours.append(self.head)
-        return tuple(fork for head in ours if (fork := fork_of(head, theirs)) is not None)
+        if head is not None and head.hash not in self._recent:
+            ours.append(head)
+        return tuple(fork for one in ours if (fork := fork_of(one, theirs)) is not None)
 
     def vouches(self, theirs: Head) -> bool:
         """Whether the owner signed this head, with a key that still counts."""
@@ -428,10 +431,7 @@ class Branch:
             raise RefusedError("root_mismatch", "the state that comes out is not the one signed")
         if len(tree) > limits.RECORDS_PER_OWNER_MAX:
             raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
-        read = {
-            key: self._read_body(record) if record is not None else None
-            for key, record in records.items()
-        }
+        read = {key: self._read_body(one) if one else None for key, one in records.items()}
         deltas = []
         for key, record in records.items():
             body = read[key]

@@ -42,6 +42,7 @@ class ServiceRoutes:
     ) -> None:
         self._context = context
         self._peer = context.peer
+        self._me_text = id_text(context.me)
         self._instances = instances
         self._lookups = lookups
         self._confirming = confirming
@@ -205,8 +206,7 @@ class ServiceRoutes:
         return {**versioned, "update_id": done.update_id}
 
     def _versioned(self, name: str, instance: str, version: int) -> Mapping[str, object]:
-        owner = id_text(self._context.me)
-        return {"name": name, "id": instance, "owner": owner, "version": version}
+        return {"name": name, "id": instance, "owner": self._me_text, "version": version}
 
     def _own(self, request: Request, *parameters: str) -> tuple[str, str]:
         """Name and id of an instance that the caller wants to change: it must be ours.

@@ -324,12 +324,12 @@ def rules_of(check: CheckRecord) -> CheckRecord:
 
 def _same(ours: ServiceRecord, theirs: ServiceRecord) -> bool:
     """Whether two records say the same of an instance, whatever its checks found."""
-    return _plain(ours) == _plain(theirs)
-
-
-def _plain(record: ServiceRecord) -> ServiceRecord:
-    checks = tuple(rules_of(check) for check in record.checks)
-    return replace(record, update_id="", updated_at=0, checks=checks)
+    if [rules_of(check) for check in ours.checks] != [rules_of(check) for check in theirs.checks]:
+        return False
+    same = replace(
+        ours, update_id=theirs.update_id, updated_at=theirs.updated_at, checks=theirs.checks
+    )
+    return same == theirs
 
 
 def _kept(wanted: ServiceRecord, before: ServiceRecord | None, update_id: str) -> ServiceRecord:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from protocol.clocks import Instant
 from protocol.commits import NOTHING, Dot
@@ -44,9 +45,8 @@ _DUE_MAX = 4 * ROWS_MAX
 _NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How one peer stands, for people to read."""
+class Standing(NamedTuple):
+    """How one peer stands, for people to read. A tuple, as a thousand are made at each reading."""
 
     peer: NodeId
     held: Dot
@@ -125,10 +125,10 @@ class Deliveries:
     """The rows of all peers. `courier` makes the tries."""
 
     def __init__(self, rng: Random, outbox: Outbox | None = None) -> None:
-        self.outbox = outbox or Outbox()
+        self.outbox = Outbox() if outbox is None else outbox  # an empty one is false
         self.counters = DeliveryCounters()
         self.audience: tuple[NodeId, ...] = ()
-        """Who gets all our commits from ourselves, if not by others sooner."""
+        """Who gets all our commits from ourselves, if not by others sooner; each has a row."""
         self._wanted: dict[NodeId, None] = {}
         self._rng = rng
         self._rows: dict[NodeId, _Row] = {}
@@ -174,7 +174,6 @@ class Deliveries:
         Who was one of them and lacks nothing is let go at the next commit, or for want of room: it
         may only have been taken for dead, and what it told counts when it is back.
         """
-        self.audience = audience
         self._wanted = dict.fromkeys(audience)
         if len(self._rows) + len(audience) > ROWS_MAX:
             self._let_go(now)
@@ -184,19 +183,27 @@ class Deliveries:
                 if self.outbox.head != NOTHING:
                     self._lack(row, now.wall_us)
                     self._plan(row, now, NEWCOMER_S)
+        self.audience = tuple(node for node in self._rows if node in self._wanted)
 
     def committed(self, entry: OutboxEntry, parent: bytes, now: Instant) -> None:
         """A commit of ours is durable, and on its way along the rings."""
         self.outbox.add(entry, parent)
-        self._let_go(now)
-        for node, row in self._rows.items():
+        critical = entry.priority is Priority.CRITICAL
+        # Of those beyond the audience it only counts who lacks something, and is tried the sooner.
+        for node in self._rows if critical else self.audience:
+            row = self._rows.get(node)
+            if row is None:
+                continue
             if node not in self._lacking:
-                self._lack(row, now.wall_us)
-                self._plan(row, now, self._patience_s(row, entry.priority))
-            elif entry.priority is Priority.CRITICAL and not row.tries.in_row:
+                if node in self._wanted:
+                    self._lack(row, now.wall_us)
+                    self._plan(row, now, self._patience_s(row, entry.priority))
+            elif critical and not row.tries.in_row:
                 patience_s = self._patience_s(row, entry.priority)
                 if now.mono_s + patience_s < row.at_s and not row.under_way:
                     self._plan(row, now, patience_s)
+        if len(self._lacking) < len(self._rows):
+            self._let_go(now)
         self._trim(now)
 
     def acknowledged(

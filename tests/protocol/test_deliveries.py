@@ -72,6 +72,33 @@ def test_a_peer_is_tried_when_its_acknowledgement_is_overdue_and_not_before() ->
     assert queue.due(at(11.3)) == []
 
 
+def test_a_commit_that_lets_somebody_go_waits_for_those_who_stay() -> None:
+    queue = queue_of(2)
+    queue.watch((node(0),), at(10))
+
+    commit(queue, 2, 10)
+
+    (stays,) = queue.standings()
+    assert (stays.peer, stays.waiting, stays.behind) == (node(0), 1, False)
+
+
+def test_who_fell_out_of_the_audience_is_tried_sooner_too_and_let_go_when_it_has_all() -> None:
+    queue = queue_of(2, Outbox(commits_max=3))
+    commit(queue, 2, 10, Priority.BACKGROUND)
+    queue.watch((node(0),), at(10))
+
+    commit(queue, 3, 10.1, Priority.CRITICAL)
+
+    assert sorted(queue.due(at(10.6))) == [node(0), node(1)]
+    for version in (4, 5, 6):
+        commit(queue, version, 10.7)
+    assert len(queue.outbox) == 3
+    for number in range(2):
+        queue.acknowledged(node(number), dot(6), at(10.8))
+    commit(queue, 7, 11)
+    assert [one.peer for one in queue.standings()] == [node(0)]
+
+
 def test_critical_commits_are_tried_sooner_and_first() -> None:
     queue = queue_of(3)
     commit(queue, 2, 10, Priority.BACKGROUND)
