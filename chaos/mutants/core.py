@@ -14,6 +14,7 @@ from protocol.bodies import stamp_of
 from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
 from protocol.clocks import Instant, Spans
 from protocol.commits import Commit, Head, Manifest, Record, RecordKey
+from protocol.delivery.courier import Courier
 from protocol.detector.detection import Pair, Status
 from protocol.detector.roster import Member, Roster
 from protocol.detector.verdicts import Judge
@@ -52,6 +53,10 @@ def _nothing(*_: object, **__: object) -> None:
 
 def _no_forks(*_: object) -> tuple[Evidence, ...]:
     return ()
+
+
+DELIVER_NOTHING = (Patch(Courier, "committed", _nothing), Patch(Courier, "_watch", _nothing))
+"""Owners bring nobody what is lacking, so that a repair that is broken shows."""
 
 
 # Our own branch
@@ -288,7 +293,7 @@ CORE: tuple[Mutant, ...] = (
         "differing roots and returning members lead to no sync",
         "roots",
         small_plan(Fault(FaultKind.ISOLATE, 3.0, 8.0, (1,)), nodes=3, safety_s=8.0),
-        (Patch(Repair, "_plan", _nothing),),
+        (Patch(Repair, "_plan", _nothing), *DELIVER_NOTHING),
     ),
     Mutant(
         "back-by-incarnation",

@@ -13,6 +13,7 @@ from protocol.sync.descent import Descent
 from protocol.sync.outreach import Outreach
 from protocol.sync.repair import WAIT_MAX_S, Repair
 
+from .core import DELIVER_NOTHING
 from .mutant import Mutant, Patch, small_plan
 
 _SYNCED = Repair.synced
@@ -47,7 +48,7 @@ def _mend_as_shown(self: Branch, mend: Mend) -> Outcome:
 
 
 _AMONG_WITHHOLDERS = replace(
-    small_plan(Fault(FaultKind.ISOLATE, 3.0, 8.0, (1,)), seed=2, nodes=6, safety_s=8.0),
+    small_plan(Fault(FaultKind.ISOLATE, 3.0, 8.0, (1,)), seed=18, nodes=6, safety_s=8.0),
     villains=tuple((number, Role.WITHHOLDER) for number in range(2, 6)),
 )
 """Most of those that a returning node may ask leave out half of what they are asked for."""
@@ -69,6 +70,7 @@ MENDING: tuple[Mutant, ...] = (
         (
             Patch(Repair, "synced", _synced_and_sure),
             Patch(Outreach, "_withheld", _ask_nobody_else),
+            *DELIVER_NOTHING,
         ),
     ),
     Mutant(

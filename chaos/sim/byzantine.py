@@ -26,7 +26,7 @@ from protocol.detector.detection import (
     SignedVotes,
     Vote,
 )
-from protocol.effects import Effect, Send
+from protocol.effects import Effect, Request, Send
 from protocol.errors import RemoteProtocolError
 from protocol.identity import NodeId
 from protocol.records import ServiceRecord
@@ -106,6 +106,7 @@ class Villain:
             case Role.FORKER:
                 node.faces_wanted = 2
                 node.hears = _deaf_to_evidence
+                node.filter = _deliver_nothing
             case Role.WITHHOLDER:
                 node.filter = _withhold
                 node.answers = self._answer_less
@@ -288,6 +289,15 @@ class Villain:
 
 def _withhold(_face: int, effect: Effect) -> list[Effect]:
     if isinstance(effect, Send) and DatagramKind(effect.datagram[1]) in _PASSED_ON:
+        return []
+    return [effect]
+
+
+def _deliver_nothing(_face: int, effect: Effect) -> list[Effect]:
+    """Whoever holds the other side would answer a delivery with it, and the machine confess."""
+    if isinstance(effect, Request) and isinstance(
+        exchange.decode_request(effect.body), exchange.DeliverRequest
+    ):
         return []
     return [effect]
 

@@ -82,11 +82,15 @@ class Courier:
         return min(self.deliveries.next_deadline, self._receipts.next_deadline)
 
     def restore(self, queue: Queue, now: Instant) -> None:
-        """Take back the retry queue from disk."""
-        branch = self._around.registry.branch(self._around.me)
+        """Take back the retry queue from disk, but for peers of whom nothing is known any more."""
+        registry = self._around.registry
+        branch = registry.branch(self._around.me)
         head = branch.head if branch else None
         self.deliveries.outbox.restore(queue.outbox, queue.floor, head)
         self.deliveries.restore(queue.deliveries, now)
+        for row in queue.deliveries:
+            if registry.node(row.peer) is None:
+                self.deliveries.gone(row.peer, now)
 
     def joined(self, now: Instant) -> None:
         """This world begins with everybody knowing everything."""

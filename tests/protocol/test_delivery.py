@@ -5,8 +5,9 @@ from itertools import pairwise
 from protocol.bodies import key_of
 from protocol.delivery.deliveries import Standing
 from protocol.delivery.outbox import Outbox
-from protocol.delivery.standing import Breaker, Priority
+from protocol.delivery.standing import Breaker, Delivery, Priority
 from protocol.events import Acknowledged, Applied
+from protocol.identity import NodeId
 from protocol.limits import HEADERS_KEPT, OWN_STEPS_KEPT
 from protocol.wire import exchange
 from protocol.wire.messages import DatagramKind, Receipt
@@ -338,3 +339,20 @@ def test_what_the_disk_lost_is_stored_whole_before_it_is_vouched_for() -> None:
     assert kept.head is not None
     assert kept.head.version == own_version(alice)
     assert len(kept.records) == 2
+
+
+def test_rows_of_peers_of_whom_nothing_is_known_any_more_are_let_go_at_a_start() -> None:
+    world = World(2).start_joined()
+    world.run(10)
+    alice, bob = world.nodes
+    alice.crash()
+    stranger = NodeId(b"?" * 32)
+    alice.disk.deliveries[stranger] = Delivery(peer=stranger)
+
+    alice.start()
+    alice.join(bob)
+    world.run(5)
+
+    assert alice.peer.deliveries.standing(stranger) is None
+    assert alice.peer.deliveries.standing(bob.id) is not None
+    assert stranger not in alice.disk.deliveries
