@@ -10,13 +10,15 @@ A history is invalid where
 
 Only honest owners and peers are judged. What is excused, and no more: in rules 1 and 2, a peer
 whose disk was damaged since it took the commit, for a receipt up to `UNDER_WAY_S` before it was
-heard, and in rule 1 commits from before the run; in rule 3, an owner that is paused at the end.
+heard, and in rule 1 commits from before the run, and a peer in whose name a thief may have spoken;
+in rule 3, an owner that is paused at the end.
 
 Figures: `acknowledged_…_s`, from when an owner signed a commit until a peer's receipt for it was
 there, for peers that ran all the time; `waiting_count`, rows that lack something at the end.
 """
 
 import bisect
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -54,9 +56,12 @@ def check(history: History, _limits: Limits) -> Finding:
     book, honest, lives = Casebook(), honest_nodes(history), processes(history)
     taken = _taken(history)
     signed_s = {(one.owner, one.version): one.at_s for one in history.signed if one.at_s > 0}
+    stolen_s = {one.owner: one.at_s for one in reversed(history.thefts)}
 
     def holds(peer: str, owner: str, version: _Version, at_s: float, how: str) -> None:
         if owner not in honest or peer not in honest or (owner, version) not in signed_s:
+            return
+        if stolen_s.get(peer, math.inf) <= at_s:
             return
         book.looked_at += 1
         if taken.upto(peer, owner, at_s) < version and not lives[peer].damages_s:

@@ -1,5 +1,5 @@
 from chaos.checkers.delivery import OVERDUE_S, UNDER_WAY_S, WAIT_MAX_S, check
-from chaos.history import Acknowledged, Queued, Remembered
+from chaos.history import Acknowledged, Queued, Remembered, Theft
 from chaos.verdict import Finding, Verdict
 
 from .situations import END_S, LIMITS, Story
@@ -78,6 +78,17 @@ def test_nor_by_a_row_of_the_queue_after_a_start() -> None:
     queues(story, 2, at=20.0, lacks=False)
 
     expect_invalid(story, "in its queue at 20.000 s")
+
+
+def test_whose_key_is_stolen_may_be_spoken_for_from_then_on() -> None:
+    before, after = taken(1), taken(1)
+    for story, stolen_s in ((before, 12.1), (after, 12.3)):
+        story.history.thefts.append(Theft(stolen_s, "b", 0))
+        story.signs("a", 2, 12.0)
+        acknowledges(story, 12.2, 2)
+
+    assert judged(before).verdict is Verdict.UNKNOWN
+    assert judged(after).verdict is Verdict.INVALID
 
 
 def test_what_was_signed_before_the_run_is_excused() -> None:
