@@ -168,7 +168,7 @@ async def test_only_the_key_of_a_guest_speaks_for_it_through_any_host() -> None:
             for said in (word(at_ms=50), signed(word(at_ms=50), OTHER_KEY)):
                 error = await host.refused(403, "not_owner", "POST", PATH, said)
                 assert error["owner_address"] == "10.0.0.7:9000"
-        await bob.refused(409, "stale_version", "POST", PATH, signed(word(at_ms=-50)))
+        await bob.refused(409, "stale_version", "POST", PATH, signed(word(at_ms=-30_000)))
 
         moved = signed(word(at_ms=100, metrics_port=1))
         assert (await bob.expect(200, "POST", PATH, moved))["status"] == "registered"
