@@ -143,7 +143,9 @@ class NodeConfig:
     multicast_group: Address
     log_level: LogLevel
     log_format: LogFormat
-    http_connections_max: int
+    http_connections_max: int | None
+    """None: as the open files allow."""
+    http_connections_per_client_max: int
     peer_connections_max: int
     check_interval_ms: int
     """In milliseconds, as check records hold it."""
@@ -376,6 +378,7 @@ def _assemble(reader: _Reader, host_name: Callable[[], str]) -> NodeConfig:
         log_level=pick(settings.LOG_LEVEL),
         log_format=pick(settings.LOG_FORMAT),
         http_connections_max=pick(settings.HTTP_CONNECTIONS_MAX),
+        http_connections_per_client_max=pick(settings.HTTP_CONNECTIONS_PER_CLIENT_MAX),
         peer_connections_max=pick(settings.PEER_CONNECTIONS_MAX),
         check_interval_ms=pick(settings.CHECK_INTERVAL),
         check_timeout_ms=pick(settings.CHECK_TIMEOUT),

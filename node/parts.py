@@ -30,7 +30,17 @@ from .client import HttpProber
 from .config import NodeConfig
 from .context import NodeContext
 from .driver import Driver
-from .http import HttpLimits, HttpServer, Request, Response, Router, SyncRoute, text_response
+from .http import (
+    HttpLimits,
+    HttpServer,
+    Request,
+    Response,
+    Router,
+    SyncRoute,
+    connections_within,
+    open_files_max,
+    text_response,
+)
 from .lifecycle import Lifecycle
 from .telemetry import CONTENT_TYPE
 from .transport.binding import Binding
@@ -39,6 +49,9 @@ from .transport.sessions import KeyLore
 from .transport.streams import StreamServer
 
 log = structlog.get_logger(__name__)
+
+METRICS_READERS_MAX = 64
+"""Connections to the port of the metrics; collectors are few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +125,7 @@ def assemble(on: Foundation) -> Parts:
         secret=config.token.reveal().encode() if config.token else None,
     )
     edge = api.Edge(context, pool=pool, streams=streams, transport=on.binding.datagrams)
-    limits = HttpLimits(connections_max=config.http_connections_max)
+    limits = _http_limits(config)
     http = HttpServer(edge.router, node=id_text(on.peer.me), limits=limits, hooks=edge.hooks)
     return Parts(
         driver=driver, pool=pool, streams=streams, checker=checker, http=http,
@@ -121,13 +134,29 @@ def assemble(on: Foundation) -> Parts:
     )  # fmt: skip
 
 
+def _http_limits(config: NodeConfig) -> HttpLimits:
+    files = open_files_max()
+    wanted = config.http_connections_max
+    most = connections_within(files, wanted)
+    if wanted is not None and most < wanted:
+        log.warning(
+            "few_open_files", http_connections_max=wanted, admitted=most, open_files=files,
+            remedy="raise the hard limit on open files (ulimit -Hn, LimitNOFILE in systemd)",
+        )  # fmt: skip
+    return HttpLimits(
+        connections_max=most, connections_per_client_max=config.http_connections_per_client_max
+    )
+
+
 def _metrics_server(edge: api.Edge, node: str) -> HttpServer:
     def telemetry(request: Request) -> Response:
         request.query.check_known()
         return text_response(200, edge.telemetry(), CONTENT_TYPE)
 
     paths = ("/telemetry", "/metrics")
-    return HttpServer(Router(SyncRoute("GET", path, telemetry) for path in paths), node=node)
+    limits = HttpLimits(connections_max=METRICS_READERS_MAX)
+    routes = (SyncRoute("GET", path, telemetry) for path in paths)
+    return HttpServer(Router(routes), node=node, limits=limits)
 
 
 def _end_when_shut_out(lifecycle: Lifecycle, event: Event) -> None:

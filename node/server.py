@@ -39,6 +39,7 @@ from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
 from .durability import backup, opening, restoring
 from .durability.archive import BackupError
+from .http import raise_open_files
 from .keyfiles import KEY_FILE, KeyStoreError
 from .lifecycle import UNHEARD_REMEDY, Lifecycle, Stage
 from .transport.binding import Binding, bind
@@ -90,6 +91,7 @@ def run(config: NodeConfig) -> int:
     0: ended as asked; 1: could not start, or failed.
     """
     logs.setup(level=config.log_level, form=config.log_format)
+    raise_open_files()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:

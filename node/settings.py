@@ -248,11 +248,22 @@ LOG_FORMAT: Setting[LogFormat] = Setting(
     why="`auto` is `console` on a terminal, else `json`. Both go to standard error.",
 )
 
-HTTP_CONNECTIONS_MAX: Setting[int] = Setting(
+HTTP_CONNECTIONS_MAX: Setting[int | None] = Setting(
     name="http_connections_max", word="http-connections-max", key="limits.http_connections",
-    read=parsing.whole(1, 65_000), default=1_024, default_text="1024", unit="connections",
-    what="HTTP connections open at one time.",
-    why="Each costs a file descriptor and some 20 KiB; watchers hold one each.",
+    read=parsing.whole(1, 1_000_000), default=None,
+    default_text="as the open files allow, at most 16384", unit="connections",
+    what="HTTP connections open at one time; one more is answered 503.",
+    why="Each costs a file descriptor and some 10 KiB; watchers hold one each. The node raises its "
+    "limit on open files (`ulimit -n`) to the hard one, keeps 1,300 for everything else, and never "
+    "admits more connections than the rest.",
+)
+HTTP_CONNECTIONS_PER_CLIENT_MAX: Setting[int] = Setting(
+    name="http_connections_per_client_max", word="http-connections-per-client-max",
+    key="limits.http_connections_per_client", read=parsing.whole(1, 1_000_000), default=256,
+    default_text="256", unit="connections",
+    what="HTTP connections open at one time from one address, in IPv6 from one /64.",
+    why="Many clients are needed to shut out the rest. Raise it where many come from one address: "
+    "through a proxy, or on this machine.",
 )
 PEER_CONNECTIONS_MAX: Setting[int] = Setting(
     name="peer_connections_max", word="peer-connections-max", key="limits.peer_connections",
@@ -301,7 +312,8 @@ SETTINGS: tuple[Setting[object], ...] = (
     HTTP, GOSSIP, METRICS_PORT, ADVERTISE, ADVERTISE_HTTP,
     CLUSTER, SEEDS, PROFILE, HEARTBEAT_INTERVAL, EVICT_AFTER,
     TOKEN_FILE, TOKEN, KEY_PASSPHRASE_FILE, MULTICAST, MULTICAST_GROUP,
-    LOG_LEVEL, LOG_FORMAT, HTTP_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX,
+    LOG_LEVEL, LOG_FORMAT, HTTP_CONNECTIONS_MAX,
+    HTTP_CONNECTIONS_PER_CLIENT_MAX, PEER_CONNECTIONS_MAX,
     CHECK_INTERVAL, CHECK_TIMEOUT, REBUILD, UNSAFE_NO_SYNC, DRAIN_TIMEOUT,
 )
 """In the order of the documentation."""

@@ -1,5 +1,6 @@
 """A small HTTP/1.1 server on trio: parser loop, limits, router, the one error shape."""
 
+from .capacity import connections_within, open_files_max, raise_open_files
 from .dispatch import Answered, Guard, Hooks, Observe
 from .errors import (
     STATUS_OF,
@@ -34,12 +35,15 @@ __all__ = (
     "Route",
     "Router",
     "SyncRoute",
+    "connections_within",
     "error_response",
     "internal_error",
     "invalid_field",
     "json_response",
     "malformed",
     "not_found",
+    "open_files_max",
+    "raise_open_files",
     "text_response",
     "too_large",
 )

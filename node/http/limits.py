@@ -17,12 +17,12 @@ class HttpLimits:
     connections_max: int = 1_000
     """Open connections in all. Each costs a file descriptor, a task, one answer and
     `2 * header_bytes_max + body_bytes_max + output_bytes_max` bytes at worst, so that 1,000 of the
-    worst kind stay under 200 MB. One more is answered 503 `overloaded`. The process needs more
-    files than the 1,024 that are usual (RLIMIT_NOFILE); without them accepting pauses."""
+    worst kind stay under 200 MB. One more is answered 503 `overloaded`. How many a node admits is
+    in its configuration and follows from its open files, see `capacity`."""
 
     connections_per_client_max: int = 256
-    """Open connections from one address. A quarter of all, so that four confused clients are
-    needed to shut out the rest."""
+    """Open connections from one address, or from one /64 in IPv6, where a customer is given that
+    many addresses. Many confused clients are needed to shut out the rest."""
 
     refusals_max: int = 16
     """Connections beyond the limit that are being told so at one moment; any more are closed

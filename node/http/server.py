@@ -17,6 +17,8 @@ from typing import TypeAlias
 
 import trio
 
+from node.transport.addresses import origin_of
+
 from .connection import Connection, Service, linger
 from .dispatch import Dispatcher, Hooks
 from .encode import Encoder
@@ -61,6 +63,7 @@ class HttpServer:
         self._accepting = trio.CancelScope()
         self._connections: dict[Connection, None] = {}
         self._per_client: dict[str, int] = {}
+        """Open connections by origin: an IPv4 address, or the /64 of an IPv6 one."""
         self._refusing = 0
         self._ended = trio.Event()
 
@@ -142,29 +145,30 @@ class HttpServer:
         await self._admit(SocketWire(stream), host.removeprefix("::ffff:"))
 
     async def _admit(self, wire: Wire, client: str) -> None:
-        ours, theirs = len(self._connections), self._per_client.get(client, 0)
+        origin = origin_of(client)
+        ours, theirs = len(self._connections), self._per_client.get(origin, 0)
         if self._service.draining:
             wire.close()
         elif ours >= self._limits.connections_max:
             await self._refuse(wire, f"{ours} connections are open, which is the limit")
         elif theirs >= self._limits.connections_per_client_max:
-            await self._refuse(wire, f"{theirs} connections are open from {client}, the limit")
+            await self._refuse(wire, f"{theirs} connections are open from {origin}, the limit")
         else:
-            await self._run(wire, client)
+            await self._run(wire, client, origin)
 
-    async def _run(self, wire: Wire, client: str) -> None:
+    async def _run(self, wire: Wire, client: str, origin: str) -> None:
         connection = Connection(wire, client, self._service)
         self._connections[connection] = None
-        self._per_client[client] = self._per_client.get(client, 0) + 1
+        self._per_client[origin] = self._per_client.get(origin, 0) + 1
         try:
             await connection.run()
         except Exception as error:  # rule 1
             self._dispatcher.report_failure("-", error)
         finally:
             del self._connections[connection]
-            self._per_client[client] -= 1
-            if not self._per_client[client]:
-                del self._per_client[client]
+            self._per_client[origin] -= 1
+            if not self._per_client[origin]:
+                del self._per_client[origin]
             self._note_end()
 
     async def _refuse(self, wire: Wire, reason: str) -> None:
