@@ -45,10 +45,12 @@ METRICS: tuple[Metric, ...] = (
     _gauge("kith_ready", "1 if the node is to be given work."),
     _gauge("kith_start_time_seconds", "When this life began, Unix time."),
     _gauge("kith_incarnation", "How many lives this identity has begun."),
-    _counter("kith_http_requests_total", "Requests answered, by route and status.",
+    _counter("kith_http_requests_total", "Requests answered, by route and status; 499 where the "
+             "client went before its answer came.",
              "method", "route", "status"),
     Metric("kith_http_request_seconds", "histogram",
-           "From the complete request to the complete answer.", ("method", "route")),
+           "From the complete request to the complete answer; without those that came later, "
+           "such as long polls and streams.", ("method", "route")),
     _counter("kith_http_unauthenticated_total", "Requests refused for their credential."),
     _gauge("kith_lookup_kept_bytes", "Encoded answers of lookups that are kept."),
     _gauge("kith_members", "Members by status, this node included.", "status"),

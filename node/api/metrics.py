@@ -81,11 +81,12 @@ class Metrics:
         """The counters."""
         return self._telemetry
 
-    def observe(self, method: str, pattern: str, status: int, seconds: float) -> None:
+    def observe(self, method: str, pattern: str, status: int, seconds: float | None) -> None:
         """Count one answered request; the hook of the HTTP server."""
         method = method if method in _METHODS else "other"
         self._telemetry.count("kith_http_requests_total", method, pattern, str(status))
-        self._telemetry.observe("kith_http_request_seconds", seconds, method, pattern)
+        if seconds is not None:
+            self._telemetry.observe("kith_http_request_seconds", seconds, method, pattern)
 
     def render(self) -> str:
         """All metrics as they stand now."""

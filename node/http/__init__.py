@@ -12,28 +12,35 @@ from .errors import (
     not_found,
     too_large,
 )
+from .later import Deferred, End, Outlet, StreamResponse, StreamSource
 from .limits import HttpLimits
 from .messages import Query, Request, Response, error_response, json_response, text_response
-from .router import AnyRoute, Match, Route, Router, SyncRoute
+from .router import AnyAnswer, AnyRoute, Match, Route, Router, SyncRoute
 from .server import HttpServer
 
 __all__ = (
     "STATUS_OF",
     "Answered",
+    "AnyAnswer",
     "AnyRoute",
     "ApiError",
     "Code",
+    "Deferred",
+    "End",
     "Guard",
     "Hooks",
     "HttpLimits",
     "HttpServer",
     "Match",
     "Observe",
+    "Outlet",
     "Query",
     "Request",
     "Response",
     "Route",
     "Router",
+    "StreamResponse",
+    "StreamSource",
     "SyncRoute",
     "connections_within",
     "error_response",

@@ -8,7 +8,9 @@ Rules this module keeps:
 1. Each phase (waiting for a request, headers, body, writing) has one deadline, however many reads
    it takes. A deadline may only cut off waiting, never a handler.
 2. Requests whose handlers need no waiting are served in a burst and their answers written at once.
-3. After the last answer we stop sending, then read and discard for a moment, so that the client
+3. An answer that comes later (see `later`) is waited for by reading on, so that a client that hangs
+   up is noticed; an end of what it sends counts as that.
+4. After the last answer we stop sending, then read and discard for a moment, so that the client
    gets that answer and not a reset.
 """
 
@@ -16,16 +18,20 @@ from typing import Literal, TypeAlias
 
 import trio
 
-from .dispatch import Answer, Dispatcher, Pending, Resolved
+from .dispatch import Answer, Dispatcher, Later, Pending, Resolved
 from .encode import CONTINUE, Encoder
 from .errors import ApiError, internal_error
 from .head import Head
+from .later import Deferred, Outlet, StreamResponse
 from .limits import HttpLimits
-from .messages import error_response
+from .messages import Response, error_response
 from .reader import RequestReader
 from .wire import Wire
 
-_Next: TypeAlias = Pending | Literal["read", "yield", "close"]
+CLIENT_WENT = 499
+"""What is counted for a request whose client went before its answer came, as nginx has it."""
+
+_Next: TypeAlias = Pending | Literal["read", "yield", "close", "stream"]
 
 
 class Service:
@@ -65,11 +71,21 @@ class Connection:
         self._deadline = 0.0
         self._timer = trio.CancelScope()
         self._last: tuple[Head, Resolved] | None = None
+        self._later: Later | None = None
+        """The request whose answer comes later; nothing after it is served before."""
+        self._outlet: Outlet | None = None
+        self._is_nudged = False
+        """There is more to do than to wait for bytes."""
 
     @property
     def idle(self) -> bool:
         """Whether it may be cut off without a request being lost on our side."""
-        return self._reading and self._reader.phase == "idle"
+        return self._reading and self._reader.phase == "idle" and self._later is None
+
+    def wind_up(self) -> None:
+        """End what has no end of its own; the last words are still sent."""
+        if self._outlet is not None:
+            self._outlet.end("draining")
 
     async def run(self) -> None:
         """Serve until one side closes; the wire is closed then."""
@@ -79,6 +95,7 @@ class Connection:
         except BrokenPipeError:
             return
         finally:
+            self._drop_later()
             self._wire.close()
 
     async def _serve(self) -> None:
@@ -93,6 +110,8 @@ class Connection:
             elif following == "yield":
                 await trio.lowlevel.checkpoint()
                 following = self._advance()
+            elif following == "stream":
+                following = await self._stream()
             else:
                 following = await self._pump()
         await self._flush()
@@ -101,6 +120,9 @@ class Connection:
 
     async def _pump(self) -> _Next:
         """Read and serve while nothing but reading has to be waited for."""
+        if self._is_nudged:
+            self._is_nudged = False
+            return self._advance()
         self._reading = True
         try:
             with trio.CancelScope(deadline=self._deadline) as self._timer:
@@ -109,6 +131,10 @@ class Connection:
                     if not data:
                         return "close"
                     self._reader.feed(data)
+                    if self._later is not None:
+                        if self._reader.waiting_bytes > self._service.limits.parked_bytes_max:
+                            return "close"
+                        continue
                     following = self._advance()
                     if following != "read" or not self._send_now():
                         return following
@@ -134,10 +160,80 @@ class Connection:
             self._served += 1
             head, body = incoming
             answer = self._service.dispatcher.begin(head, body, self._resolve(head), self._client)
-            if isinstance(answer, Pending):
-                return answer
+            if isinstance(answer, (Pending, Later)):
+                return self._put_off(answer)
             self._write(head, answer)
         return "close" if self._closing else "yield"
+
+    def _put_off(self, later: Pending | Later) -> _Next:
+        if isinstance(later, Pending):
+            return later
+        self._later, self._last = later, None
+        self._reader.forget()
+        # The client may wait as long as the answer does; who made it has bounded that.
+        self._deadline = float("inf")
+        if isinstance(later.what, Deferred):
+            later.what.begin(self._take)
+            return "read"
+        return self._open_stream(later, later.what)
+
+    def _take(self, response: Response) -> None:
+        """Send the answer that came later, in whatever task the news is told."""
+        later = self._later
+        if later is None:
+            return
+        self._later = None
+        self._write(later.head, (response, later.request_id))
+        self._service.dispatcher.finished(later, response.status)
+        self._waiting_for = ("idle", self._served)
+        self._set_deadline(trio.current_time() + self._service.limits.idle_s)
+        if self._reading:
+            try:
+                is_done = self._send_now()
+            except BrokenPipeError:
+                is_done, self._closing = False, True
+            if is_done and not self._closing and not self._reader.waiting_bytes:
+                return
+            self._timer.cancel()
+        self._is_nudged = True
+
+    def _open_stream(self, later: Later, response: StreamResponse) -> _Next:
+        is_head, chunked = later.head.method == "HEAD", later.head.minor_version > 0
+        limits, source = self._service.limits, response.source
+        self._outlet = Outlet(
+            self._wire, source, chunked=chunked,
+            bytes_max=limits.stream_bytes_max, write_s=limits.write_s,
+        )  # fmt: skip
+        encode = self._service.encoder.encode_head
+        self._append(encode(response, later.request_id, chunked=chunked))
+        self._closing = True
+        return "close" if is_head else "stream"
+
+    async def _stream(self) -> _Next:
+        outlet, later = self._outlet, self._later
+        assert outlet is not None
+        assert later is not None
+        assert isinstance(later.what, StreamResponse)
+        self._wire.hold_back(self._service.limits.stream_bytes_max)
+        if self._service.draining:
+            outlet.end("draining")
+        if outlet.is_open:
+            later.what.source.opened(outlet)
+        await outlet.drive()
+        return "close"
+
+    def _drop_later(self) -> None:
+        """The connection is over: nobody waits for an answer or a stream any more."""
+        later, self._later = self._later, None
+        if later is None:
+            return
+        if isinstance(later.what, Deferred):
+            later.what.abandon()
+            self._service.dispatcher.finished(later, CLIENT_WENT)
+        else:
+            if self._outlet is not None:
+                self._outlet.abandon()
+            self._service.dispatcher.finished(later, later.what.status)
 
     def _resolve(self, head: Head) -> Resolved:
         # The reader gives the very same head for equal bytes; its route is the same, too.

@@ -7,18 +7,21 @@ Rules this module keeps:
    metrics have as many series as there are routes, whatever paths clients invent.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from time import perf_counter
+from types import MappingProxyType
 from typing import TypeAlias
 
 import trio
 
 from .errors import ApiError, handler_timed_out, internal_error
 from .head import Head, request_id_of
-from .messages import Request, Response, error_response
-from .router import AnyRoute, Match, Route, Router, SyncRoute
+from .later import Deferred, StreamResponse
+from .messages import EMPTY_QUERY, Request, Response, error_response
+from .router import AnyAnswer, AnyRoute, Match, Route, Router, SyncRoute
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NO_ROUTE = "-"
 """What stands for the pattern of a request that met no route."""
 
@@ -41,7 +44,7 @@ Answer: TypeAlias = tuple[Response, str]
 """A response and the id of its request."""
 Resolved: TypeAlias = Match | ApiError
 Guard: TypeAlias = Callable[[Request, AnyRoute], ApiError | None]
-Observe: TypeAlias = Callable[[str, str, int, float], None]
+Observe: TypeAlias = Callable[[str, str, int, float | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,8 @@ class Hooks:
     """Judges a request before its handler runs, with the route's `open` flag at hand; what it
     returns is answered instead."""
     observe: Observe | None = None
-    """Told method, route pattern, status and seconds of each answer: for metrics."""
+    """Told method, route pattern, status and seconds of each answer: for metrics. No seconds where
+    the answer was to come later: how long that took says nothing about the server."""
     answered: Callable[[Answered], None] | None = None
     """Told of each answer: for the access log."""
     failed: Callable[[str, Exception], None] | None = None
@@ -66,6 +70,19 @@ class Pending:
     head: Head
     request: Request
     route: Route
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A request that was put off: no more of it than its answer will need, for many may wait."""
+
+    head: Head
+    """Without headers and query."""
+    what: Deferred | StreamResponse
+    route: AnyRoute
+    client: str
+    request_id: str
     started: float
 
 
@@ -97,8 +114,13 @@ class Dispatcher:
         except ApiError as error:
             return error
 
-    def begin(self, head: Head, body: bytes, resolved: Resolved, client: str) -> Answer | Pending:
-        """Answer at once, unless the handler has to be awaited: then `finish` does."""
+    def begin(
+        self, head: Head, body: bytes, resolved: Resolved, client: str
+    ) -> Answer | Pending | Later:
+        """Answer at once, unless the handler has to be awaited: then `finish` does.
+
+        Of an answer that comes later `finished` has to be told.
+        """
         started = perf_counter()
         request_id = request_id_of(head) or self.new_request_id()
         if isinstance(resolved, ApiError):
@@ -117,7 +139,11 @@ class Dispatcher:
         elif isinstance(route, Route):
             return Pending(head, request, route, started)
         else:
-            response = self._call(route, request)
+            answer = self._call(route, request)
+            if not isinstance(answer, Response):
+                slim = replace(head, headers=_NO_HEADERS, query=EMPTY_QUERY)
+                return Later(slim, answer, route, client, request_id, started)
+            response = answer
         self._report(head, route, (response, request_id), client, started)
         return response, request_id
 
@@ -128,6 +154,20 @@ class Dispatcher:
         answer = response, request.request_id
         self._report(pending.head, pending.route, answer, request.client, pending.started)
         return answer
+
+    def finished(self, later: Later, status: int) -> None:
+        """What came later is answered, or over."""
+        hooks, head = self._hooks, later.head
+        if hooks.observe is not None:
+            hooks.observe(head.method, later.route.pattern, status, None)
+        if hooks.answered is not None:
+            seconds = perf_counter() - later.started
+            hooks.answered(
+                Answered(
+                    head.method, later.route.pattern, head.path, status, seconds,
+                    later.client, later.request_id,
+                )
+            )  # fmt: skip
 
     def report_failure(self, request_id: str, error: Exception) -> None:
         """Log what must not happen; the caller hears `internal` and the request id."""
@@ -145,7 +185,7 @@ class Dispatcher:
             return self._broken(request, error)
         return None if refusal is None else error_response(refusal, request.request_id)
 
-    def _call(self, route: SyncRoute, request: Request) -> Response:
+    def _call(self, route: SyncRoute, request: Request) -> AnyAnswer:
         try:
             return route.handler(request)
         except ApiError as error:

@@ -9,6 +9,7 @@ Rules this module keeps:
 from http import HTTPStatus
 
 from .errors import Headers
+from .later import StreamResponse
 from .messages import Response
 
 _HEADS_KEPT = 128
@@ -55,6 +56,25 @@ class Encoder:
             body = b""
         return b"%b%bX-Request-Id: %b\r\n%b%b\r\n%b" % (
             head, length, request_id.encode("ascii"), extra, closing, body,
+        )  # fmt: skip
+
+    def encode_head(self, response: StreamResponse, request_id: str, *, chunked: bool) -> bytes:
+        """The head of a stream, after which the connection closes.
+
+        Args:
+            response: What to say.
+            request_id: Checked before (printable ASCII).
+            chunked: False for HTTP/1.0, where the end of the connection ends the body.
+
+        Raises:
+            ValueError: a header of the response is none; a bug of the handler.
+        """
+        head = self._heads.get((response.status, response.content_type))
+        if head is None:
+            head = self._begin(response.status, response.content_type)
+        coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+        return b"%bX-Request-Id: %b\r\n%b%bConnection: close\r\n\r\n" % (
+            head, request_id.encode("ascii"), _lines(response.headers), coding,
         )  # fmt: skip
 
     def _begin(self, status: int, content_type: str) -> bytes:

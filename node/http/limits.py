@@ -61,6 +61,14 @@ class HttpLimits:
     """Seconds for which we read and discard after a final answer, so that a client still sending
     gets to read that answer instead of a reset (RFC 9112, section 9.6)."""
 
+    stream_bytes_max: int = 64 * 1024
+    """Bytes of an endless answer that wait in the node for a client to read, and about as many in
+    the kernel; a client further behind is cut off. Some 200 events, a second of a busy cluster."""
+
+    parked_bytes_max: int = 16 * 1024
+    """Bytes of further requests that a client may send while it waits for an answer that comes
+    later; more ends the connection."""
+
     burst_max: int = 32
     """Pipelined requests served before other connections get their turn."""
 

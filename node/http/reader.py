@@ -48,6 +48,15 @@ class RequestReader:
             return "body"
         return "head" if self._buffer else "idle"
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What was fed and not taken."""
+        return len(self._buffer)
+
+    def forget(self) -> None:
+        """Keep nothing for a repetition: the next request is long in coming, and another."""
+        self._last_raw, self._last_head = b"", None
+
     def feed(self, data: bytes) -> None:
         """Take in what was read. Call `take` until it has nothing more before feeding again."""
         self._buffer += data

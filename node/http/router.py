@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from .errors import ApiError, invalid_field, not_found
+from .later import Deferred, StreamResponse
 from .messages import Request, Response
 
 PARAMETER_MAX = 128
@@ -22,7 +23,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 """What a route may answer; HEAD and OPTIONS follow from it."""
 
 AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
-SyncHandler: TypeAlias = Callable[[Request], Response]
+AnyAnswer: TypeAlias = Response | Deferred | StreamResponse
+"""An answer, or the promise of one: see `later`."""
+SyncHandler: TypeAlias = Callable[[Request], AnyAnswer]
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -111,6 +111,8 @@ class HttpServer:
         for connection in list(self._connections):
             if connection.idle:
                 connection.scope.cancel()
+            else:
+                connection.wind_up()
         self._note_end()
         with trio.move_on_after(seconds):
             await self._ended.wait()

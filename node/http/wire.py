@@ -37,6 +37,10 @@ class Wire(Protocol):
         """
         ...
 
+    def hold_back(self, bytes_max: int) -> None:
+        """Let the kernel keep no more than about that much of what was sent and not read yet."""
+        ...
+
     async def end_sending(self) -> None:
         """Tell the other end that nothing more comes. Never raises."""
         ...
@@ -86,6 +90,11 @@ class SocketWire:
             except (OSError, trio.ClosedResourceError) as error:
                 raise BrokenPipeError from error
 
+    def hold_back(self, bytes_max: int) -> None:
+        """See `Wire`. Linux doubles the figure, for its own book-keeping."""
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, bytes_max // 2)
+
     async def end_sending(self) -> None:
         """See `Wire`."""
         with suppress(OSError):
@@ -121,6 +130,9 @@ class StreamWire:
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise BrokenPipeError from error
+
+    def hold_back(self, bytes_max: int) -> None:
+        """See `Wire`. A stream has no such setting."""
 
     async def end_sending(self) -> None:
         """See `Wire`. TLS has no half-close; there closing must do."""

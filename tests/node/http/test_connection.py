@@ -32,6 +32,9 @@ class RecordingWire:
         await trio.lowlevel.checkpoint()
         self.writes.append(data)
 
+    def hold_back(self, bytes_max: int) -> None:
+        pass
+
     async def end_sending(self) -> None:
         pass
 
