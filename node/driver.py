@@ -62,6 +62,9 @@ PERSIST_RETRY_S = 1.0
 Listener = Callable[[Event], None]
 Answer = Callable[[Dot], Result]
 """What a proposal's caller will be told, made of the commit that it became part of."""
+Done = Callable[[Dot | None], None]
+"""Told the commit that a proposal became part of, when that is on disk and visible here; or nothing
+if it cannot be written for want of room, and takes effect when there is. Must not wait or raise."""
 
 
 class DiskFull(Exception):  # noqa: N818 (a state to answer for, not a failure of ours)
@@ -122,7 +125,8 @@ class Driver:
         self._backlog: deque[Effect] = deque()
         self._performing = False
         self._last_ticket = 0
-        self._waiting: dict[int, _Outcome] = {}
+        self._waiting: dict[int, Done] = {}
+        """By ticket, whoever has to be told; told once, and then forgotten."""
         self._answers: dict[int, Answer] = {}
         """By ticket, until the commit is on its way to the disk; also of who waits no more."""
         self._joins: dict[Address, list[_Outcome]] = {}
@@ -159,21 +163,47 @@ class Driver:
             ProposalError: they cannot be taken; nothing was.
             DiskFull: no room on the disk; see `definite`.
         """
-        if self.disk_full:
-            raise DiskFull(definite=True)
-        outcome = self._expect()
+        outcome = _Outcome()
+        ticket = self.begin(changes, outcome.succeed, answer, priority=priority)
         try:
-            effects = self.peer.propose(changes, outcome.ticket, priority=priority, now=instant())
-            if answer is not None:
-                self._answers[outcome.ticket] = answer
-            self._perform(effects)
             return await outcome.dot()
         finally:
-            self._waiting.pop(outcome.ticket, None)
+            self._waiting.pop(ticket, None)
+
+    def begin(
+        self,
+        changes: Mapping[RecordKey, Body | None],
+        done: Done,
+        answer: Answer | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        more: bool = False,
+    ) -> int:
+        """`propose` for whoever does not wait: `done` is told, never before this returns.
+
+        With `more`, further proposals follow at once, the last of them without it: they become one
+        commit if they fit, each taken or refused by itself.
+
+        Returns:
+            A ticket, of no use but to `propose`.
+
+        Raises:
+            ProposalError: they cannot be taken; nothing was.
+            DiskFull: no room on the disk; nothing was taken.
+        """
+        if self.disk_full:
+            raise DiskFull(definite=True)
+        ticket = self._last_ticket = self._last_ticket + 1
+        effects = self.peer.propose(changes, ticket, priority=priority, more=more, now=instant())
+        self._waiting[ticket] = done
+        if answer is not None:
+            self._answers[ticket] = answer
+        self._perform(effects)
+        return ticket
 
     async def join(self, address: Address) -> bool:
         """Ask whoever is at `address` for all it holds, and tell it of us; whether it answered."""
-        outcome = _Outcome(0)
+        outcome = _Outcome()
         self._joins.setdefault(address, []).append(outcome)
         self._perform(self.peer.join(address, now=instant()))
         return await outcome.joined()
@@ -185,23 +215,25 @@ class Driver:
             ProposalError: it does not continue our chain, or this is not the time.
             DiskFull: no room on the disk: it counts as soon as there is.
         """
-        outcome = self._expect()
+        outcome = _Outcome()
+        ticket = self._expect(outcome.succeed)
         try:
-            effects = self.peer.rotate(chain, signer, outcome.ticket, now=instant())
+            effects = self.peer.rotate(chain, signer, ticket, now=instant())
             self._turning = Credentials(chain, signer, self._pool.credentials.cluster)
             self._perform(effects)
             return await outcome.dot()
         finally:
-            self._waiting.pop(outcome.ticket, None)
+            self._waiting.pop(ticket, None)
 
     async def revoke(self, chain: KeyChain) -> Dot:
         """End our identity; returns when that is on disk and told. Raises as `rotate` does."""
-        outcome = self._expect()
+        outcome = _Outcome()
+        ticket = self._expect(outcome.succeed)
         try:
-            self._perform(self.peer.revoke(chain, outcome.ticket, now=instant()))
+            self._perform(self.peer.revoke(chain, ticket, now=instant()))
             return await outcome.dot()
         finally:
-            self._waiting.pop(outcome.ticket, None)
+            self._waiting.pop(ticket, None)
 
     def met(self, key_events: Sequence[bytes], source: Address) -> bool:
         """Key events were shown on a stream; whether their owner may be talked to."""
@@ -347,8 +379,9 @@ class Driver:
         self._perform(self.peer.persisted(now=instant()))
 
     def _refuse_waiting(self) -> None:
-        for outcome in self._waiting.values():
-            outcome.fail()
+        waiting, self._waiting = self._waiting, {}
+        for done in waiting.values():
+            done(None)
 
     def _store(self, keep: Keep) -> None:
         try:
@@ -362,8 +395,9 @@ class Driver:
         match event:
             case Committed(tickets, dot):
                 for ticket in tickets:
-                    if ticket in self._waiting:
-                        self._waiting[ticket].succeed(dot)
+                    done = self._waiting.pop(ticket, None)
+                    if done is not None:
+                        done(dot)
             case Joined(address, node, ok):
                 self.acquainted = self.acquainted or ok
                 log.debug("joined", peer=str(address), node=short_id(node) if node else "", ok=ok)
@@ -394,28 +428,24 @@ class Driver:
         if record is not None:
             self.reachability.forgive(Address(record.host, record.port))
 
-    def _expect(self) -> "_Outcome":
+    def _expect(self, done: Done) -> int:
         self._last_ticket += 1
-        outcome = self._waiting[self._last_ticket] = _Outcome(self._last_ticket)
-        return outcome
+        self._waiting[self._last_ticket] = done
+        return self._last_ticket
 
 
 class _Outcome:
     """What one caller waits for."""
 
-    __slots__ = ("_done", "_dot", "_ok", "ticket")
+    __slots__ = ("_done", "_dot", "_ok")
 
-    def __init__(self, ticket: int) -> None:
-        self.ticket = ticket
+    def __init__(self) -> None:
         self._done = trio.Event()
         self._dot: Dot | None = None
         self._ok = False
 
-    def succeed(self, dot: Dot) -> None:
+    def succeed(self, dot: Dot | None) -> None:
         self._dot = dot
-        self._done.set()
-
-    def fail(self) -> None:
         self._done.set()
 
     def end_join(self, *, ok: bool) -> None:

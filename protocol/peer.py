@@ -299,8 +299,9 @@ class Peer:
         *,
         now: Instant,
         priority: Priority = Priority.NORMAL,
+        more: bool = False,
     ) -> list[Effect]:
-        """Set or remove records of ours. They count when `Committed` names the ticket.
+        """Set or remove ours; counts when `Committed` names the ticket. `more` follow: do not sign.
 
         Raises:
             ProposalError: the changes cannot be taken; nothing was.
@@ -309,10 +310,9 @@ class Peer:
         if self.recollection.waiting:
             raise ProposalError("waiting", "this node waits to hear of itself from a peer")
         self._authoring.stage(changes, ticket, priority)
-        record = changes.get(NODE_RECORD)
-        if isinstance(record, NodeRecord):
+        if isinstance(record := changes.get(NODE_RECORD), NodeRecord):
             self._record = record
-        return self._done(self._author(now))
+        return self._done([] if more else self._author(now))
 
     def rotate(
         self, chain: KeyChain, signer: Signer, ticket: int | None, *, now: Instant
