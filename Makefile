@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check format sim scenarios bench-cluster image up down clean
+.PHONY: help setup run demo test check format sim scenarios bench bench-cluster image up down clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,11 @@ sim: setup  ## simulated clusters, a hundred seeds (SEEDS=1..500 JOBS=2), up to 
 
 scenarios: setup  ## rewrite the golden scenarios, to be read as a diff
 	$(BIN)/python -m chaos.sim.scenario --rewrite tests/scenarios/*.txt
+
+BENCH ?=
+
+bench: setup  ## everything measured beside its peers, into bench/results (BENCH=--quick, BENCH="--only cluster")
+	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-cluster: setup  ## 32 real nodes beside 32 Serf agents: update, detection, idle traffic
 	$(BIN)/python -m benchmarks.cluster

@@ -6,14 +6,16 @@ writers have written. Times are microseconds. Exit codes: 0; 1 if a median misse
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TypeAlias
 
+from benchmarks.report import Goal, Measurement, Spread, write
+from benchmarks.report.shape import significant
 from protocol.agreement import documents
 from protocol.agreement.resolve import Statement, clock_of, reports, resolve
 from protocol.identity import NodeId
@@ -26,6 +28,7 @@ ROUNDS_MAX = 1_000_000
 REPORTS = (3, 10, 100)
 WRITERS = (2, 8, 64)
 KEY = "document"
+NOTE = "one call of a pure function, in this process"
 GOAL_US = 100.0
 """For ten reports; the design source resolved a conflict in 470 µs."""
 
@@ -45,10 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and judge by the goals."""
     arguments = _parser().parse_args(argv)
     rows = [_timed(*case, rounds=arguments.rounds) for case in cases()]
+    _show(rows)
     if arguments.json:
-        print(json.dumps({"rounds": arguments.rounds, "rows": [asdict(row) for row in rows]}))
-    else:
-        _show(rows)
+        write(arguments.json, "resolve", [_figure(row) for row in rows])
     return int(any(row.goal_us is not None and row.median_us > row.goal_us for row in rows))
 
 
@@ -119,6 +121,12 @@ def _timed(what: str, call: Callable[[], object], goal_us: float | None, *, roun
     return Row(what, round(median(spent), 1), round(min(spent), 1), round(max(spent), 1), goal_us)
 
 
+def _figure(row: Row) -> Measurement:
+    goal = None if row.goal_us is None else Goal("<=", row.goal_us, "kith")
+    times = Spread(*map(significant, (row.median_us, row.min_us, row.max_us)))
+    return Measurement(row.what, "µs", times, goal=goal, note=NOTE)
+
+
 def _show(rows: Sequence[Row]) -> None:
     width = max(len(row.what) for row in rows)
     print(f"{'µs':<{width}}  {'median':>9}  {'min':>9}  {'max':>9}  {'goal':>6}")
@@ -131,7 +139,7 @@ def _show(rows: Sequence[Row]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.resolve", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to it")
     parser.add_argument("--rounds", type=_rounds, default=ROUNDS, help="calls of each function")
     return parser
 

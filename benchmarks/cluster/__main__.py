@@ -19,22 +19,22 @@ from pathlib import Path
 from random import Random
 from types import FrameType
 
-import orjson
 from rich.console import Console
 
 from node.cli.local_cluster import ClusterError
 
-from . import serf, traffic
+from . import serf, summary, traffic
 from .fleet import BenchError
 from .kith import KithSide
 from .measure import Amounts, Findings, run_block
-from .report import document_of, table_of
+from .report import table_of
 from .serf import SerfSide
 from .sides import Side
 
 NODES_MAX = 64
 ROUNDS = 2
 IDLE_S = 30.0
+SIZE_UPDATES = 15
 WIDTH = 140
 FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
 
@@ -48,10 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     sides = _sides(arguments.serf, arguments.serf_profile)
     if not sides:
         return NOT_RUN
-    findings = {name: Findings() for name in sides}
+    blocks: dict[str, list[Findings]] = {name: [] for name in sides}
+    sizes: dict[int, dict[str, list[Findings]]] = {}
     code = 0
     try:
-        _run(sides, arguments, findings)
+        _run(sides, arguments, blocks)
+        for nodes in arguments.sizes:
+            sizes[nodes] = {name: [] for name in sides}
+            _size(sides, arguments, nodes, sizes[nodes])
     except (BenchError, ClusterError, traffic.TrafficError) as error:
         _say(f"cannot go on: {error}")
         code = NOT_RUN
@@ -59,14 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say("interrupted; all processes ended, their data removed")
         code = INTERRUPTED
     about = _about(sides, arguments)
+    findings = {name: Findings.joined(each) for name, each in blocks.items()}
     title = f"{arguments.nodes} nodes, a process each; " + "; ".join(about["versions"])
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(findings, title))
     for name, found in findings.items():
         for what in found.missed:
             print(f"{name}: missed: {what}")
-    if arguments.json:
-        document = document_of(findings, dict(about))
-        arguments.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    if arguments.json and blocks["kith"]:
+        summary.write_figures(arguments.json, blocks, sizes, about, arguments.nodes)
         _say(f"every single measurement: {arguments.json}")
     return code or (FAILED if findings["kith"].missed else 0)
 
@@ -82,6 +86,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--rounds", type=_whole(1, 20), default=ROUNDS, help=f"blocks of each ({ROUNDS})"
     )
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds a block; 0: none (30)")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=[], metavar="4,8,16", help="updates by cluster size too"
+    )
     parser.add_argument("--serf", choices=("auto", "off"), default="auto")
     parser.add_argument(
         "--serf-profile", choices=serf.PROFILES, default=serf.PROFILES[0], help="its pace (lan)"
@@ -101,6 +108,10 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def _sizes(text: str) -> list[int]:
+    return [_whole(2, NODES_MAX)(word) for word in text.split(",")]
+
+
 def _sides(wish: str, profile: str) -> dict[str, Callable[[int, Path], Side]]:
     sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithSide}
     if wish == "off":
@@ -115,7 +126,7 @@ def _sides(wish: str, profile: str) -> dict[str, Callable[[int, Path], Side]]:
 def _run(
     sides: dict[str, Callable[[int, Path], Side]],
     arguments: argparse.Namespace,
-    findings: dict[str, Findings],
+    blocks: dict[str, list[Findings]],
 ) -> None:
     counts = traffic.available()
     if not counts:
@@ -132,12 +143,32 @@ def _run(
         for name, make in sides.items():
             _say(f"— block {number + 1} of {rounds}: {name} alone —")
             rng = Random(arguments.seed * 1_000 + number)
+            blocks[name].append(Findings())
             with _directory(arguments.keep) as directory:
-                side = make(arguments.nodes, directory)
-                try:
-                    run_block(side, amounts, findings[name], rng, _say)
-                finally:
-                    side.fleet.stop()
+                _block(make(arguments.nodes, directory), amounts, blocks[name][-1], rng)
+
+
+def _size(
+    sides: dict[str, Callable[[int, Path], Side]],
+    arguments: argparse.Namespace,
+    nodes: int,
+    blocks: dict[str, list[Findings]],
+) -> None:
+    """Updates alone, in clusters of another size: one block of each."""
+    amounts = Amounts(updates=SIZE_UPDATES, kills=0, idle_s=0.0, counts_traffic=False)
+    for name, make in sides.items():
+        _say(f"— {nodes} nodes: {name} alone —")
+        blocks[name].append(Findings())
+        with _directory(arguments.keep) as directory:
+            rng = Random(arguments.seed * 1_000 + nodes)
+            _block(make(nodes, directory), amounts, blocks[name][-1], rng)
+
+
+def _block(side: Side, amounts: Amounts, found: Findings, rng: Random) -> None:
+    try:
+        run_block(side, amounts, found, rng, _say)
+    finally:
+        side.fleet.stop()
 
 
 @contextmanager

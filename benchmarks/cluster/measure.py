@@ -10,16 +10,17 @@ join         from starting the first, from starting the last, and from the momen
 update       from sending it until the last of the others has it
 detection    from kill -9 until the last of the others takes the victim for gone (Kith:
              `unreachable`; Serf: `failed`)
-idle         packets and IP bytes a node receives a second; processor time; resident memory
+idle         packets and IP bytes a node receives a second; processor time; memory, see `usage`
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from random import Random
 from statistics import median
+from typing import Self
 
 from .fleet import BenchError
 from .sides import Side
@@ -65,9 +66,20 @@ class Findings:
     idle_bytes: list[float] = field(default_factory=list)
     idle_cpu_ms: list[float] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
+    pss_mb: list[float] = field(default_factory=list)
     false_alarms: int = 0
     missed: list[str] = field(default_factory=list)
     """What did not happen within its bound."""
+
+    @classmethod
+    def joined(cls, blocks: Iterable[Self]) -> Self:
+        """All blocks as one."""
+        whole = cls()
+        for block in blocks:
+            for one in fields(cls):
+                values = getattr(whole, one.name) + getattr(block, one.name)
+                setattr(whole, one.name, values)
+        return whole
 
 
 def run_block(
@@ -118,6 +130,7 @@ def _idle(side: Side, amounts: Amounts, found: Findings, say: Callable[[str], No
         now = {pid: usage_of(pid) for pid in pids}
     found.idle_cpu_ms += [(now[pid].cpu_ms - usage[pid].cpu_ms) / took_s for pid in pids]
     found.rss_mb += [now[pid].rss_bytes / 1e6 for pid in pids]
+    found.pss_mb += [now[pid].pss_bytes / 1e6 for pid in pids]
     cost = f"{median(found.idle_cpu_ms):.1f} ms/s, {median(found.rss_mb):.0f} MB"
     if passed is not None:
         found.idle_packets.append(passed.packets / len(pids) / took_s)

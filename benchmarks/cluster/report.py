@@ -1,7 +1,7 @@
-"""The figures as a table for people, and as one JSON document for programs."""
+"""The figures as a table for people; `summary` writes them for programs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 
 from rich import box
@@ -52,6 +52,7 @@ ROWS = (
     Row("idle_bytes", "idle IP bytes, node and second", "B/s", 0),
     Row("idle_cpu_ms", "idle processor time, node and second", "ms/s", 1),
     Row("rss_mb", "resident memory of a node", "MB", 1),
+    Row("pss_mb", "… shared pages divided among processes", "MB", 1),
 )
 
 
@@ -77,18 +78,6 @@ def table_of(findings: Mapping[str, Findings], title: str) -> Table:
     missed = [cell for one in findings.values() for cell in (str(len(one.missed)), "", "")]
     table.add_row("missed: not within its bound", *missed, "")
     return table
-
-
-def document_of(findings: Mapping[str, Findings], about: Mapping[str, object]) -> dict[str, object]:
-    """The same with every single measurement; units are the ends of the names."""
-    sides: dict[str, object] = {}
-    for name, found in findings.items():
-        summaries = {row.field: summary_of(found, row) for row in ROWS}
-        sides[name] = {
-            "summary": {field: asdict(one) for field, one in summaries.items() if one},
-            "measured": asdict(found),
-        }
-    return {"about": dict(about), "sides": sides}
 
 
 def summary_of(found: Findings, row: Row) -> Summary | None:

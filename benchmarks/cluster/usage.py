@@ -1,4 +1,8 @@
-"""What processes use, read from /proc: processor time and resident memory."""
+"""What processes use, read from /proc: processor time, and memory in two counts.
+
+Resident memory counts a page of a shared library, or one that a fork left shared, in full for each
+process that maps it. The proportional count (PSS) divides it among them: sums of it are true.
+"""
 
 import os
 from dataclasses import dataclass
@@ -18,6 +22,7 @@ class Usage:
     cpu_ms: float
     """Since its start, in user and system mode."""
     rss_bytes: int
+    pss_bytes: int
 
 
 def usage_of(pid: int) -> Usage:
@@ -29,7 +34,8 @@ def usage_of(pid: int) -> Usage:
     folder = Path("/proc", str(pid))
     return Usage(
         parse_cpu_ms((folder / "stat").read_text(), os.sysconf("SC_CLK_TCK")),
-        parse_rss((folder / "status").read_text()),
+        parse_kib((folder / "status").read_text(), "VmRSS:"),
+        parse_kib((folder / "smaps_rollup").read_text(), "Pss:"),
     )
 
 
@@ -39,9 +45,9 @@ def parse_cpu_ms(stat: str, ticks_per_s: int) -> float:
     return (int(fields[UTIME]) + int(fields[STIME])) * MS_PER_S / ticks_per_s
 
 
-def parse_rss(status: str) -> int:
-    """Resident memory in bytes from /proc/PID/status; 0 if it has none."""
-    for line in status.splitlines():
-        if line.startswith("VmRSS:"):
+def parse_kib(text: str, mark: str) -> int:
+    """In bytes, what stands behind a mark in kB, as in /proc/PID/status; 0 if nothing does."""
+    for line in text.splitlines():
+        if line.startswith(mark):
             return int(line.split()[1]) * KIB
     return 0

@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-import orjson
-
 from benchmarks.cluster.kith import KithSide
+from benchmarks.report import write
 from node.cli.local_cluster import ClusterError
 
 from . import concurrent, down, ratio
@@ -52,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for what in figures.missed:
         print(f"missed: {what}")
     if arguments.json:
-        document = {"about": about, "what": arguments.what, "figures": figures.document()}
-        arguments.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        write(arguments.json, f"delivery {arguments.what}", figures.measured, about=about)
     return FAILED if figures.missed else 0
 
 

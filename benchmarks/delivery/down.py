@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from .applied import Account, account
-from .figures import Figures, Spread
+from .figures import Figures, spread_of
 from .town import Counters, Say, Town
 from .updates import Update, make, missing, unconfirmed
 
@@ -133,7 +133,7 @@ def _tell_return(
         )
         figures.put(f"{town.name(index)}: from its return until it held all, s", took_s)
     took = [(one.whole_ns - returned[index]) / 1e9 for index, one in back.items()]
-    figures.put("from their return until they held all, s", Spread.of(took, 2))
+    figures.put("from their return until they held all, s", spread_of(took, 2))
     ready = [(town.ready_ns(index) - at_ns) / 1e9 for index, at_ns in returned.items()]
     if min(ready) > 0:
-        figures.put("from their start until they were ready to take work, s", Spread.of(ready, 2))
+        figures.put("from their start until they were ready to take work, s", spread_of(ready, 2))

@@ -1,29 +1,17 @@
 """What was measured, as lines for people and as values for programs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TypeAlias
 
+from benchmarks.report import Goal, Measurement, Spread
+
+UNITS = ("ms", "s")
+CONTINUES = "…"
+"""Opens a row that belongs to the one before it."""
+
 Value: TypeAlias = int | float | str
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Of several measurements of one thing."""
-
-    median: float
-    min: float
-    max: float
-
-    @classmethod
-    def of(cls, values: Sequence[float], digits: int) -> "Spread":
-        """Of at least one."""
-        rounded = (round(one, digits) for one in (median(values), min(values), max(values)))
-        return cls(*rounded)
-
-    def __str__(self) -> str:
-        return f"{self.median:,} ({self.min:,}–{self.max:,})"
 
 
 @dataclass(slots=True)
@@ -32,14 +20,29 @@ class Figures:
 
     rows: list[tuple[str, Value | Spread]] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    measured: list[Measurement] = field(default_factory=list)
+    """The same, in the shape of all benchmarks."""
 
-    def put(self, what: str, value: Value | Spread) -> None:
-        """One row."""
+    def put(self, what: str, value: Value | Spread, goal: Goal | None = None) -> None:
+        """One row; a unit stands at the end of what it says, after a comma."""
         self.rows.append((what, value))
+        if isinstance(value, str):
+            return
+        spread = value if isinstance(value, Spread) else Spread(value, value, value)
+        name, _, unit = what.rpartition(", ")
+        if not name or unit not in UNITS:
+            name, unit = what, ""
+        if name.startswith(CONTINUES) and self.measured:
+            name = f"{self.measured[-1].name.partition(CONTINUES)[0].strip()} {name}"
+        self.measured.append(Measurement(name, unit, spread, goal=goal))
 
     def promise(self, what: str, *, kept: bool) -> None:
         """One row that says whether something is as promised."""
         self.put(what, "yes" if kept else "NO")
+        kept_spread = Spread(*[float(kept)] * 3)
+        self.measured.append(
+            Measurement(what, "1: kept", kept_spread, goal=Goal(">=", 1.0, "kith"))
+        )
         if not kept:
             self.missed.append(what)
 
@@ -48,12 +51,13 @@ class Figures:
         lines = [f"| {what} | {_cell(value)} |" for what, value in self.rows]
         return "\n".join(["| | |", "|---|---|", *lines])
 
-    def document(self) -> dict[str, object]:
-        """The rows by what they say."""
-        return {
-            what: asdict(value) if isinstance(value, Spread) else value for what, value in self.rows
-        }
+
+def spread_of(values: Sequence[float], digits: int) -> Spread:
+    """Of at least one, rounded."""
+    return Spread(*(round(one, digits) for one in (median(values), min(values), max(values))))
 
 
 def _cell(value: Value | Spread) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    if isinstance(value, Spread):
+        return f"{value.median:,} ({value.min:,}–{value.max:,})"
+    return value if isinstance(value, str) else f"{value:,}"

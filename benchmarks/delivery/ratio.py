@@ -12,8 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.report import Goal
+
 from .applied import arrival_ns
-from .figures import Figures, Spread
+from .figures import Figures, spread_of
 from .town import BenchError, Say, Town
 from .updates import Update, make
 
@@ -114,7 +116,8 @@ def _compare(without: Sequence[Block], dead: Sequence[Block], figures: Figures) 
 
 def _row(what: str, without: Sequence[float], dead: Sequence[float], figures: Figures) -> None:
     ratios = [one / other for one, other in zip(dead, without, strict=True)]
-    figures.put(f"{what}: without dead ones, ms", Spread.of(without, DIGITS))
-    figures.put(f"{what}: with three dead, ms", Spread.of(dead, DIGITS))
-    figures.put(f"{what}: ratio of {len(ratios)} pairs", Spread.of(ratios, DIGITS))
+    figures.put(f"{what}: without dead ones, ms", spread_of(without, DIGITS))
+    figures.put(f"{what}: with three dead, ms", spread_of(dead, DIGITS))
+    goal = Goal("<=", RATIO_MAX, "kith")
+    figures.put(f"{what}: ratio of {len(ratios)} pairs", spread_of(ratios, DIGITS), goal)
     figures.promise(f"{what}: median ratio at most {RATIO_MAX}", kept=median(ratios) <= RATIO_MAX)

@@ -13,10 +13,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
 from rich.console import Console
 
 from benchmarks.cluster.kith import KithSide
+from benchmarks.report import write
 from protocol.delivery.outbox import COMMITS_MAX
 
 from . import disk, rows
@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(figures.table())
     console.print(f"load average {about['load_average']}, python {about['python']}")
     if arguments.json:
-        document = {"about": about, "cases": {one.case: one.document() for one in cases}}
-        arguments.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        measured = [figure for one in cases for figure in one.measured()]
+        write(arguments.json, "queue", measured, about=about)
     return 0
 
 

@@ -1,10 +1,15 @@
 """Figures with their spread, as a table and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
+
+from benchmarks import report
+from benchmarks.report import Measurement
+
+NOTE = "of single calls: the median, the least and the worst"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +17,7 @@ class Spread:
     """Of several measurements of one thing."""
 
     count: int
+    least: float
     median: float
     p99: float
     worst: float
@@ -28,7 +34,12 @@ class Figures:
         """Take in the measurements of one thing."""
         ordered = sorted(values)
         count = len(ordered)
-        at = (ordered[count // 2], ordered[min(count - 1, count * 99 // 100)], ordered[-1])
+        at = (
+            ordered[0],
+            ordered[count // 2],
+            ordered[min(count - 1, count * 99 // 100)],
+            ordered[-1],
+        )
         self._found[name] = Spread(count, *(round(one, 3) for one in at))
 
     def table(self) -> Table:
@@ -42,6 +53,14 @@ class Figures:
             table.add_row(name, *cells, f"{one.count:,}")
         return table
 
-    def document(self) -> dict[str, object]:
-        """For programs."""
-        return {name: asdict(one) for name, one in self._found.items()}
+    def measured(self) -> list[Measurement]:
+        """The same, in the shape of all benchmarks."""
+        return [
+            Measurement(
+                f"{name.rpartition(' (')[0]}, {self.case}",
+                name.rpartition(" (")[2].removesuffix(")"),
+                report.Spread(one.median, one.least, one.worst),
+                note=NOTE,
+            )
+            for name, one in self._found.items()
+        ]

@@ -13,11 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-import orjson
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +25,7 @@ from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.report import Summary
 from node.cli.local_cluster import ClusterError, end_all
 
-from . import load, sides
+from . import load, sides, summary
 from .load import Load, Measured
 from .sides import Side
 
@@ -76,11 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         word for part in about.values() for word in part
     )
     Console(width=None if sys.stdout.isatty() else WIDTH).print(_table(found, title))
-    if arguments.json:
-        measured = {name: [asdict(one) for one in each] for name, each in found.items()}
-        document = {"about": about, "sides": measured}
-        arguments.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-        _say(f"every single measurement: {arguments.json}")
+    if arguments.json and found:
+        summary.write_figures(arguments.json, found, about)
+        _say(f"all figures: {arguments.json}")
     failed = any(one.errors or one.lost for each in found.values() for one in each)
     return code or (FAILED if failed else 0)
 
@@ -91,7 +87,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=int, default=10, help="of load a stretch (10)")
     parser.add_argument("--rounds", type=int, default=5, help="stretches of each side (5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to it")
     return parser.parse_args(argv)
 
 

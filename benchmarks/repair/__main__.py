@@ -9,14 +9,13 @@ figures as JSON to `--json FILE`.
 
 import argparse
 import gc
-import platform
 import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import orjson
+from benchmarks.report import Measurement, Spread, write
 
 from . import newcomer
 from .pair import Cost, Owner, Pair, Remembered
@@ -42,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print("A newcomer, protocol core only", joins)
     _print("A newcomer, two real nodes", nodes)
     if arguments.json:
-        about = {"python": platform.python_version(), "machine": platform.machine()}
-        figures = {"about": about, "repairs": repairs, "core": joins, "nodes": nodes}
-        Path(arguments.json).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
+        rows = [*repairs, *joins, *nodes]
+        measured = [one for row in rows for one in _measured(row, nodes=row in nodes)]
+        write(arguments.json, "repair", measured)
     return 0
 
 
@@ -131,6 +130,24 @@ def _summary(found: Sequence[Cost] | Sequence[newcomer.Newcomer]) -> Row:
     return row
 
 
+def _measured(row: Row, *, nodes: bool) -> list[Measurement]:
+    """In the shape of all benchmarks; the unit of times stands at the end of their names."""
+    if nodes:
+        case = "a newcomer, two real nodes"
+    elif "differing" in row:
+        case = f"{row['differing']} differ, {row['owners']} owners, {row['records']:,} records"
+    else:
+        case = "a newcomer, the protocol's core"
+    found = []
+    for name, value in row.items():
+        if isinstance(value, dict):
+            spread = Spread(*(float(value[key]) for key in ("median", "min", "max")))
+            unit = "s" if name.endswith("_s") else "B" if name in ("sent", "received") else ""
+            words = name.removesuffix("_s").replace("_", " ")
+            found.append(Measurement(f"{case}: {words}", unit, spread))
+    return found
+
+
 def _median(row: Row, name: str) -> float:
     figures = row[name]
     assert isinstance(figures, dict)
@@ -161,7 +178,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.repair", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of each case (3)")
     parser.add_argument("--divide", type=int, default=1, help="so many times fewer records")
-    parser.add_argument("--json", metavar="FILE", help="all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     return parser.parse_args(argv)
 
 

@@ -22,6 +22,7 @@ from .shape import (
     PeerValues,
     ReportError,
     Spread,
+    Way,
     curve,
     measure,
 )
@@ -36,6 +37,7 @@ __all__ = (
     "PeerValues",
     "ReportError",
     "Spread",
+    "Way",
     "curve",
     "measure",
     "read",

@@ -30,7 +30,7 @@ class Document:
 
     suite: str
     measurements: Sequence[Measurement]
-    curves: Sequence[Curve] = ()
+    curves: Sequence[Curve] = field(default_factory=list)
     about: Mapping[str, object] = field(default_factory=dict)
     """Sizes, rounds, versions of programs: whatever else explains the figures. Plain JSON."""
 
@@ -60,7 +60,7 @@ def write(
     names = [one.name for one in measurements]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{suite}: two measurements are called {twice[0]!r}")
-    found = Document(suite, measurements, curves, about or {})
+    found = Document(suite, measurements, list(curves), about or {})
     path.write_bytes(orjson.dumps(found.document(), option=orjson.OPT_INDENT_2))
 
 

@@ -319,8 +319,8 @@ def real_of(files: Sequence[Path], figures: Sequence[str]) -> dict[int, dict[str
         try:
             document = orjson.loads(path.read_bytes())
             given = dict(word.split("=", 1) for word in document["about"]["arguments"])
-            summary = document["sides"]["kith"]["summary"]
-            medians = {name: float(one["middle"]) for name, one in summary.items()}
+            given_medians = document["about"]["medians"]["kith"]
+            medians = {name: float(value) for name, value in given_medians.items()}
             found.setdefault(int(given["nodes"]), {}).update(medians)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise RealError(f"{path}: not a document of benchmarks.cluster ({error!r})") from None

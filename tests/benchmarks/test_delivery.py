@@ -5,7 +5,8 @@ from pathlib import Path
 import orjson
 
 from benchmarks.delivery.applied import Account, Span, account, arrival_ns, spans_of
-from benchmarks.delivery.figures import Figures, Spread
+from benchmarks.delivery.figures import Figures, spread_of
+from benchmarks.report import Goal, Measurement, Spread
 
 
 def span(after: int, version: int, steps: int, owner: str = "abc") -> Span:
@@ -47,13 +48,22 @@ def test_a_log_tells_what_was_applied_also_where_a_kill_cut_it_short(tmp_path: P
 def test_what_is_not_as_promised_shows_in_the_table_and_is_kept() -> None:
     figures = Figures()
     figures.put("updates", 1_000)
-    figures.put("ratio", Spread.of([1.0, 1.2, 1.1], 2))
+    figures.put("ratio", spread_of([1.0, 1.2, 1.1], 2), Goal("<=", 1.1, "kith"))
+    figures.put("… over so long, s", 2.5)
     figures.promise("all roots are equal", kept=False)
 
     assert figures.table().splitlines()[2:] == [
         "| updates | 1,000 |",
         "| ratio | 1.1 (1.0–1.2) |",
+        "| … over so long, s | 2.5 |",
         "| all roots are equal | NO |",
     ]
     assert figures.missed == ["all roots are equal"]
-    assert figures.document()["ratio"] == {"median": 1.1, "min": 1.0, "max": 1.2}
+    assert figures.measured == [
+        Measurement("updates", "", Spread(1_000, 1_000, 1_000)),
+        Measurement("ratio", "", Spread(1.1, 1.0, 1.2), goal=Goal("<=", 1.1, "kith")),
+        Measurement("ratio … over so long", "s", Spread(2.5, 2.5, 2.5)),
+        Measurement(
+            "all roots are equal", "1: kept", Spread(0, 0, 0), goal=Goal(">=", 1.0, "kith")
+        ),
+    ]

@@ -158,10 +158,9 @@ def test_a_page_without_its_document_or_an_end_is_refused(tmp_path: Path, text: 
 
 def test_real_medians_are_read_from_documents_and_single_figures(tmp_path: Path) -> None:
     path = tmp_path / "real.json"
-    summary = {"update_all_ms": {"middle": 27.0}, "idle_bytes": {"middle": 171.0}}
+    medians = {"update_all_ms": 27.0, "idle_bytes": 171.0}
     document = {
-        "about": {"arguments": ["kills=10", "nodes=32"]},
-        "sides": {"kith": {"summary": summary}},
+        "about": {"arguments": ["kills=10", "nodes=32"], "medians": {"kith": medians}},
     }
     path.write_bytes(orjson.dumps(document))
 
