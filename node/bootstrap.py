@@ -12,7 +12,6 @@ never fatal.
 from collections.abc import Sequence
 from random import Random
 
-import structlog
 import trio
 
 from protocol.detector.detection import Status
@@ -22,8 +21,9 @@ from protocol.peer import Peer
 
 from . import discovery
 from .driver import Driver
+from .logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 CONTACTS_MAX = 8
 """Last-known peers asked for our own branch at a start."""

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn, assert_never
 
-import structlog
 import trio
 
 from protocol.bodies import Body
@@ -49,12 +48,13 @@ from protocol.signing import Signer
 from protocol.wire.handshake import Credentials, Session
 from storage import DiskFullError, QueueFullError, Result, StorageError, Writer
 
+from .logs import Logger
 from .reachability import Attempt, Reachability
 from .transport.datagrams import DatagramTransport
 from .transport.errors import TransportError
 from .transport.pool import StreamPool
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 PERSIST_RETRY_S = 1.0
 """Between two tries to write our own commit while the disk is full."""

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import orjson
-import structlog
 import trio
 
 from protocol import rules
@@ -42,10 +41,11 @@ from .context import NodeContext
 from .driver import DiskFull
 from .durations import DurationError, parse_ms
 from .http import ApiError, invalid_field, not_found
+from .logs import Logger
 from .registrar import Claim, Request, UpdateIds, commit, refusal_of
 from .times import parse_us
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 GONE_AFTER_TTLS = 10
 CLOCK_MAX_US = 5 * 60 * 1_000_000

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
 
-import structlog
 import trio
 
 from protocol.events import (
@@ -25,8 +24,8 @@ from protocol.wire.handshake import Credentials, Session
 from storage import Writer
 
 from . import api
+from .checks.asking import HttpProber
 from .checks.checker import HealthChecker
-from .client import HttpProber
 from .config import NodeConfig
 from .context import NodeContext
 from .driver import Driver
@@ -42,13 +41,14 @@ from .http import (
     text_response,
 )
 from .lifecycle import Lifecycle
+from .logs import Logger
 from .telemetry import CONTENT_TYPE
 from .transport.binding import Binding
 from .transport.pool import PoolLimits, StreamPool
 from .transport.sessions import KeyLore
 from .transport.streams import StreamServer
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 METRICS_READERS_MAX = 64
 """Connections to the port of the metrics; collectors are few."""

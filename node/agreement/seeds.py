@@ -3,17 +3,17 @@
 It decides nothing: what seeds send is verified record by record, and the newest counts.
 """
 
-import structlog
 import trio
 
 from node.context import NodeContext
+from node.logs import Logger
 from protocol.agreement.peer_lists import NOT_LISTED, PeerList, differences
 from protocol.events import Event, Joined
 from protocol.identity import NodeId, short_id
 
 from .tally import Tally
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 COMPARED_S = 3.0
 """Lists older than this are not compared with a new one: the cluster has moved on."""

@@ -14,11 +14,11 @@ Rules this module keeps:
 
 from collections.abc import Mapping
 
-import structlog
 import trio
 
 from node.context import NodeContext
 from node.driver import DiskFull
+from node.logs import Logger
 from protocol import bodies, limits
 from protocol.agreement import documents
 from protocol.agreement.documents import Document
@@ -33,7 +33,7 @@ from protocol.records import DocumentRecord, Kind
 
 from .documents import REACHED, Documents
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 TIDY_EVERY_S = 3.0
 LOOK_ALL_EVERY_S = 60.0

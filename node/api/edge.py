@@ -4,7 +4,6 @@ request ──▶ guard (credential, shutting down) ──▶ route ──▶ re
 └──▶ answer ──▶ counted, logged
 """
 
-import structlog
 import trio
 
 from node import logs
@@ -18,6 +17,7 @@ from node.context import NodeContext
 from node.delivery.confirms import Confirms
 from node.guests import Guests
 from node.http import Answered, AnyRoute, ApiError, Hooks, Request, Router
+from node.logs import Logger
 from node.registrar import CheckNews, Instances, UpdateIds
 from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
@@ -43,7 +43,7 @@ from .registration import RegistrationRoutes
 from .services import ServiceRoutes
 from .table import Endpoint
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 _READING = ("GET", "HEAD", "OPTIONS")
 

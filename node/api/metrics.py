@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import structlog
 import trio
 
 from node.agreement.documents import Documents
@@ -20,6 +19,7 @@ from node.context import NodeContext
 from node.delivery.backlog import backlog_of
 from node.delivery.confirms import Confirms
 from node.guests import Guests
+from node.logs import Logger
 from node.registrar import CheckNews
 from node.telemetry import Telemetry
 from node.transport.datagrams import DatagramTransport
@@ -37,7 +37,7 @@ from storage import Statistics, StorageError
 from .lookup import Lookups
 from .shapes import health_of
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 STORE_EVERY_S = 60.0
 """Between two looks at the sizes on disk, which hold up writes for as long as they take."""

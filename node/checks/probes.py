@@ -14,10 +14,10 @@ from typing import Protocol, assert_never
 
 import trio
 
-from node.client import ProbeAnswer, ProbeFailed
 from protocol import limits
 from protocol.records import CheckRecord, CheckType, Health
 
+from .asking import ProbeAnswer, ProbeFailed
 from .thresholds import judge_http
 
 BODY_READ_MAX = 1_024
@@ -27,7 +27,7 @@ _IN = " in "
 
 
 class HttpProber(Protocol):
-    """Asks one URL once, as `node.client.HttpProber` does."""
+    """Asks one URL once, as `asking.HttpProber` does."""
 
     async def get(self, url: str, timeout_s: float) -> ProbeAnswer:
         """Fetch `url` without following redirects.

@@ -15,12 +15,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import structlog
 import trio
 
 from node.checks.checker import InstanceKey, TooManyChecksError
 from node.context import NodeContext
 from node.http import ApiError, invalid_field, not_found
+from node.logs import Logger
 from protocol import rules
 from protocol.bodies import service_key
 from protocol.commits import RecordKey
@@ -33,7 +33,7 @@ from .claims import Claim, Request
 from .failures import commit, overloaded, refusal_of
 from .updates import UpdateIds, conflict
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 Make = Callable[[ServiceRecord | None], ServiceRecord]
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import structlog
 import trio
 
 from node.checks.checker import InstanceKey
 from node.driver import DiskFull, Driver
+from node.logs import Logger
 from protocol import bodies, limits
 from protocol.bodies import Body, service_key
 from protocol.commits import RecordKey
@@ -27,7 +27,7 @@ from protocol.delivery.standing import Priority
 from protocol.errors import ProposalError
 from protocol.records import CheckRecord, Health, Kind, ServiceRecord
 
-log = structlog.get_logger(__name__)
+log = Logger()
 
 RETRY_S = 1.0
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-import structlog
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,13 +20,13 @@ NODE = NodeId(bytes(range(32)))
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    with structlog.contextvars.bound_contextvars():
-        yield
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
+    monkeypatch.setattr(logs, "_output", logs._Output())
+    before = logs._speaking.set({})
+    yield
+    logs._speaking.reset(before)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -41,7 +40,7 @@ def listening(
     level: LogLevel = "info", form: LogFormat = "json", stream: io.StringIO | None = None
 ) -> io.StringIO:
     out = stream or io.StringIO()
-    logs.setup(level=level, form=form, stream=out, keep_loggers=False)
+    logs.setup(level=level, form=form, stream=out)
     return out
 
 
@@ -284,11 +283,12 @@ def test_setting_up_twice_writes_once() -> None:
     assert len(records(out)) == 1
 
 
-def test_a_kept_logger_is_set_up_once() -> None:
-    out = io.StringIO()
-    logs.setup(level="info", form="json", stream=out)
+def test_a_logger_taken_earlier_follows_the_newest_setup() -> None:
     log = logs.get("driver")
+    first = listening("info")
     log.info("first")
-    logs.setup(level="error", form="json", stream=io.StringIO())
-    log.info("second")
-    assert [record["event"] for record in records(out)] == ["first", "second"]
+    second = listening("error")
+    log.info("silent")
+    log.error("second")
+    assert [record["event"] for record in records(first)] == ["first"]
+    assert [record["event"] for record in records(second)] == ["second"]

@@ -15,8 +15,8 @@ import trio.testing
 from node import config as configuration
 from node import keystore
 from node.api import Edge
+from node.checks.asking import ProbeAnswer, ProbeFailed
 from node.checks.checker import HealthChecker
-from node.client import ProbeAnswer, ProbeFailed
 from node.context import NodeContext
 from node.driver import Driver, instant
 from node.http import HttpServer

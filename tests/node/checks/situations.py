@@ -6,8 +6,8 @@ from random import Random
 
 import trio
 
+from node.checks.asking import ProbeAnswer, ProbeFailed
 from node.checks.checker import CheckLimits, HealthChecker, InstanceKey
-from node.client import ProbeAnswer, ProbeFailed
 from protocol.records import CheckRecord, CheckType, Health
 
 WEB = InstanceKey("web", "web-8000")

@@ -9,10 +9,10 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.checks.asking import HttpProber as ClientProber
+from node.checks.asking import ProbeAnswer, ProbeFailed
 from node.checks.checker import HealthChecker, InstanceKey
 from node.checks.probes import HttpProber, gist, probe, seconds_text, split_target, tidy
-from node.client import HttpProber as ClientProber
-from node.client import ProbeAnswer, ProbeFailed
 from protocol import limits
 from protocol.records import CheckType, Health
 

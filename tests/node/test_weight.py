@@ -1,0 +1,35 @@
+"""What a node carries: nothing that only people, or other programs, need.
+
+Each of these modules was once loaded by `kith node`, at 2 to 8 MB of its memory and up to a tenth
+of the processor time that it takes to start.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LISTING = "import json, sys, node.cli, node.cli.node; print(json.dumps(sorted(sys.modules)))"
+
+UNWANTED = (
+    "chaos", "click", "h11", "httpcore", "httpx", "mesh", "node.client",
+    "pygments", "rich", "sqlalchemy.orm", "structlog", "urllib.request",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def carried() -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", UNWANTED)
+def test_a_node_is_without(carried: set[str], module: str) -> None:
+    assert [one for one in carried if one == module or one.startswith(f"{module}.")] == []
+
+
+def test_a_node_is_with_what_it_runs_on(carried: set[str]) -> None:
+    assert {"node.server", "protocol.peer", "storage.store", "trio", "httptools"} <= carried
