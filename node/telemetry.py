@@ -17,6 +17,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SERIES_MAX = 500
 OTHER = "other"
 SECONDS_BUCKETS = (0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
+_NO_BUCKETS = (0.0,) * (len(SECONDS_BUCKETS) + 1)
+"""One count for each bound and one beyond them."""
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Labels: TypeAlias = tuple[str, ...]
@@ -135,6 +137,23 @@ METRICS: tuple[Metric, ...] = (
 """Every metric there is."""
 
 
+class Durations:
+    """How often, and how long each time: gathered where time is short, shown by a histogram."""
+
+    __slots__ = ("buckets", "count", "seconds")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Also of what took no time worth telling; `add` leaves it alone."""
+        self.seconds = 0.0
+        self.buckets = [0.0] * len(_NO_BUCKETS)
+
+    def add(self, seconds: float) -> None:
+        """Something took so long."""
+        self.seconds += seconds
+        self.buckets[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+
+
 class _Series:
     """One metric's values by its labels' values."""
 
@@ -158,30 +177,28 @@ class Telemetry:
     def __init__(self, metrics: Sequence[Metric] = METRICS) -> None:
         self._series = {metric.name: _Series(metric) for metric in metrics}
 
-    def count(self, name: str, *labels: str) -> None:
-        """Count one more.
+    def count(self, name: str, *labels: str, times: int = 1) -> None:
+        """Count one more, or so many.
 
         Raises:
             KeyError, ValueError: no such metric, or other labels; a bug of the caller.
         """
         series = self._checked(name, labels)
         place = series.place(labels)
-        series.values[place] = series.values.get(place, 0) + 1
+        series.values[place] = series.values.get(place, 0) + times
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Say what a gauge, or a counter kept elsewhere, stands at. Errors as `count`."""
         series = self._checked(name, labels)
         series.values[series.place(labels)] = value
 
-    def observe(self, name: str, seconds: float, *labels: str) -> None:
-        """Put one duration into a histogram. Errors as `count`."""
+    def observe(self, name: str, durations: Durations, *labels: str) -> None:
+        """Put durations into a histogram. Errors as `count`."""
         series = self._checked(name, labels)
         place = series.place(labels)
-        buckets = series.buckets.get(place)
-        if buckets is None:
-            buckets = series.buckets[place] = [0.0] * (len(SECONDS_BUCKETS) + 1)
-        buckets[bisect_left(SECONDS_BUCKETS, seconds)] += 1
-        series.values[place] = series.values.get(place, 0.0) + seconds
+        before = series.buckets.get(place, _NO_BUCKETS)
+        series.buckets[place] = [a + b for a, b in zip(before, durations.buckets, strict=True)]
+        series.values[place] = series.values.get(place, 0.0) + durations.seconds
 
     def clear(self, name: str) -> None:
         """Forget the series of a gauge whose labels come and go."""

@@ -4,28 +4,33 @@ Rules this module keeps:
 
 1. An encoded answer is kept until something about that service changes: its change index says when.
    What depends on more than that (`near=self`, by round-trip times) is never kept.
-2. Kept answers are bounded in number and bytes; the oldest go first.
+2. Kept answers are bounded in bytes; what nobody asked for the longest goes first.
 3. An instance whose owner cannot be reached, or is in dispute, is listed as critical with the
    reason beside it; one whose owner said that it stops is not listed.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.context import NodeContext
 from node.http import Request, Response, invalid_field, json_response
 from node.http.errors import Headers
+from node.http.messages import Kept
 from protocol.detector.detection import Status
+from protocol.detector.partition import Partition
 from protocol.identity import id_text
 from protocol.peer import Peer
 from protocol.records import Health
 from protocol.registry import Instance
 
+from .answers.lately import Lately
 from .shapes import Json, health_of, instance_shape, is_shown
 from .table import Parameter
 
-KEPT_MAX = 4_096
 KEPT_BYTES_MAX = 32 * 1024 * 1024
+"""Answers of 17,000 services with one instance each; more are made anew when they are asked for."""
+KEPT_ANSWER_BYTES = 1_280
+"""What a kept answer takes besides its body: key, header lines, objects. Measured."""
 KEPT_QUERY_MAX = 512
 """Characters of a query whose answer is kept; longer ones are hardly asked twice."""
 LIMIT_MAX = 10_000
@@ -91,7 +96,7 @@ class Filters:
 @dataclass(frozen=True, slots=True)
 class _Kept:
     index: int
-    partition: str
+    partition: Partition
     etag: str
     response: Response
 
@@ -105,30 +110,35 @@ class Lookups:
         # Opaque to callers; it makes an index of another node or life unlike any of ours.
         life = context.peer.membership.incarnation
         self._prefix = f"{id_text(context.me)[:8]}-{life}"
-        self._kept: dict[tuple[str, Pairs], _Kept] = {}
-        self._kept_bytes = 0
-        self._overview: dict[bool, tuple[int, str, Response]] = {}
+        self._kept: Lately[tuple[str, Pairs], _Kept] = Lately(KEPT_BYTES_MAX, _size)
+        self._overview: dict[bool, tuple[int, Partition, Response]] = {}
 
     @property
     def kept_bytes(self) -> int:
         """Bytes of encoded answers that are kept."""
-        return self._kept_bytes
+        return self._kept.bytes
 
     def find(self, request: Request) -> Response:
         """`GET /v1/services/{name}`."""
-        name, pairs = request.params["name"], request.query.pairs
-        index = self._peer.registry.index_of(name)
-        partition = self._peer.membership.partition().value
-        kept = self._kept.get((name, pairs))
-        if kept is None or kept.index != index or kept.partition != partition:
-            filters = filters_of(request)
-            kept = self._answer(name, filters, index, partition)
-            if not filters.near and sum(len(k) + len(v) for k, v in pairs) <= KEPT_QUERY_MAX:
-                self._keep((name, pairs), kept)
+        key = request.params["name"], request.query.pairs
+        index = self._peer.registry.index_of(key[0])
+        partition = self._peer.membership.partition()
+        kept = self._kept.get(key)
+        if kept is None or kept.index != index or kept.partition is not partition:
+            kept = self._find_anew(request, key, index, partition)
         asked = request.headers.get("if-none-match")
         if asked is not None and _matches(asked, kept.etag):
             return Response(304, headers=kept.response.headers)
         return kept.response
+
+    def _find_anew(
+        self, request: Request, key: tuple[str, Pairs], index: int, partition: Partition
+    ) -> _Kept:
+        filters = filters_of(request)
+        found = self._answer(key[0], filters, index, partition)
+        if not filters.near and sum(len(k) + len(v) for k, v in key[1]) <= KEPT_QUERY_MAX:
+            self._kept.put(key, found)
+        return found
 
     def matching(self, name: str, filters: Filters) -> list[Instance]:
         """What a lookup lists, in its order, before the limit."""
@@ -151,7 +161,7 @@ class Lookups:
             )
         own = node == "self"
         index = self._peer.registry.index
-        partition = self._peer.membership.partition().value
+        partition = self._peer.membership.partition()
         kept = self._overview.get(own)
         if kept is None or kept[:2] != (index, partition):
             response = json_response(
@@ -160,20 +170,19 @@ class Lookups:
             kept = self._overview[own] = (index, partition, response)
         return kept[2]
 
-    def _answer(self, name: str, filters: Filters, index: int, partition: str) -> _Kept:
+    def _answer(self, name: str, filters: Filters, index: int, partition: Partition) -> _Kept:
         wanted = self.matching(name, filters)[: filters.limit]
         document = {
             "service": name,
             "index": self._index(index),
             "instances": [instance_shape(self._peer, found) for found in wanted],
         }
-        etag = f'"{self._index(index)}"'
-        headers = self._headers(index, partition)
+        headers, etag = self._headers(index, partition), ""
         if not filters.near:
+            etag = f'"{self._index(index)}"'
             headers = (*headers, ("ETag", etag))
-        return _Kept(
-            index, partition, "" if filters.near else etag, json_response(200, document, headers)
-        )
+        response = json_response(200, document, headers)
+        return _Kept(index, partition, etag, replace(response, kept=Kept()))
 
     def _services(self, *, own: bool) -> dict[str, Json]:
         registry = self._peer.registry
@@ -200,8 +209,8 @@ class Lookups:
     def _index(self, index: int) -> str:
         return f"{self._prefix}-{index}"
 
-    def _headers(self, index: int, partition: str) -> Headers:
-        return (("X-Kith-Index", self._index(index)), ("X-Kith-Partition", partition))
+    def _headers(self, index: int, partition: Partition) -> Headers:
+        return (("X-Kith-Index", self._index(index)), ("X-Kith-Partition", partition.value))
 
     def _by_nearness(self, found: Instance) -> tuple[bool, float, str, bytes]:
         view = self._peer.membership.view(found.owner)
@@ -209,16 +218,6 @@ class Lookups:
         if view is not None and view.status is Status.DEAD:
             rtt_s = None
         return (rtt_s is None, rtt_s or 0.0, *by_id(found))
-
-    def _keep(self, key: tuple[str, Pairs], kept: _Kept) -> None:
-        old = self._kept.pop(key, None)
-        if old is not None:
-            self._kept_bytes -= len(old.response.body)
-        self._kept[key] = kept
-        self._kept_bytes += len(kept.response.body)
-        while len(self._kept) > KEPT_MAX or self._kept_bytes > KEPT_BYTES_MAX:
-            oldest = self._kept.pop(next(iter(self._kept)))
-            self._kept_bytes -= len(oldest.response.body)
 
 
 def filters_of(request: Request) -> Filters:
@@ -255,6 +254,10 @@ def filters_of(request: Request) -> Filters:
 def by_id(found: Instance) -> tuple[str, bytes]:
     """The order of lookups."""
     return found.service.id, found.owner
+
+
+def _size(kept: _Kept) -> int:
+    return len(kept.response.body) + KEPT_ANSWER_BYTES
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:

@@ -21,7 +21,7 @@ from node.delivery.confirms import Confirms
 from node.guests import Guests
 from node.logs import Logger
 from node.registrar import CheckNews
-from node.telemetry import Telemetry
+from node.telemetry import Durations, Telemetry
 from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
 from node.transport.streams import StreamServer
@@ -71,6 +71,8 @@ class Metrics:
         self._peer = context.peer
         self._sources = sources
         self._telemetry = Telemetry()
+        self._requests: dict[tuple[str, str, int], Durations] = {}
+        """By method, route and status: as many as there are of those, since the last `render`."""
         self._instances_at = 0
         self._documents_at = 0
         for code in sorted(get_args(RefusalCode)):
@@ -82,14 +84,21 @@ class Metrics:
         return self._telemetry
 
     def observe(self, method: str, pattern: str, status: int, seconds: float | None) -> None:
-        """Count one answered request; the hook of the HTTP server."""
-        method = method if method in _METHODS else "other"
-        self._telemetry.count("kith_http_requests_total", method, pattern, str(status))
+        """Count one answered request; the hook of the HTTP server.
+
+        That is done at each lookup, so it only finds one place; `render` sorts it out.
+        """
+        durations = self._requests.get((method, pattern, status))
+        if durations is None:
+            key = method if method in _METHODS else "other", pattern, status
+            durations = self._requests.setdefault(key, Durations())
+        durations.count += 1
         if seconds is not None:
-            self._telemetry.observe("kith_http_request_seconds", seconds, method, pattern)
+            durations.add(seconds)
 
     def render(self) -> str:
         """All metrics as they stand now."""
+        self._sample_requests()
         self._sample_node()
         self._sample_registry()
         self._sample_agreement()
@@ -109,6 +118,14 @@ class Metrics:
             except StorageError as error:
                 log.debug("no_storage_statistics", reason=str(error))
             await trio.sleep(STORE_EVERY_S)
+
+    def _sample_requests(self) -> None:
+        """Move what was counted since the last time."""
+        for (method, pattern, status), durations in self._requests.items():
+            labels = method, pattern, str(status)
+            self._telemetry.count("kith_http_requests_total", *labels, times=durations.count)
+            self._telemetry.observe("kith_http_request_seconds", durations, method, pattern)
+        self._requests.clear()
 
     def _sample_node(self) -> None:
         put, context, peer = self._telemetry.set, self._context, self._peer

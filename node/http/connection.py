@@ -246,11 +246,15 @@ class Connection:
         if reader.continue_due:
             reader.continue_due = False
             self._append(CONTINUE)
-        waiting_for = (reader.phase, self._served)
+        phase = reader.phase
+        waiting_for = (phase, self._served)
         if waiting_for != self._waiting_for:
             self._waiting_for = waiting_for
-            seconds = {"idle": limits.idle_s, "head": limits.header_s, "body": limits.body_s}
-            self._set_deadline(trio.current_time() + seconds[reader.phase])
+            if phase == "idle":
+                seconds = limits.idle_s
+            else:
+                seconds = limits.header_s if phase == "head" else limits.body_s
+            self._set_deadline(trio.current_time() + seconds)
         return "read"
 
     def _set_deadline(self, at: float) -> None:

@@ -8,7 +8,7 @@ Rules this module keeps:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from types import MappingProxyType
 from typing import TypeAlias
@@ -141,7 +141,7 @@ class Dispatcher:
         else:
             answer = self._call(route, request)
             if not isinstance(answer, Response):
-                slim = replace(head, headers=_NO_HEADERS, query=EMPTY_QUERY)
+                slim = head._replace(headers=_NO_HEADERS, query=EMPTY_QUERY)
                 return Later(slim, answer, route, client, request_id, started)
             response = answer
         self._report(head, route, (response, request_id), client, started)

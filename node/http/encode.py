@@ -10,13 +10,14 @@ from http import HTTPStatus
 
 from .errors import Headers
 from .later import StreamResponse
-from .messages import Response
+from .messages import Kept, Response
 
 _HEADS_KEPT = 128
 """Distinct (status, content type) pairs whose first bytes are kept; a bound, not an estimate."""
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _OURS = frozenset(("content-length", "connection", "transfer-encoding", "content-type",
                    "x-request-id", "x-kith-node"))  # fmt: skip
+_BODILESS = (204, 304)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -45,18 +46,28 @@ class Encoder:
         Raises:
             ValueError: a header of the response is none; a bug of the handler.
         """
-        status, body = response.status, response.body
+        kept = response.kept
+        if kept is None or connection is not None:
+            lines = self._lines(response, connection)
+        else:
+            lines = kept.lines or self._keep(response, kept)
+        body = response.body if with_body and response.status not in _BODILESS else b""
+        return b"%b%b\r\n\r\n%b" % (lines, request_id.encode("ascii"), body)
+
+    def _keep(self, response: Response, kept: Kept) -> bytes:
+        kept.lines = self._lines(response, None)
+        return kept.lines
+
+    def _lines(self, response: Response, connection: str | None) -> bytes:
+        """Everything up to the value of X-Request-Id, which comes last: the rest can be kept."""
+        status = response.status
         head = self._heads.get((status, response.content_type))
         if head is None:
             head = self._begin(status, response.content_type)
-        length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(body)
-        extra = _lines(response.headers) if response.headers else b""
-        closing = b"" if connection is None else b"Connection: %s\r\n" % connection.encode()
-        if not with_body or not length:
-            body = b""
-        return b"%b%bX-Request-Id: %b\r\n%b%b\r\n%b" % (
-            head, length, request_id.encode("ascii"), extra, closing, body,
-        )  # fmt: skip
+        length = b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(response.body)
+        extra = _extra(response.headers) if response.headers else b""
+        closing = b"" if connection is None else b"Connection: %b\r\n" % connection.encode()
+        return b"%b%b%b%bX-Request-Id: " % (head, length, extra, closing)
 
     def encode_head(self, response: StreamResponse, request_id: str, *, chunked: bool) -> bytes:
         """The head of a stream, after which the connection closes.
@@ -74,20 +85,20 @@ class Encoder:
             head = self._begin(response.status, response.content_type)
         coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
         return b"%bX-Request-Id: %b\r\n%b%bConnection: close\r\n\r\n" % (
-            head, request_id.encode("ascii"), _lines(response.headers), coding,
+            head, request_id.encode("ascii"), _extra(response.headers), coding,
         )  # fmt: skip
 
     def _begin(self, status: int, content_type: str) -> bytes:
         phrase = HTTPStatus(status).phrase
         head = f"HTTP/1.1 {status} {phrase}\r\n".encode() + self._node
-        if status not in (204, 304):
+        if status not in _BODILESS:
             head += _line("Content-Type", content_type)
         if len(self._heads) < _HEADS_KEPT:
             self._heads[status, content_type] = head
         return head
 
 
-def _lines(headers: Headers) -> bytes:
+def _extra(headers: Headers) -> bytes:
     for name, _ in headers:
         if name.lower() in _OURS:
             raise ValueError(f"the server itself writes {name}")

@@ -8,8 +8,9 @@ Rules this module keeps:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 
@@ -78,22 +79,21 @@ class Query:
 EMPTY_QUERY = Query()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One complete request."""
+class Request(NamedTuple):
+    """One complete request. A named tuple, as `Head` is."""
 
     method: str
     """As sent, but GET for a HEAD request: the server drops the body."""
     path: str
     """Percent-decoded, starting with a slash, without empty, `.` or `..` segments."""
     query: Query = EMPTY_QUERY
-    headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    headers: Mapping[str, str] = _NOTHING
     """By lower-case name; repeated list headers are joined by a comma."""
     body: bytes = b""
     client: str = ""
     """The address of the other end, without port."""
     request_id: str = ""
-    params: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    params: Mapping[str, str] = _NOTHING
     """The values of the `{names}` in the route's pattern, percent-decoded."""
 
     def json(self) -> object:
@@ -128,6 +128,15 @@ class Request:
         return value
 
 
+class Kept:
+    """Goes with a response that is given again: its first lines, once they are encoded."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        self.lines = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One answer, its body complete.
@@ -139,6 +148,8 @@ class Response:
     body: bytes = b""
     content_type: str = JSON_TYPE
     headers: Headers = ()
+    kept: Kept | None = None
+    """For whoever keeps this very response to give it again."""
 
 
 def json_response(status: int, value: object, headers: Headers = ()) -> Response:

@@ -7,14 +7,15 @@ Rules this module keeps:
 3. After an `ApiError` the reader is of no more use: answer, then close.
 
 A client that repeats itself (a lookup loop, a heartbeat) sends the same head again and again;
-`parse_head` is pure, so the last head is kept and equal bytes are not parsed twice.
+`parse_head` is pure, so the last head is kept and equal bytes are not parsed twice. One that asks
+for another path each time sends the same headers, and those are not parsed twice either.
 """
 
 from typing import Literal, TypeAlias
 
 from .chunked import ChunkedBody
 from .errors import ApiError, malformed, too_large
-from .head import Head, check_line_ends, parse_head
+from .head import Head, check_line_ends, next_head, parse_head
 from .limits import HttpLimits
 
 Phase: TypeAlias = Literal["idle", "head", "body"]
@@ -75,6 +76,8 @@ class RequestReader:
 
     def _take_head(self) -> Incoming | None:
         buffer = self._buffer
+        if not buffer:
+            return None
         while buffer.startswith(b"\r\n") and self._empty_lines < _EMPTY_LINES_MAX:
             del buffer[:2]
             self._empty_lines += 1
@@ -99,7 +102,11 @@ class RequestReader:
         return None
 
     def _parse(self, raw: bytes) -> Head:
-        head = parse_head(raw, self._limits)
+        last, head = self._last_head, None
+        if last is not None:
+            head = next_head(raw, last, self._last_raw, self._limits)
+        if head is None:
+            head = parse_head(raw, self._limits)
         if head.body_bytes > self._limits.body_bytes_max:
             most = self._limits.body_bytes_max
             raise too_large(

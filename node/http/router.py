@@ -5,13 +5,14 @@ Rules this module keeps:
 1. Paths without parameters are found by one dictionary lookup; they win over patterns.
 2. A pattern is matched segment by segment, each step one dictionary lookup, without going back:
    tables in which a literal and a `{parameter}` compete for one place are refused when built.
+   Where all but a last parameter are literals, as in a lookup's path, one lookup does for them all.
 3. Clients never bring patterns; there is no regular expression.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .errors import ApiError, invalid_field, not_found
 from .later import Deferred, StreamResponse
@@ -57,8 +58,7 @@ class SyncRoute:
 AnyRoute: TypeAlias = Route | SyncRoute
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """The route for a request, and what its parameters stand for."""
 
     route: AnyRoute
@@ -85,6 +85,8 @@ class Router:
     def __init__(self, routes: Iterable[AnyRoute]) -> None:
         self._static: dict[str, _Place] = {}
         self._root = _Place()
+        self._tails: dict[str, _Place] = {}
+        """By what comes before the last slash: places whose only parameter is the last segment."""
         for route in routes:
             self._add(route)
 
@@ -107,6 +109,10 @@ class Router:
             if route is not None:
                 return Match(route, _NO_PARAMETERS)
             raise _method_not_allowed(method, place)
+        before, _, last = path.rpartition("/")
+        place = self._tails.get(before)
+        if place is not None and 0 < len(last) <= PARAMETER_MAX and method in place.routes:
+            return Match(place.routes[method], {place.names[0]: last})
         place, values = self._walk(path)
         route = place.routes.get(method)
         if route is None:
@@ -170,6 +176,9 @@ class Router:
         if len(set(names)) < len(names) or place.names not in ((), tuple(names)):
             raise ValueError(f"{pattern}: parameter names repeat or differ from another route's")
         place.names = tuple(names)
+        before, _, last = pattern.rpartition("/")
+        if "{" not in before and last.startswith("{"):
+            self._tails[before] = place
         return place
 
 

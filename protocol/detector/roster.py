@@ -193,7 +193,9 @@ class Roster:
         return self.reached_count + len(self._unreachable) - self._excused
 
     def partition(self) -> Partition:
-        """Which side of the cluster we are on. Costs nothing."""
+        """Which side of the cluster we are on. Costs nothing: it is asked at each lookup."""
+        if not self._unreachable:
+            return Partition.NONE
         return partition_of(reached=self.reached_count, known=self.known_count)
 
     def may_bury(self) -> bool:

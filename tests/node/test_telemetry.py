@@ -2,7 +2,15 @@
 
 import pytest
 
-from node.telemetry import METRICS, OTHER, SECONDS_BUCKETS, SERIES_MAX, Metric, Telemetry
+from node.telemetry import (
+    METRICS,
+    OTHER,
+    SECONDS_BUCKETS,
+    SERIES_MAX,
+    Durations,
+    Metric,
+    Telemetry,
+)
 
 COUNTER = Metric("a_total", "counter", "How many.", ("by",))
 GAUGE = Metric("b_bytes", "gauge", "How much.")
@@ -26,10 +34,17 @@ def test_the_text_is_what_prometheus_reads() -> None:
     assert telemetry.value("b_bytes") == 2**40
 
 
+def took(*seconds: float) -> Durations:
+    durations = Durations()
+    for one in seconds:
+        durations.add(one)
+    return durations
+
+
 def test_buckets_of_a_histogram_count_everything_below_them() -> None:
     telemetry = Telemetry((TIMES,))
-    for seconds in (0.0, SECONDS_BUCKETS[0], 0.003, 99.0):
-        telemetry.observe("c_seconds", seconds, "x")
+    telemetry.observe("c_seconds", took(0.0, SECONDS_BUCKETS[0]), "x")
+    telemetry.observe("c_seconds", took(0.003, 99.0), "x")
 
     lines = telemetry.render().splitlines()[2:]
 
@@ -45,7 +60,7 @@ def test_no_metric_has_more_series_than_its_bound() -> None:
     telemetry = Telemetry((COUNTER, TIMES))
     for number in range(SERIES_MAX + 100):
         telemetry.count("a_total", str(number))
-        telemetry.observe("c_seconds", 1, str(number))
+        telemetry.observe("c_seconds", took(1), str(number))
 
     text = telemetry.render()
 

@@ -141,14 +141,14 @@ async def test_an_index_of_another_life_is_another() -> None:
 
 @pytest.mark.trio
 async def test_kept_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "KEPT_MAX", 3)
+    monkeypatch.setattr(lookup, "KEPT_BYTES_MAX", 6 * lookup.KEPT_ANSWER_BYTES)
     async with open_node() as node:
         for number in range(10):
             await node.instances(f"s{number}")
-        kept = sum(len(f'"service":"s{n}"') for n in range(7, 10))
         text = node.edge.telemetry()
         (line,) = [one for one in text.splitlines() if one.startswith("kith_lookup_kept_bytes ")]
-        assert kept < float(line.split()[1]) < 3 * 200
+        most = 6 * lookup.KEPT_ANSWER_BYTES
+        assert most / 2 < float(line.split()[1]) <= most
 
 
 @pytest.mark.trio

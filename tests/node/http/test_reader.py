@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from node.http import head as heads
 from node.http.errors import ApiError
 from node.http.limits import HttpLimits
+from node.http.messages import Query
 from node.http.reader import Incoming, RequestReader
 
 LIMITS = HttpLimits()
@@ -309,3 +310,81 @@ def test_headers_are_lower_case_and_lists_are_joined() -> None:
     ((head, _),) = requests_in(with_headers(b"ACCEPT: a", b"accept:b \t"))
 
     assert head.headers == {"host": "k", "accept": "a, b"}
+
+
+_LINES = st.one_of(
+    st.sampled_from(
+        [b"GET /v1/services/web HTTP/1.1", b"GET /v1/services/db?tag=a&limit=2 HTTP/1.1",
+         b"GET /a/../b HTTP/1.1", b"GET //a HTTP/1.1", b"GET /a%2Fb HTTP/1.1", b"GET /a?b HTTP/1.0",
+         b"GET /.a HTTP/1.1", b"GET /a/ HTTP/1.1", b"GET / HTTP/1.1", b"HEAD /a HTTP/1.1",
+         b"GET  /a HTTP/1.1", b"GET /a  HTTP/1.1", b"GET /a HTTP/1.1 ", b"GET /a HTTP/2.0",
+         b"GET http://k/a HTTP/1.1", b"GET * HTTP/1.1", b"POST /a HTTP/1.1", b"get /a HTTP/1.1",
+         b"GET /a\tb HTTP/1.1", b"GET /a\rb HTTP/1.1", b"GET /a\nb: c HTTP/1.1", b"GET /a",
+         b"GET /" + b"a" * 100 + b" HTTP/1.1", b"GET /a?" + b"&" * 9 + b" HTTP/1.1"]
+    ),
+    st.from_regex(rb"\AGET /[a-z./%?&=+#\x7f-\xff ]{0,12} HTTP/1\.1\Z"),
+)  # fmt: skip
+_RESTS = st.sampled_from(
+    [b"Host: k\r\n\r\n", b"Host: k\r\nAccept: */*\r\n\r\n", b"Host: k\r\nX-Request-Id: a\r\n\r\n",
+     b"Host: k\r\nContent-Length: 1\r\n\r\nx", b"Host: k\r\nConnection: close\r\n\r\n",
+     b"Host: k\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"\r\n"]
+)  # fmt: skip
+
+
+_TIGHT = HttpLimits(url_bytes_max=64, query_count_max=8)
+
+
+def told(*raws: bytes) -> tuple[list[Incoming], str]:
+    """What one connection reads, and why it is closed, if it is."""
+    reader, found = RequestReader(_TIGHT), list[Incoming]()
+    try:
+        for raw in raws:
+            reader.feed(raw)
+            while (incoming := reader.take()) is not None:
+                found.append(incoming)
+    except ApiError as error:
+        return found, f"{error.code} {error.field} {error.message}"
+    return found, ""
+
+
+@given(pieces=st.lists(st.tuples(_LINES, _RESTS), min_size=2, max_size=6))
+def test_what_came_before_on_the_connection_changes_nothing(
+    pieces: list[tuple[bytes, bytes]],
+) -> None:
+    raws = [line + b"\r\n" + rest for line, rest in pieces]
+    alone, refusal = list[Incoming](), ""
+    for raw in raws:
+        found, refusal = told(raw)
+        alone += found
+        if refusal:
+            break
+
+    assert told(*raws) == (alone, refusal)
+
+
+@pytest.mark.parametrize("before", [b"GET /a HTTP/1.0", b"HEAD /a HTTP/1.1", b"GET /a?b HTTP/1.1"])
+@pytest.mark.parametrize(
+    "line",
+    [b"GET /b HTTP/1.1", b"GET /b?c=d HTTP/1.1", b"GET /b HTTP/1.0", b"HEAD /b HTTP/1.1",
+     b"GET /" + b"a" * 64 + b" HTTP/1.1", b"GET /?" + b"&" * 9 + b" HTTP/1.1",
+     b"GET /a?" + b"&" * 9 + b" HTTP/1.1"],
+)  # fmt: skip
+def test_nor_where_all_headers_are_the_same(before: bytes, line: bytes) -> None:
+    rest = b"\r\nHost: k\r\nConnection: keep-alive\r\n\r\n"
+    bare = b"\r\nHost: k\r\n\r\n"
+    for end in (rest, bare):
+        (first, _), (second, refusal) = told(before + end), told(line + end)
+        assert told(before + end, line + end) == (first + second, refusal)
+
+
+def test_an_equal_rest_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = RequestReader(LIMITS)
+    reader.feed(b"GET /a HTTP/1.1\r\nHost: k\r\n\r\n")
+    first = reader.take()
+    monkeypatch.setattr("node.http.reader.parse_head", None)
+    reader.feed(b"GET /b/c?x=1 HTTP/1.1\r\nHost: k\r\n\r\n")
+    second = reader.take()
+
+    assert first is not None
+    assert second is not None
+    assert second[0] == first[0]._replace(path="/b/c", query=Query((("x", "1"),)))
