@@ -31,6 +31,7 @@ from .deliveries import DeliveryRoutes
 from .documents import DocumentRoutes
 from .evidence import EvidenceRoutes
 from .explain import ExplainRoutes
+from .instances import ServiceRoutes
 from .keys import KeyRoutes
 from .lookup import Lookups
 from .metrics import Metrics, Sources
@@ -40,7 +41,6 @@ from .owners import OwnerRoutes
 from .partitions import PartitionRoutes
 from .proofs import ProofRoutes
 from .registration import RegistrationRoutes
-from .services import ServiceRoutes
 from .table import Endpoint
 
 log = Logger()
@@ -85,8 +85,9 @@ class Edge:
             tally=self._tally, confirms=self._confirms,
         )  # fmt: skip
         self._metrics = Metrics(context, sources)
+        self._services = ServiceRoutes(context, self._instances, lookups, confirming)
         tables = (
-            ServiceRoutes(context, self._instances, lookups, confirming),
+            self._services,
             NodeRoutes(context, self._guests),
             RegistrationRoutes(context, self._guests),
             ProofRoutes(context),
@@ -136,6 +137,7 @@ class Edge:
             nursery.start_soon(self._guests.run)
             nursery.start_soon(self._tidying.run)
             nursery.start_soon(self._metrics.run)
+            nursery.start_soon(self._services.run)
             nursery.start_soon(self._end_waits)
             task_status.started()
 

@@ -8,7 +8,7 @@ Rules this module keeps:
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 from node.durations import DurationError, parse_ms
@@ -23,7 +23,7 @@ class Fields:
 
     Args:
         values: The object.
-        known: Every field that it may have.
+        known: Every field that it may have, in the order in which people are told of them.
         place: What stands before the names of its fields in messages, such as `checks[0].`.
 
     Raises:
@@ -31,7 +31,7 @@ class Fields:
     """
 
     def __init__(
-        self, values: Mapping[str, object], known: Sequence[str], *, place: str = ""
+        self, values: Mapping[str, object], known: Collection[str], *, place: str = ""
     ) -> None:
         self._values = values
         self._place = place
@@ -102,12 +102,10 @@ class Fields:
             return ()
         if not isinstance(value, list):
             self.refuse(name, f"{_shown(value)} is no list of strings")
-        found: list[str] = []
         for number, item in enumerate(value):
             if not isinstance(item, str):
                 self.refuse(f"{name}[{number}]", f"{_shown(item)} is no string")
-            found.append(item)
-        return tuple(found)
+        return tuple(value)
 
     def mapping(self, name: str) -> dict[str, object]:
         """An object, empty if absent."""
@@ -171,7 +169,7 @@ class Fields:
         """
         raise refused(self.place_of(name), message)
 
-    def _refuse_unknown(self, name: str, known: Sequence[str]) -> NoReturn:
+    def _refuse_unknown(self, name: str, known: Collection[str]) -> NoReturn:
         near = difflib.get_close_matches(name[:_SHOWN_MAX], known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         self.refuse(name[:_SHOWN_MAX], f"is not a field; {hint}known are {', '.join(known)}")

@@ -22,6 +22,8 @@ SERVICE_FIELDS = (
     "name", "id", "address", "port", "tags", "metadata", "version", "weight", "zone", "checks",
     "update_id",
 )  # fmt: skip
+_SERVICE_KNOWN = dict.fromkeys(SERVICE_FIELDS)
+"""The same, to be looked up."""
 PATCH_FIELDS = tuple(name for name in SERVICE_FIELDS if name not in ("name", "id"))
 NODE_FIELDS = (
     "node_type", "is_load_balancer", "capabilities", "metadata", "zone", "region",
@@ -52,24 +54,33 @@ class Defaults:
     timeout_ms: int
 
 
-def service_of(document: Mapping[str, object], defaults: Defaults) -> ServiceRecord:
-    """Read a registration.
+def service_of(
+    document: Mapping[str, object], defaults: Defaults, update_id: str, now_us: int
+) -> ServiceRecord:
+    """Read a registration, which is to be known by that update id and time.
 
     Raises:
         ApiError: 400 `invalid_field`, naming the field.
     """
-    fields = Fields(document, SERVICE_FIELDS)
+    fields = Fields(document, _SERVICE_KNOWN)
     name = fields.required_text("name")
     fields.require("port")
     port = fields.integer("port", 0)
-    bare = ServiceRecord(
+    address = fields.text("address") or defaults.address
+    return ServiceRecord(
         name=name,
         id=fields.text("id") or f"{name}-{port}",
-        address=fields.text("address") or defaults.address,
+        address=address,
         port=port,
         zone=fields.text("zone", defaults.zone),
+        tags=sorted_names(fields.texts("tags")),
+        metadata=tuple(sorted(fields.pairs("metadata").items())),
+        version=fields.text("version"),
+        weight=fields.integer("weight", WEIGHT),
+        checks=_checks(fields, address, port, defaults) if fields.has("checks") else (),
+        update_id=update_id,
+        updated_at=now_us,
     )
-    return _filled(bare, fields, defaults)
 
 
 def patched(
@@ -97,7 +108,8 @@ def patched(
     if "weight" in document:
         merged = replace(merged, weight=fields.integer("weight", WEIGHT))
     if "checks" in document:
-        merged = replace(merged, checks=_checks(fields, merged, defaults))
+        checks = _checks(fields, merged.address, merged.port, defaults)
+        merged = replace(merged, checks=checks)
     return merged
 
 
@@ -149,17 +161,6 @@ def request_of(document: Mapping[str, object], what: str) -> Request:
     return Request(update_id, hashlib.blake2b(what.encode() + b"\n" + plain).digest()[:32])
 
 
-def _filled(bare: ServiceRecord, fields: Fields, defaults: Defaults) -> ServiceRecord:
-    return replace(
-        bare,
-        tags=sorted_names(fields.texts("tags")),
-        metadata=tuple(sorted(fields.pairs("metadata").items())),
-        version=fields.text("version"),
-        weight=fields.integer("weight", WEIGHT),
-        checks=_checks(fields, bare, defaults),
-    )
-
-
 def _merged(before: tuple[tuple[str, str], ...], fields: Fields) -> tuple[tuple[str, str], ...]:
     """Metadata after a merge: a null removes a pair, a null instead of the object all of them."""
     if fields.is_null("metadata"):
@@ -175,15 +176,16 @@ def _merged(before: tuple[tuple[str, str], ...], fields: Fields) -> tuple[tuple[
     return tuple(sorted(pairs.items()))
 
 
-def _checks(fields: Fields, service: ServiceRecord, defaults: Defaults) -> tuple[CheckRecord, ...]:
+def _checks(fields: Fields, address: str, port: int, defaults: Defaults) -> tuple[CheckRecord, ...]:
+    host = f"[{address}]" if ":" in address else address
     checks = []
     for number, document in enumerate(fields.objects("checks")):
-        checks.append(_check(document, number, service, defaults))
+        checks.append(_check(document, number, f"{host}:{port}", defaults))
     return tuple(checks)
 
 
 def _check(
-    document: dict[str, object], number: int, service: ServiceRecord, defaults: Defaults
+    document: dict[str, object], number: int, place_of_service: str, defaults: Defaults
 ) -> CheckRecord:
     place = f"checks[{number}]."
     kind = CheckType(
@@ -194,7 +196,7 @@ def _check(
     return CheckRecord(
         id=fields.text("id") or f"check-{number + 1}",
         type=kind,
-        target=_target(fields, kind, service),
+        target=_target(fields, kind, place_of_service),
         interval_ms=interval_ms,
         timeout_ms=timeout_ms,
         failures_before_critical=fields.integer("failures_before_critical", 3),
@@ -219,10 +221,9 @@ def _timing(fields: Fields, kind: CheckType, defaults: Defaults) -> tuple[int, i
     return ttl_ms, defaults.timeout_ms
 
 
-def _target(fields: Fields, kind: CheckType, service: ServiceRecord) -> str:
+def _target(fields: Fields, kind: CheckType, place_of_service: str) -> str:
     if kind is CheckType.HTTP:
         return fields.required_text("url")
     if kind is CheckType.TTL:
         return ""
-    host = f"[{service.address}]" if ":" in service.address else service.address
-    return fields.text("address") or f"{host}:{service.port}"
+    return fields.text("address") or place_of_service

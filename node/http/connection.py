@@ -9,7 +9,7 @@ Rules this module keeps:
    it takes. A deadline may only cut off waiting, never a handler.
 2. Requests whose handlers need no waiting are served in a burst and their answers written at once.
 3. An answer that comes later (see `later`) is waited for by reading on, so that a client that hangs
-   up is noticed; an end of what it sends counts as that.
+   up is noticed; an end of what it sends counts as that, but not where the answer comes soon.
 4. After the last answer we stop sending, then read and discard for a moment, so that the client
    gets that answer and not a reset.
 """
@@ -31,7 +31,7 @@ from .wire import Wire
 CLIENT_WENT = 499
 """What is counted for a request whose client went before its answer came, as nginx has it."""
 
-_Next: TypeAlias = Pending | Literal["read", "yield", "close", "stream"]
+_Next: TypeAlias = Pending | Literal["read", "yield", "close", "stream", "answer"]
 
 
 class Service:
@@ -73,9 +73,13 @@ class Connection:
         self._last: tuple[Head, Resolved] | None = None
         self._later: Later | None = None
         """The request whose answer comes later; nothing after it is served before."""
+        self._is_soon = False
+        """Its answer is being made: it is no long poll, and no stream."""
         self._outlet: Outlet | None = None
         self._is_nudged = False
         """There is more to do than to wait for bytes."""
+        self._answered: trio.Event | None = None
+        """Waited for where there is nothing to read meanwhile."""
 
     @property
     def idle(self) -> bool:
@@ -112,6 +116,8 @@ class Connection:
                 following = self._advance()
             elif following == "stream":
                 following = await self._stream()
+            elif following == "answer":
+                following = await self._await_answer()
             else:
                 following = await self._pump()
         await self._flush()
@@ -128,9 +134,11 @@ class Connection:
             with trio.CancelScope(deadline=self._deadline) as self._timer:
                 while True:
                     data = await self._wire.receive()
+                    self._reader.feed(data)
+                    if self._is_soon:
+                        return "answer"
                     if not data:
                         return "close"
-                    self._reader.feed(data)
                     if self._later is not None:
                         if self._reader.waiting_bytes > self._service.limits.parked_bytes_max:
                             return "close"
@@ -168,21 +176,24 @@ class Connection:
     def _put_off(self, later: Pending | Later) -> _Next:
         if isinstance(later, Pending):
             return later
-        self._later, self._last = later, None
-        self._reader.forget()
+        self._later, what = later, later.what
         # The client may wait as long as the answer does; who made it has bounded that.
         self._deadline = float("inf")
-        if isinstance(later.what, Deferred):
-            later.what.begin(self._take)
+        self._is_soon = isinstance(what, Deferred) and what.is_soon
+        if not self._is_soon:
+            self._last = None
+            self._reader.forget()
+        if isinstance(what, Deferred):
+            what.begin(self._take)
             return "read"
-        return self._open_stream(later, later.what)
+        return self._open_stream(later, what)
 
     def _take(self, response: Response) -> None:
         """Send the answer that came later, in whatever task the news is told."""
         later = self._later
         if later is None:
             return
-        self._later = None
+        self._later, self._is_soon = None, False
         self._write(later.head, (response, later.request_id))
         self._service.dispatcher.finished(later, response.status)
         self._waiting_for = ("idle", self._served)
@@ -196,6 +207,16 @@ class Connection:
                 return
             self._timer.cancel()
         self._is_nudged = True
+        if self._answered is not None:
+            self._answered.set()
+
+    async def _await_answer(self) -> _Next:
+        """Read no more before the answer is there: what the client sends waits in the kernel."""
+        self._answered = trio.Event()
+        if self._later is not None:
+            await self._answered.wait()
+        self._answered = None
+        return "read"
 
     def _open_stream(self, later: Later, response: StreamResponse) -> _Next:
         is_head, chunked = later.head.method == "HEAD", later.head.minor_version > 0

@@ -19,7 +19,7 @@ from .errors import ApiError, handler_timed_out, internal_error
 from .head import Head, request_id_of
 from .later import Deferred, StreamResponse
 from .messages import EMPTY_QUERY, Request, Response, error_response
-from .router import AnyAnswer, AnyRoute, Match, Route, Router, SyncRoute
+from .router import AnyAnswer, AnyRoute, AtOnce, Match, Route, Router
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NO_ROUTE = "-"
@@ -78,7 +78,7 @@ class Later:
     """A request that was put off: no more of it than its answer will need, for many may wait."""
 
     head: Head
-    """Without headers and query."""
+    """Without headers and query, unless the answer comes soon."""
     what: Deferred | StreamResponse
     route: AnyRoute
     client: str
@@ -136,14 +136,16 @@ class Dispatcher:
         refusal = self._judge(request, route)
         if refusal is not None:
             response = refusal
-        elif isinstance(route, Route):
-            return Pending(head, request, route, started)
         else:
-            answer = self._call(route, request)
-            if not isinstance(answer, Response):
-                slim = head._replace(headers=_NO_HEADERS, query=EMPTY_QUERY)
-                return Later(slim, answer, route, client, request_id, started)
-            response = answer
+            at_once = route.at_once if isinstance(route, Route) else route.handler
+            answer = None if at_once is None else self._call(at_once, request)
+            if isinstance(answer, Response):
+                response = answer
+            elif answer is not None:
+                return Later(_slim(head, answer), answer, route, client, request_id, started)
+            else:
+                assert isinstance(route, Route)  # others always answer
+                return Pending(head, request, route, started)
         self._report(head, route, (response, request_id), client, started)
         return response, request_id
 
@@ -159,7 +161,9 @@ class Dispatcher:
         """What came later is answered, or over."""
         hooks, head = self._hooks, later.head
         if hooks.observe is not None:
-            hooks.observe(head.method, later.route.pattern, status, None)
+            is_soon = isinstance(later.what, Deferred) and later.what.is_soon
+            seconds = perf_counter() - later.started if is_soon else None
+            hooks.observe(head.method, later.route.pattern, status, seconds)
         if hooks.answered is not None:
             seconds = perf_counter() - later.started
             hooks.answered(
@@ -185,9 +189,9 @@ class Dispatcher:
             return self._broken(request, error)
         return None if refusal is None else error_response(refusal, request.request_id)
 
-    def _call(self, route: SyncRoute, request: Request) -> AnyAnswer:
+    def _call(self, handler: AtOnce, request: Request) -> AnyAnswer | None:
         try:
-            return route.handler(request)
+            return handler(request)
         except ApiError as error:
             return error_response(error, request.request_id)
         except Exception as error:  # rule 1
@@ -230,3 +234,9 @@ class Dispatcher:
                     head.method, pattern, head.path, response.status, seconds, client, request_id
                 )
             )
+
+
+def _slim(head: Head, answer: Deferred | StreamResponse) -> Head:
+    if isinstance(answer, Deferred) and answer.is_soon:
+        return head
+    return head._replace(headers=_NO_HEADERS, query=EMPTY_QUERY)

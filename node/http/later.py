@@ -15,7 +15,7 @@ Rules this module keeps:
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import trio
 
@@ -36,6 +36,9 @@ class Deferred:
     """
 
     __slots__ = ("_answer", "_take")
+    is_soon: ClassVar[bool] = False
+    """The answer is being made, not awaited: it is sent though the client says no more, what the
+    client sends meanwhile waits, and the time it takes is the server's."""
 
     def __init__(self) -> None:
         self._take: Callable[[Response], None] | None = None

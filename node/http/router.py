@@ -27,6 +27,7 @@ AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
 AnyAnswer: TypeAlias = Response | Deferred | StreamResponse
 """An answer, or the promise of one: see `later`."""
 SyncHandler: TypeAlias = Callable[[Request], AnyAnswer]
+AtOnce: TypeAlias = Callable[[Request], AnyAnswer | None]
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -42,6 +43,9 @@ class Route:
     """Served to callers that are not authenticated; the guard decides, this only tells it."""
     handler_s: float | None = field(default=None, kw_only=True)
     """Seconds after which the handler is cancelled and 408 `timeout` answered; None: no bound."""
+    at_once: AtOnce | None = field(default=None, kw_only=True)
+    """Asked first: it answers what needs no task that waits, and has done nothing if it returns
+    None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from .claims import Claim, Request
 from .failures import commit, overloaded, refusal_of
-from .instances import Instances, Registered
+from .instances import Instances, Registered, Told
 from .news import CheckNews
 from .updates import UpdateIds
 
@@ -12,6 +12,7 @@ __all__ = (
     "Instances",
     "Registered",
     "Request",
+    "Told",
     "UpdateIds",
     "commit",
     "overloaded",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from node.driver import Answer, DiskFull, Driver
+from node.driver import Answer, DiskFull, Done, Driver
 from node.http import ApiError, invalid_field, too_large
 from protocol.bodies import Body
 from protocol.commits import Dot, RecordKey
@@ -78,6 +78,31 @@ async def _propose(
         raise refusal_of(error) from None
     except DiskFull as error:
         raise disk_full(definite=error.definite) from None
+
+
+def begin(
+    driver: Driver,
+    changes: Mapping[RecordKey, Body | None],
+    done: Done,
+    claim: Claim | None = None,
+    *,
+    more: bool = False,
+) -> None:
+    """`Driver.begin`, with the errors of the API.
+
+    The result of a claimed update id is durable together with the commit.
+
+    Raises:
+        ApiError: 400, 413, 503; see `refusal_of` and `disk_full`. Nothing was taken.
+    """
+    try:
+        driver.begin(changes, done, claim.sign if claim else None, more=more)
+    except ProposalError as error:
+        raise refusal_of(error) from None
+    except DiskFull:
+        raise disk_full(definite=True) from None
+    if claim is not None:
+        claim.taken = True
 
 
 def _retry(seconds: int) -> tuple[tuple[str, str], ...]:

@@ -11,9 +11,11 @@ Rules this module keeps:
 """
 
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from operator import attrgetter
+from typing import Literal, TypeAlias
 
 import trio
 
@@ -23,14 +25,15 @@ from node.http import ApiError, invalid_field, not_found
 from node.logs import Logger
 from protocol import rules
 from protocol.bodies import service_key
-from protocol.commits import RecordKey
+from protocol.commits import Dot, RecordKey
 from protocol.errors import ProposalError
 from protocol.events import Committed, Event
 from protocol.identity import Address, NodeId, id_text
 from protocol.records import CheckRecord, Health, Kind, ServiceRecord
 
 from .claims import Claim, Request
-from .failures import commit, overloaded, refusal_of
+from .drawing import DrawnIds
+from .failures import begin, commit, disk_full, overloaded, refusal_of
 from .updates import UpdateIds, conflict
 
 log = Logger()
@@ -50,14 +53,39 @@ class Registered:
     """Whether the instance was new."""
 
 
+Told: TypeAlias = Callable[[Registered | ApiError], None]
+"""Told once what a registration came to; must not wait or raise."""
+_SAID = frozenset(field.name for field in fields(ServiceRecord)) - {
+    "checks", "update_id", "updated_at",
+}  # fmt: skip
+_said_of = attrgetter(*sorted(_SAID))
+"""All that a record says of an instance, but for its checks."""
+
+
 class _Staged:
     """A change on its way to the disk."""
 
-    __slots__ = ("done", "version")
+    __slots__ = ("_done", "_is_done", "version")
 
     def __init__(self) -> None:
-        self.done = trio.Event()
+        self._done: trio.Event | None = None
+        self._is_done = False
         self.version: int | None = None
+        """Of the commit that has it; None also if there was no room for that."""
+
+    def end(self, version: int | None) -> None:
+        """It is on the disk, or there is no room for it now."""
+        self.version, self._is_done = version, True
+        if self._done is not None:
+            self._done.set()
+
+    async def ended(self) -> int | None:
+        """The version, once it is on the disk; None if there is no room."""
+        if not self._is_done:
+            if self._done is None:
+                self._done = trio.Event()
+            await self._done.wait()
+        return self.version
 
 
 class Instances:
@@ -77,6 +105,7 @@ class Instances:
         self._staged: dict[RecordKey, _Staged] = {}
         self._versions: dict[RecordKey, int] = {}
         self._watched: dict[InstanceKey, None] = {}
+        self._ids = DrawnIds()
         context.driver.listen(self._heard)
 
     def own(self, name: str, instance: str) -> ServiceRecord | None:
@@ -84,13 +113,40 @@ class Instances:
         body = self._peer.intended(_key(name, instance))
         return body if isinstance(body, ServiceRecord) else None
 
+    def stamp(self, request: Request) -> tuple[str, int]:
+        """The update id that a change is to be known by, the client's or a drawn one, and when."""
+        return request.update_id or self._ids.draw(), _wall_us()
+
     async def register(self, wanted: ServiceRecord, request: Request) -> Registered:
-        """Register an instance, or say that it is as it should be.
+        """Register an instance, or say that it is as it should be; stamped already, or not yet.
 
         Raises:
             ApiError: 400 a field breaks a rule; 409 the update id is taken; 413 and 503: no room.
         """
-        return await self._settle(wanted.name, wanted.id, lambda before: wanted, request)
+        stamp = (wanted.update_id, wanted.updated_at) if wanted.update_id else self.stamp(request)
+        return await self._settle(wanted.name, wanted.id, lambda before: wanted, request, stamp)
+
+    def begin(self, wanted: ServiceRecord, told: Told) -> Registered | Literal["begun", "await"]:
+        """`register` for whoever does not wait, of a stamped record without the client's update id.
+
+        Where it has begun, `told` is told how it ended, never before this returns. Where something
+        else has to be awaited first, nothing was done: `register` does it.
+
+        Raises:
+            ApiError: as `register`.
+        """
+        key = _key(wanted.name, wanted.id)
+        before = self._before(key)
+        record = _kept(wanted, before, wanted.update_id, wanted.updated_at)
+        _judge(record)
+        if before is None or not _same(before, record):
+            self._begin(key, before, record, partial(self._tell, record, before is None, told))
+            return "begun"
+        version = self._versions.get(key)
+        durable = self._durable(before)
+        if version is None or key in self._staged or durable is None or not _same(durable, before):
+            return "await"
+        return Registered(record.name, record.id, version, before.update_id)
 
     async def update(
         self,
@@ -106,7 +162,7 @@ class Instances:
                 raise self._not_ours(name, instance)
             return change(before)
 
-        return await self._settle(name, instance, make, request)
+        return await self._settle(name, instance, make, request, self.stamp(request))
 
     async def deregister(self, name: str, instance: str) -> int:
         """Remove an instance; returns the version of the commit that did.
@@ -193,61 +249,93 @@ class Instances:
         if branch is not None and branch.head is not None and len(branch.head.parents) > 1:
             self.resume()  # a merge with a branch of ours that we had forgotten
 
-    async def _settle(self, name: str, instance: str, make: Make, request: Request) -> Registered:
+    async def _settle(
+        self, name: str, instance: str, make: Make, request: Request, stamp: tuple[str, int]
+    ) -> Registered:
         if request.update_id:
             known = await self._updates.recall(request)
             if known is not None:
                 return Registered(known.name, known.id, known.version, known.update_id)
         with self._updates.claim(request, name, instance) as claim:
-            found = await self._apply(_key(name, instance), make, claim)
+            found = await self._apply(_key(name, instance), make, claim, stamp)
             await self._updates.settle(claim, found.version)
             return found
 
-    async def _apply(self, key: RecordKey, make: Make, claim: Claim) -> Registered:
+    async def _apply(
+        self, key: RecordKey, make: Make, claim: Claim, stamp: tuple[str, int]
+    ) -> Registered:
         request = claim.request
         while True:
-            body = self._peer.intended(key)
-            before = body if isinstance(body, ServiceRecord) else None
-            record = _kept(make(before), before, request.update_id)
+            before = self._before(key)
+            record = _kept(make(before), before, *stamp)
             _judge(record)
             if before is None or not _same(before, record):
                 if before is not None and before.update_id == request.update_id != "":
                     raise conflict(request.update_id)
-                version = await self._commit(key, before, record, claim)
+                claim.update_id = record.update_id
+                staged = self._begin(key, before, record, None, claim)
+                version = await staged.ended()
+                if version is None:
+                    raise disk_full(definite=False)
                 return Registered(record.name, record.id, version, record.update_id, before is None)
             found = await self._version_of(key, before, claim)
             if found is not None:
                 told = request.update_id or before.update_id
                 return Registered(record.name, record.id, found, told)
 
-    async def _commit(
-        self, key: RecordKey, before: ServiceRecord | None, record: ServiceRecord, claim: Claim
-    ) -> int:
+    def _before(self, key: RecordKey) -> ServiceRecord | None:
+        body = self._peer.intended(key)
+        return body if isinstance(body, ServiceRecord) else None
+
+    def _begin(
+        self,
+        key: RecordKey,
+        before: ServiceRecord | None,
+        record: ServiceRecord,
+        then: Callable[[int | None], None] | None,
+        claim: Claim | None = None,
+    ) -> _Staged:
+        """Propose a change; `then` is told the version when it is on disk, or None: no room.
+
+        Raises:
+            ApiError: it cannot be taken; nothing was changed.
+        """
         instance = InstanceKey(record.name, record.id)
         self._watch(instance, record.checks)
-        staged = self._staged[key] = _Staged()
-        claim.update_id = record.update_id
-        try:
-            dot = await commit(self._context.driver, {key: record}, claim)
-        except ApiError as error:
-            if error.definite:  # said at once, so nobody has come between
-                self._watch(instance, before.checks if before else ())
-            raise
-        else:
-            staged.version = dot.version
-            self._versions[key] = max(dot.version, self._versions.get(key, 0))
-            return dot.version
-        finally:
-            staged.done.set()
+        staged = _Staged()
+
+        def landed(dot: Dot | None) -> None:
             if self._staged.get(key) is staged:
                 del self._staged[key]
+            if dot is not None:
+                self._versions[key] = max(dot.version, self._versions.get(key, 0))
+            version = None if dot is None else dot.version
+            staged.end(version)
+            if then is not None:
+                then(version)
+
+        try:
+            begin(self._context.driver, {key: record}, landed, claim)
+        except ApiError:
+            self._watch(instance, before.checks if before else ())
+            raise
+        self._staged[key] = staged
+        return staged
+
+    def _tell(
+        self, record: ServiceRecord, created: bool, told: Told, version: int | None
+    ) -> None:  # fmt: skip
+        if version is None:
+            told(disk_full(definite=False))
+            return
+        self._updates.drew(record.update_id, record.name, record.id, version)
+        told(Registered(record.name, record.id, version, record.update_id, created))
 
     async def _version_of(self, key: RecordKey, before: ServiceRecord, claim: Claim) -> int | None:
         """The version at which an unchanged instance stands, durably; None: look again."""
         staged = self._staged.get(key)
         if staged is not None:
-            await staged.done.wait()
-            return staged.version
+            return await staged.ended()
         durable = self._durable(before)
         if durable is None or not _same(durable, before):
             # Left over from a full disk: signed or waiting, but nobody waits with it.
@@ -266,6 +354,8 @@ class Instances:
         return branch.dot.version if branch else 0
 
     def _watch(self, key: InstanceKey, checks: tuple[CheckRecord, ...]) -> None:
+        if not checks and key not in self._watched:
+            return
         try:
             self._checker.watch(key, checks)
         except TooManyChecksError as error:
@@ -324,17 +414,37 @@ def rules_of(check: CheckRecord) -> CheckRecord:
 
 def _same(ours: ServiceRecord, theirs: ServiceRecord) -> bool:
     """Whether two records say the same of an instance, whatever its checks found."""
-    if [rules_of(check) for check in ours.checks] != [rules_of(check) for check in theirs.checks]:
+    if _said_of(ours) != _said_of(theirs):
         return False
-    same = replace(
-        ours, update_id=theirs.update_id, updated_at=theirs.updated_at, checks=theirs.checks
-    )
-    return same == theirs
+    if ours.checks is theirs.checks:
+        return True
+    return [rules_of(check) for check in ours.checks] == [
+        rules_of(check) for check in theirs.checks
+    ]
 
 
-def _kept(wanted: ServiceRecord, before: ServiceRecord | None, update_id: str) -> ServiceRecord:
+def _kept(
+    wanted: ServiceRecord, before: ServiceRecord | None, update_id: str, now_us: int
+) -> ServiceRecord:
     """What is to be written: as wanted, with what only this node knows of the instance."""
-    now_us = _wall_us()
+    checks = _kept_checks(wanted, before, now_us) if wanted.checks else ()
+    maintenance = before.maintenance if before else None
+    is_whole = (
+        checks is wanted.checks
+        and maintenance == wanted.maintenance
+        and wanted.update_id == update_id
+        and wanted.updated_at == now_us
+    )
+    if is_whole:
+        return wanted  # as most are; copying it would cost as much as reading it did
+    return replace(
+        wanted, checks=checks, maintenance=maintenance, update_id=update_id, updated_at=now_us
+    )
+
+
+def _kept_checks(
+    wanted: ServiceRecord, before: ServiceRecord | None, now_us: int
+) -> tuple[CheckRecord, ...]:
     known = {check.id: check for check in before.checks} if before else {}
     checks = []
     for check in wanted.checks:
@@ -343,10 +453,4 @@ def _kept(wanted: ServiceRecord, before: ServiceRecord | None, update_id: str) -
             checks.append(replace(check, changed_at=now_us))
         else:
             checks.append(old)
-    return replace(
-        wanted,
-        checks=tuple(checks),
-        maintenance=before.maintenance if before else None,
-        update_id=update_id or str(uuid.uuid4()),
-        updated_at=now_us,
-    )
+    return tuple(checks)

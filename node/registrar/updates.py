@@ -14,6 +14,7 @@ Rules this module keeps:
 4. Nothing is awaited between finding an id unknown and claiming it.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,14 @@ class UpdateIds:
         finally:
             if not claim.taken:
                 self._release(claim)
+
+    def drew(self, update_id: str, name: str, id_: str, version: int) -> None:
+        """Remember what was done under an id that was drawn for it."""
+        result = Result(
+            update_id=update_id, owner=self._me, name=name, id=id_, version=version,
+            body_hash=b"", created_at_us=time.time_ns() // 1_000,
+        )  # fmt: skip
+        _put(self._drawn, result, DRAWN_MAX)
 
     async def settle(self, claim: Claim, version: int) -> None:
         """The claimed request was done in that version: make sure that this is on disk.

@@ -2,8 +2,24 @@
 
 from collections.abc import Mapping
 
+from node.api.confirming import (
+    CHANGE_S,
+    CONFIRM,
+    HANDLER_S,
+    PARAMETERS,
+    UNCONFIRMED,
+    Confirming,
+    in_time,
+)
+from node.api.fields import Fields
+from node.api.finding import OWNER, the_instance, the_owner
+from node.api.lookup import LOOKUP_QUERY, Lookups
+from node.api.reading import Defaults, patched, request_of, service_of
+from node.api.shapes import instance_shape
+from node.api.table import Endpoint, Parameter
 from node.context import NodeContext
 from node.http import (
+    AnyAnswer,
     Request,
     Response,
     Route,
@@ -13,22 +29,9 @@ from node.http import (
 )
 from node.registrar import Instances, Registered
 from protocol.identity import id_text
-from protocol.records import Health, ServiceRecord
+from protocol.records import Health, NodeRecord, ServiceRecord
 
-from .confirming import (
-    CONFIRM,
-    HANDLER_S,
-    PARAMETERS,
-    UNCONFIRMED,
-    Confirming,
-    in_time,
-)
-from .fields import Fields
-from .finding import OWNER, the_instance, the_owner
-from .lookup import LOOKUP_QUERY, Lookups
-from .reading import Defaults, patched, request_of, service_of
-from .shapes import instance_shape
-from .table import Endpoint, Parameter
+from .underway import AllUnderWay, UnderWay
 
 _OUTPUT_MAX = 4_096
 _STATUSES = tuple(status.value for status in Health if status is not Health.MAINTENANCE)
@@ -46,6 +49,12 @@ class ServiceRoutes:
         self._instances = instances
         self._lookups = lookups
         self._confirming = confirming
+        self._under_way = AllUnderWay(CHANGE_S)
+        self._defaults_of: tuple[NodeRecord, Defaults] | None = None
+
+    async def run(self) -> None:
+        """Bound what is under way, until cancelled."""
+        await self._under_way.run()
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes."""
@@ -54,7 +63,13 @@ class ServiceRoutes:
     def _of_all(self) -> tuple[Endpoint, ...]:
         return (
             Endpoint(
-                route=Route("POST", "/v1/services", self.register, handler_s=HANDLER_S),
+                route=Route(
+                    "POST",
+                    "/v1/services",
+                    self.register,
+                    handler_s=HANDLER_S,
+                    at_once=self.register_at_once,
+                ),
                 summary="Register an instance with this node.",
                 query=CONFIRM,
                 body="Registration",
@@ -121,14 +136,31 @@ class ServiceRoutes:
             ),
         )
 
+    def register_at_once(self, request: Request) -> AnyAnswer | None:
+        """`POST /v1/services` without `confirm` and `update_id`, as most are."""
+        if request.query.pairs:
+            return None
+        document = request.json_object()
+        asked = request_of(document, "register")
+        if asked.update_id:
+            return None
+        wanted = service_of(document, self._defaults(), *self._instances.stamp(asked))
+        under_way = UnderWay(request.request_id, self._answer, self._under_way.end)
+        found = self._instances.begin(wanted, under_way.told)
+        if found == "begun":
+            self._under_way.add(under_way)
+            return under_way
+        return None if found == "await" else self._answer(found)
+
     async def register(self, request: Request) -> Response:
         """`POST /v1/services`."""
         request.query.check_known(*PARAMETERS)
         with self._confirming.wish(request) as wish:
             document = request.json_object()
-            wanted = service_of(document, self._defaults())
+            asked = request_of(document, "register")
+            wanted = service_of(document, self._defaults(), *self._instances.stamp(asked))
             with in_time():
-                done = await self._instances.register(wanted, request_of(document, "register"))
+                done = await self._instances.register(wanted, asked)
             status = 201 if done.created else 200
             return await self._confirming.answer(status, self._registered(done), done.version, wish)
 
@@ -194,16 +226,24 @@ class ServiceRoutes:
 
     def _defaults(self) -> Defaults:
         record, config = self._peer.record, self._context.config
-        return Defaults(
-            address=record.host,
-            zone=record.zone,
-            interval_ms=config.check_interval_ms,
-            timeout_ms=config.check_timeout_ms,
-        )
+        if self._defaults_of is None or self._defaults_of[0] is not record:
+            defaults = Defaults(
+                address=record.host,
+                zone=record.zone,
+                interval_ms=config.check_interval_ms,
+                timeout_ms=config.check_timeout_ms,
+            )
+            self._defaults_of = record, defaults
+        return self._defaults_of[1]
+
+    def _answer(self, done: Registered) -> Response:
+        return json_response(201 if done.created else 200, self._registered(done))
 
     def _registered(self, done: Registered) -> Mapping[str, object]:
-        versioned = self._versioned(done.name, done.id, done.version)
-        return {**versioned, "update_id": done.update_id}
+        return {
+            "name": done.name, "id": done.id, "owner": self._me_text, "version": done.version,
+            "update_id": done.update_id,
+        }  # fmt: skip
 
     def _versioned(self, name: str, instance: str, version: int) -> Mapping[str, object]:
         return {"name": name, "id": instance, "owner": self._me_text, "version": version}

@@ -1,0 +1,5 @@
+"""`/v1/services`, what changes it: one instance, one answer that is on its way, or many at once."""
+
+from .services import ServiceRoutes
+
+__all__ = ("ServiceRoutes",)
