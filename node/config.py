@@ -146,6 +146,9 @@ class NodeConfig:
     http_connections_max: int | None
     """None: as the open files allow."""
     http_connections_per_client_max: int
+    http_requests_per_s: int
+    http_requests_burst: int
+    http_limit_loopback: bool
     peer_connections_max: int
     check_interval_ms: int
     """In milliseconds, as check records hold it."""
@@ -379,6 +382,9 @@ def _assemble(reader: _Reader, host_name: Callable[[], str]) -> NodeConfig:
         log_format=pick(settings.LOG_FORMAT),
         http_connections_max=pick(settings.HTTP_CONNECTIONS_MAX),
         http_connections_per_client_max=pick(settings.HTTP_CONNECTIONS_PER_CLIENT_MAX),
+        http_requests_per_s=pick(settings.HTTP_REQUESTS_PER_S),
+        http_requests_burst=pick(settings.HTTP_REQUESTS_BURST),
+        http_limit_loopback=pick(settings.HTTP_LIMIT_LOOPBACK),
         peer_connections_max=pick(settings.PEER_CONNECTIONS_MAX),
         check_interval_ms=pick(settings.CHECK_INTERVAL),
         check_timeout_ms=pick(settings.CHECK_TIMEOUT),

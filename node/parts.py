@@ -144,7 +144,11 @@ def _http_limits(config: NodeConfig) -> HttpLimits:
             remedy="raise the hard limit on open files (ulimit -Hn, LimitNOFILE in systemd)",
         )  # fmt: skip
     return HttpLimits(
-        connections_max=most, connections_per_client_max=config.http_connections_per_client_max
+        connections_max=most,
+        connections_per_client_max=config.http_connections_per_client_max,
+        requests_per_s=config.http_requests_per_s,
+        requests_burst=config.http_requests_burst,
+        loopback_is_limited=config.http_limit_loopback,
     )
 
 

@@ -265,6 +265,27 @@ HTTP_CONNECTIONS_PER_CLIENT_MAX: Setting[int] = Setting(
     why="Many clients are needed to shut out the rest. Raise it where many come from one address: "
     "through a proxy, or on this machine.",
 )
+HTTP_REQUESTS_PER_S: Setting[int] = Setting(
+    name="http_requests_per_s", word="http-requests-per-s", key="limits.http_requests_per_s",
+    read=parsing.whole(0, 1_000_000), default=10_000, default_text="10000",
+    unit="requests a second",
+    what="Requests a second of one client (an address, in IPv6 a /64); more are answered 429.",
+    why="Half of what one core answers, so that no client takes the node whole. 0: no limit. "
+    "Clients on this machine are not limited, see below.",
+)
+HTTP_REQUESTS_BURST: Setting[int] = Setting(
+    name="http_requests_burst", word="http-requests-burst", key="limits.http_requests_burst",
+    read=parsing.whole(1, 10_000_000), default=20_000, default_text="20000", unit="requests",
+    what="Requests of one client at once, after a while of few.",
+    why="Many clients behind one address may start together.",
+)
+HTTP_LIMIT_LOOPBACK: Setting[bool] = Setting(
+    name="http_limit_loopback", word="http-limit-loopback", key="limits.http_limit_loopback",
+    read=parsing.flag, default=False, default_text="false", unit="true, false",
+    what="Whether the limit on requests holds for clients on this machine, too.",
+    why="All its programs share one address and could take the CPU anyway; the local agents of "
+    "other registries do not limit them. Set it where a proxy on this machine lets others in.",
+)
 PEER_CONNECTIONS_MAX: Setting[int] = Setting(
     name="peer_connections_max", word="peer-connections-max", key="limits.peer_connections",
     read=parsing.whole(8, 10_000), default=200, default_text="200", unit="connections",
@@ -313,7 +334,8 @@ SETTINGS: tuple[Setting[object], ...] = (
     CLUSTER, SEEDS, PROFILE, HEARTBEAT_INTERVAL, EVICT_AFTER,
     TOKEN_FILE, TOKEN, KEY_PASSPHRASE_FILE, MULTICAST, MULTICAST_GROUP,
     LOG_LEVEL, LOG_FORMAT, HTTP_CONNECTIONS_MAX,
-    HTTP_CONNECTIONS_PER_CLIENT_MAX, PEER_CONNECTIONS_MAX,
+    HTTP_CONNECTIONS_PER_CLIENT_MAX, HTTP_REQUESTS_PER_S, HTTP_REQUESTS_BURST, HTTP_LIMIT_LOOPBACK,
+    PEER_CONNECTIONS_MAX,
     CHECK_INTERVAL, CHECK_TIMEOUT, REBUILD, UNSAFE_NO_SYNC, DRAIN_TIMEOUT,
 )
 """In the order of the documentation."""

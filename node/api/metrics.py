@@ -251,6 +251,7 @@ class Metrics:
         put("kith_streams_open", streams.open)
         for event, count in (
             ("accepted", streams.accepted), ("turned_away", streams.turned_away),
+            ("displaced", streams.displaced),
             ("request", streams.requests), ("handler_error", streams.handler_errors),
             ("timeout", streams.timeouts), ("broken", streams.broken),
             ("accept_error", streams.accept_errors),

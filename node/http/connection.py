@@ -18,9 +18,10 @@ from typing import Literal, TypeAlias
 
 import trio
 
+from .clients import Client, Clients
 from .dispatch import Answer, Dispatcher, Later, Pending, Resolved
 from .encode import CONTINUE, Encoder
-from .errors import ApiError, internal_error
+from .errors import ApiError, internal_error, rate_limited
 from .head import Head
 from .later import Deferred, Outlet, StreamResponse
 from .limits import HttpLimits
@@ -30,6 +31,9 @@ from .wire import Wire
 
 CLIENT_WENT = 499
 """What is counted for a request whose client went before its answer came, as nginx has it."""
+
+_AFTER_IDLE = 1e12
+"""Added to the rank of what is not idle; more than any clock shows."""
 
 _Next: TypeAlias = Pending | Literal["read", "yield", "close", "stream", "answer"]
 
@@ -41,6 +45,7 @@ class Service:
         self.dispatcher = dispatcher
         self.encoder = encoder
         self.limits = limits
+        self.clients: Clients[Connection] = Clients(limits)
         self.draining = False
         """Each connection closes after the request it is serving."""
 
@@ -56,9 +61,14 @@ class Service:
 class Connection:
     """Serves one client until one side closes. Cancel `scope` to cut it off."""
 
-    def __init__(self, wire: Wire, client: str, service: Service) -> None:
+    def __init__(
+        self, wire: Wire, host: str, client: "Client[Connection]", service: Service
+    ) -> None:
         self.scope = trio.CancelScope()
+        self.held_bytes = 0
+        """See `Occupant`."""
         self._wire = wire
+        self._host = host
         self._client = client
         self._service = service
         self._reader = RequestReader(service.limits)
@@ -86,6 +96,26 @@ class Connection:
         """Whether it may be cut off without a request being lost on our side."""
         return self._reading and self._reader.phase == "idle" and self._later is None
 
+    def spare_rank(self, late: float) -> float | None:
+        """See `Occupant`: what is idle for longest first, then what was begun longest ago."""
+        if not self._reading or self._later is not None or self._output:
+            return None
+        phase, limits = self._reader.phase, self._service.limits
+        if phase == "idle":
+            # A new connection has the time of a request's head for its first one.
+            return self._deadline - (limits.idle_s if self._served else limits.header_s)
+        since = self._deadline - (limits.header_s if phase == "head" else limits.body_s)
+        return since + _AFTER_IDLE if since < late else None
+
+    def cut_off(self) -> bool:
+        """See `Occupant`."""
+        if self.idle and self._wire.has_unread():
+            return False
+        self.held_bytes = 0
+        self._wire.close()
+        self.scope.cancel()
+        return True
+
     def wind_up(self) -> None:
         """End what has no end of its own; the last words are still sent."""
         if self._outlet is not None:
@@ -100,6 +130,7 @@ class Connection:
             return
         finally:
             self._drop_later()
+            self._hold(0)
             self._wire.close()
 
     async def _serve(self) -> None:
@@ -140,6 +171,7 @@ class Connection:
                     if not data:
                         return "close"
                     if self._later is not None:
+                        self._hold(self._reader.waiting_bytes)
                         if self._reader.waiting_bytes > self._service.limits.parked_bytes_max:
                             return "close"
                         continue
@@ -154,6 +186,8 @@ class Connection:
     def _advance(self) -> _Next:
         """Serve the requests that are complete, up to one that has to be awaited."""
         limits, reader = self._service.limits, self._reader
+        allowance = self._client.allowance
+        now = 0.0 if allowance is None else trio.current_time()
         for _ in range(limits.burst_max):
             if self._closing:
                 return "close"
@@ -167,7 +201,13 @@ class Connection:
                 return self._await_more()
             self._served += 1
             head, body = incoming
-            answer = self._service.dispatcher.begin(head, body, self._resolve(head), self._client)
+            if self.held_bytes:
+                self._hold(0)
+            if allowance is None or not (wait_s := allowance.take(now)):
+                resolved = self._resolve(head)
+            else:
+                resolved = rate_limited(wait_s)
+            answer = self._service.dispatcher.begin(head, body, resolved, self._host)
             if isinstance(answer, (Pending, Later)):
                 return self._put_off(answer)
             self._write(head, answer)
@@ -269,6 +309,8 @@ class Connection:
             self._append(CONTINUE)
         phase = reader.phase
         waiting_for = (phase, self._served)
+        if phase != "idle":
+            self._hold(reader.held_bytes)
         if waiting_for != self._waiting_for:
             self._waiting_for = waiting_for
             if phase == "idle":
@@ -318,6 +360,12 @@ class Connection:
             data = encode(response, request_id, connection=connection, with_body=with_body)
         self._append(data)
 
+    def _hold(self, held_bytes: int) -> None:
+        more_bytes = held_bytes - self.held_bytes
+        if more_bytes:
+            self.held_bytes = held_bytes
+            self._service.clients.hold(more_bytes)
+
     def _append(self, data: bytes) -> None:
         self._output.append(data)
         self._output_bytes += len(data)
@@ -336,8 +384,10 @@ class Connection:
         if self._send_now():
             return
         data, self._output, self._output_bytes = self._output[0], [], 0
+        self._hold(len(data))
         with trio.move_on_after(self._service.limits.write_s) as scope:
             await self._wire.send(data)
+        self._hold(0)
         if scope.cancelled_caught:
             raise BrokenPipeError
 

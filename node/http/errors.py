@@ -11,6 +11,7 @@ Rules this module keeps:
 """
 
 from collections.abc import Mapping
+from math import ceil
 from types import MappingProxyType
 from typing import Literal, Self, TypeAlias
 
@@ -129,6 +130,14 @@ def malformed(message: str, field: str | None = None) -> ApiError:
 def too_large(field: str, message: str) -> ApiError:
     """413: a part of the request exceeds its limit; nothing was done."""
     return ApiError(413, "too_large", message, field)
+
+
+def rate_limited(wait_s: float) -> ApiError:
+    """429: this client asks more often than one client may; nothing was done."""
+    message = "too many requests from your address; wait as long as Retry-After says, and watch "
+    message += "(index= and wait=) instead of asking again and again"
+    # Rounded up: whoever comes back then is served.
+    return ApiError(429, "rate_limited", message, headers=(("Retry-After", str(ceil(wait_s))),))
 
 
 def not_found(message: str) -> ApiError:

@@ -5,6 +5,8 @@ Every limit is refused with an answer that names it; none is silently adapted.
 
 from dataclasses import dataclass, fields
 
+_MAY_BE_NONE = ("requests_per_s", "loopback_is_limited")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
@@ -20,11 +22,32 @@ class HttpLimits:
     worst kind stay under 200 MB. One more is answered 503 `overloaded`. How many a node admits is
     in its configuration and follows from its open files, see `capacity`."""
 
+    requests_per_s: float = 10_000.0
+    """Requests a second of one client (as above) in the long run; more are answered 429
+    `rate_limited`. 0: no limit. Half of what one core answers: a client that asks without pause
+    leaves the other half to everybody else, and nobody who does anything with the answers comes
+    near it."""
+
+    requests_burst: int = 20_000
+    """Requests of one client at once, after a while of few: two seconds' worth."""
+
+    loopback_is_limited: bool = False
+    """Whether `requests_per_s` holds for this machine, too. All its programs share one address,
+    they could take the CPU without us, and agents of other registries do not limit them either."""
+
+    held_bytes_max: int = 64 * 1024 * 1024
+    """Bytes of requests that are not complete and of answers that are not taken, in all. Beyond,
+    the connections that hold most, of the client that holds most, are closed."""
+
+    incomplete_s: float = 2.0
+    """Seconds after which an incomplete request no longer protects its connection from being closed
+    for another one when all are taken and none is idle; a lost packet is sent again sooner."""
+
     connections_per_client_max: int = 256
     """Open connections from one address, or from one /64 in IPv6, where a customer is given that
     many addresses. Many confused clients are needed to shut out the rest."""
 
-    refusals_max: int = 16
+    refusals_max: int = 64
     """Connections beyond the limit that are being told so at one moment; any more are closed
     without a word, because telling costs a file descriptor each."""
 
@@ -78,5 +101,5 @@ class HttpLimits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
+            if not (value > 0 or field.name in _MAY_BE_NONE):
                 raise ValueError(f"{field.name} is {value}; it must be positive")

@@ -54,6 +54,11 @@ class RequestReader:
         """What was fed and not taken."""
         return len(self._buffer)
 
+    @property
+    def held_bytes(self) -> int:
+        """What is kept of a request that is not complete."""
+        return len(self._buffer) + (0 if self._chunks is None else len(self._chunks.body))
+
     def forget(self) -> None:
         """Keep nothing for a repetition: the next request is long in coming, and another."""
         self._last_raw, self._last_head = b"", None

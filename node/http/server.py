@@ -17,8 +17,7 @@ from typing import TypeAlias
 
 import trio
 
-from node.transport.addresses import origin_of
-
+from .clients import Client
 from .connection import Connection, Service, linger
 from .dispatch import Dispatcher, Hooks
 from .encode import Encoder
@@ -61,16 +60,19 @@ class HttpServer:
         )
         self._service = Service(self._dispatcher, Encoder(node), self._limits)
         self._accepting = trio.CancelScope()
-        self._connections: dict[Connection, None] = {}
-        self._per_client: dict[str, int] = {}
-        """Open connections by origin: an IPv4 address, or the /64 of an IPv6 one."""
+        self._clients = self._service.clients
         self._refusing = 0
         self._ended = trio.Event()
 
     @property
     def connections(self) -> int:
         """How many are open and admitted."""
-        return len(self._connections)
+        return self._clients.connections
+
+    @property
+    def closed_for_room(self) -> int:
+        """How many were closed because others had no room."""
+        return self._clients.closed_for_room
 
     async def serve(
         self,
@@ -108,7 +110,7 @@ class HttpServer:
         """
         self._service.draining = True
         self._accepting.cancel()
-        for connection in list(self._connections):
+        for connection in self._clients.all_connections():
             if connection.idle:
                 connection.scope.cancel()
             else:
@@ -116,7 +118,7 @@ class HttpServer:
         self._note_end()
         with trio.move_on_after(seconds):
             await self._ended.wait()
-        for connection in list(self._connections):
+        for connection in self._clients.all_connections():
             connection.scope.cancel()
 
     async def _accept(self, listener: SocketListener, nursery: trio.Nursery) -> None:
@@ -146,31 +148,25 @@ class HttpServer:
         # A client has one address, whether or not the listener speaks both IP versions.
         await self._admit(SocketWire(stream), host.removeprefix("::ffff:"))
 
-    async def _admit(self, wire: Wire, client: str) -> None:
-        origin = origin_of(client)
-        ours, theirs = len(self._connections), self._per_client.get(origin, 0)
+    async def _admit(self, wire: Wire, host: str) -> None:
         if self._service.draining:
             wire.close()
-        elif ours >= self._limits.connections_max:
-            await self._refuse(wire, f"{ours} connections are open, which is the limit")
-        elif theirs >= self._limits.connections_per_client_max:
-            await self._refuse(wire, f"{theirs} connections are open from {origin}, the limit")
+            return
+        client = self._clients.admit(host, now=trio.current_time())
+        if isinstance(client, str):
+            await self._refuse(wire, client)
         else:
-            await self._run(wire, client, origin)
+            await self._run(wire, host, client)
 
-    async def _run(self, wire: Wire, client: str, origin: str) -> None:
-        connection = Connection(wire, client, self._service)
-        self._connections[connection] = None
-        self._per_client[origin] = self._per_client.get(origin, 0) + 1
+    async def _run(self, wire: Wire, host: str, client: Client[Connection]) -> None:
+        connection = Connection(wire, host, client, self._service)
+        self._clients.enter(client, connection)
         try:
             await connection.run()
         except Exception as error:  # rule 1
             self._dispatcher.report_failure("-", error)
         finally:
-            del self._connections[connection]
-            self._per_client[origin] -= 1
-            if not self._per_client[origin]:
-                del self._per_client[origin]
+            self._clients.leave(client, connection)
             self._note_end()
 
     async def _refuse(self, wire: Wire, reason: str) -> None:
@@ -199,5 +195,5 @@ class HttpServer:
             await linger(wire, self._limits.linger_s)
 
     def _note_end(self) -> None:
-        if self._service.draining and not self._connections:
+        if self._service.draining and not self._clients.connections:
             self._ended.set()

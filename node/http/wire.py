@@ -41,6 +41,10 @@ class Wire(Protocol):
         """Let the kernel keep no more than about that much of what was sent and not read yet."""
         ...
 
+    def has_unread(self) -> bool:
+        """Whether bytes, or an end, have come that were not received yet."""
+        ...
+
     async def end_sending(self) -> None:
         """Tell the other end that nothing more comes. Never raises."""
         ...
@@ -95,6 +99,14 @@ class SocketWire:
         with suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, bytes_max // 2)
 
+    def has_unread(self) -> bool:
+        """See `Wire`."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)
+        return True
+
     async def end_sending(self) -> None:
         """See `Wire`."""
         with suppress(OSError):
@@ -133,6 +145,10 @@ class StreamWire:
 
     def hold_back(self, bytes_max: int) -> None:
         """See `Wire`. A stream has no such setting."""
+
+    def has_unread(self) -> bool:
+        """See `Wire`. A stream cannot be asked."""
+        return False
 
     async def end_sending(self) -> None:
         """See `Wire`. TLS has no half-close; there closing must do."""

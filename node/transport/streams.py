@@ -41,6 +41,14 @@ class ServerLimits:
     connections_max: int = 500
     connections_per_origin_max: int = 64
     """Of one IPv4 address or IPv6 /64; a pool opens two to a node, so 32 nodes may share a host."""
+    handshakes_max: int = 128
+    """Handshakes under way; a cluster of thousands that starts at once has fewer at one moment, for
+    each takes milliseconds."""
+    handshakes_per_origin_max: int = 48
+    """… of one origin. Above either the oldest one, of the origin that has most, makes room."""
+    handshake_honest_s: float = 1.0
+    """… if it has lasted so long: an honest handshake takes milliseconds, but hundreds may begin at
+    once where a cluster starts on one machine."""
     handshake_s: float = 5.0
     idle_s: float = 60.0
     """Between an answer and the first byte of the next request."""
@@ -58,6 +66,8 @@ class ServerCounters:
     accepted: int = 0
     turned_away: int = 0
     """Refused by the bounds on connections."""
+    displaced: int = 0
+    """Handshakes cut off because too many were under way."""
     requests: int = 0
     handler_errors: int = 0
     timeouts: int = 0
@@ -71,11 +81,14 @@ class ServerCounters:
 class _Connection:
     """One open connection; `idle` can be cancelled while it waits for a request."""
 
-    __slots__ = ("frames", "idle", "source")
+    __slots__ = ("begun", "frames", "handshake", "idle", "origin", "source")
 
     def __init__(self, stream: trio.abc.Stream, source: Address) -> None:
         self.frames = FrameStream(stream)
         self.source = source
+        self.origin = origin_of(source.host)
+        self.begun = trio.current_time()
+        self.handshake = trio.CancelScope()
         self.idle: trio.CancelScope | None = None
 
 
@@ -107,6 +120,8 @@ class StreamServer:
         self._limits = limits or ServerLimits()
         self._connections: dict[_Connection, None] = {}
         self._by_origin: dict[str, int] = {}
+        self._handshakes: dict[str, dict[_Connection, None]] = {}
+        """Those under way by origin, the oldest first."""
         self._accepting = trio.CancelScope()
         self._stopping = False
 
@@ -136,14 +151,16 @@ class StreamServer:
 
     async def serve_connection(self, stream: trio.abc.Stream, source: Address) -> None:
         """Serve one connection to its end, whatever that end is; closes `stream`."""
-        origin = origin_of(source.host)
+        connection = _Connection(stream, source)
+        origin = connection.origin
+        self._make_room(origin)
         if not self._admits(origin):
             self.counters.turned_away += 1
             await _turn_away(stream)
             return
-        connection = _Connection(stream, source)
         self._connections[connection] = None
         self._by_origin[origin] = self._by_origin.get(origin, 0) + 1
+        self._handshakes.setdefault(origin, {})[connection] = None
         self.counters.open += 1
         self.counters.accepted += 1
         try:
@@ -152,11 +169,7 @@ class StreamServer:
             try:
                 await trio.aclose_forcefully(stream)
             finally:
-                del self._connections[connection]
-                self.counters.open -= 1
-                self._by_origin[origin] -= 1
-                if not self._by_origin[origin]:
-                    del self._by_origin[origin]
+                self._forget(connection)
 
     async def _accept(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
         while True:
@@ -186,10 +199,7 @@ class StreamServer:
 
     async def _converse(self, connection: _Connection) -> None:
         try:
-            with trio.fail_after(self._limits.handshake_s):
-                session = await accept_session(
-                    connection.frames, self.credentials, source=connection.source, lore=self._lore
-                )
+            session = await self._shake_hands(connection)
             while not self._stopping and await self._next_request(connection):
                 if not await self._answer(connection, session):
                     return
@@ -199,6 +209,53 @@ class StreamServer:
             self.counters.timeouts += 1
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.counters.broken += 1
+
+    async def _shake_hands(self, connection: _Connection) -> Session:
+        try:
+            with connection.handshake:
+                with trio.fail_after(self._limits.handshake_s):
+                    return await accept_session(
+                        connection.frames,
+                        self.credentials,
+                        source=connection.source,
+                        lore=self._lore,
+                    )
+        finally:
+            self._end_handshake(connection)
+        raise trio.ClosedResourceError
+
+    def _make_room(self, origin: str) -> None:
+        """Cut the oldest handshake off if there are too many and it is not an honest one."""
+        theirs = self._handshakes.get(origin, {})
+        if len(theirs) >= self._limits.handshakes_per_origin_max:
+            most = theirs
+        elif sum(map(len, self._handshakes.values())) >= self._limits.handshakes_max:
+            most = max(self._handshakes.values(), key=len)
+        else:
+            return
+        oldest = next(iter(most))
+        if trio.current_time() - oldest.begun >= self._limits.handshake_honest_s:
+            oldest.handshake.cancel()
+            self._end_handshake(oldest)
+            self._forget(oldest)
+            self.counters.displaced += 1
+
+    def _end_handshake(self, connection: _Connection) -> None:
+        theirs = self._handshakes.get(connection.origin, {})
+        theirs.pop(connection, None)
+        if not theirs:
+            self._handshakes.pop(connection.origin, None)
+
+    def _forget(self, connection: _Connection) -> None:
+        """It is closed, or about to be. Harmless when repeated."""
+        if connection not in self._connections:
+            return
+        origin = connection.origin
+        del self._connections[connection]
+        self.counters.open -= 1
+        self._by_origin[origin] -= 1
+        if not self._by_origin[origin]:
+            del self._by_origin[origin]
 
     async def _next_request(self, connection: _Connection) -> bool:
         """Wait for the first byte of a request; False if none comes."""

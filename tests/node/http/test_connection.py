@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from node.http import Hooks, HttpLimits, Response, Router, SyncRoute
+from node.http.clients import Client
 from node.http.connection import Connection, Service
 from node.http.dispatch import Dispatcher
 from node.http.encode import Encoder
@@ -35,6 +36,9 @@ class RecordingWire:
     def hold_back(self, bytes_max: int) -> None:
         pass
 
+    def has_unread(self) -> bool:
+        return False
+
     async def end_sending(self) -> None:
         pass
 
@@ -46,7 +50,10 @@ async def answers_per_write(count: int, limits: HttpLimits) -> list[int]:
     router = Router([SyncRoute("GET", "/x", lambda _request: Response(200, BODY))])
     dispatcher = Dispatcher(router, request_id_prefix="r", hooks=Hooks())
     wire = RecordingWire(request("GET", "/x") * count)
-    await Connection(wire, "test", Service(dispatcher, Encoder("alpha"), limits)).run()
+    service = Service(dispatcher, Encoder("alpha"), limits)
+    client = service.clients.admit("test", now=trio.current_time())
+    assert isinstance(client, Client)
+    await Connection(wire, "test", client, service).run()
     return [data.count(BODY) for data in wire.writes]
 
 

@@ -388,6 +388,9 @@ class StuckWire:
     async def send(self, data: bytes) -> None:
         await trio.sleep_forever()
 
+    def has_unread(self) -> bool:
+        return False
+
     def hold_back(self, bytes_max: int) -> None:
         pass
 

@@ -349,14 +349,15 @@ async def test_a_protocol_error_is_answered_in_the_error_shape_and_closed() -> N
 
 @pytest.mark.trio
 async def test_connections_beyond_the_limit_are_told_so() -> None:
-    limits = HttpLimits(connections_max=2, linger_s=0.05)
+    limits = HttpLimits(connections_max=2, linger_s=0.05, incomplete_s=60)
     async with on_loopback(make_server(limits=limits)) as kith:
         first, second = await kith.connect(), await kith.connect()
         served = [(await first.get("/hello")).status, (await second.get("/hello")).status]
+        for busy in (first, second):
+            await busy.send(b"GET /hel")
+        await trio.testing.wait_all_tasks_blocked(0.05)
         third = await kith.connect()
         refused, ended = await third.answer(), await third.ended()
-        await first.get("/hello", "Connection: close")
-        assert await first.ended()
         await first.stream.aclose()
         again = 503
         while again == 503:
@@ -368,13 +369,13 @@ async def test_connections_beyond_the_limit_are_told_so() -> None:
 
 @pytest.mark.trio
 async def test_connections_of_one_client_have_a_limit_of_their_own() -> None:
-    limits = HttpLimits(connections_per_client_max=1)
+    limits = HttpLimits(connections_per_client_max=1, incomplete_s=60)
     async with on_loopback(make_server(limits=limits)) as kith:
         first = await kith.connect()
         await first.get("/hello")
+        await first.send(b"GET /hel")
+        await trio.testing.wait_all_tasks_blocked(0.05)
         refused = await (await kith.connect()).answer()
-        await first.get("/hello", "Connection: close")
-        assert await first.ended()
         await first.stream.aclose()
         again = 503
         while again == 503:

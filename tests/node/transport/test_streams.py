@@ -350,6 +350,64 @@ async def test_connections_are_bounded_in_all(nursery: trio.Nursery) -> None:
 
 
 @pytest.mark.trio
+async def test_the_oldest_handshake_of_an_origin_that_has_too_many_makes_room(
+    nursery: trio.Nursery,
+) -> None:
+    stage = Stage(nursery, limits=ServerLimits(handshakes_per_origin_max=2, handshake_honest_s=0))
+    oldest = stage.connect()
+    await trio.testing.wait_all_tasks_blocked()
+    young, other = stage.connect(), stage.connect(Address("192.0.2.2", 1))
+    await trio.testing.wait_all_tasks_blocked()
+
+    client = await stage.enter()
+    await client.send(b"hello")
+
+    assert await client.receive() == b"echo hello"
+    await stage.expect_end(oldest)
+    assert (stage.counters.displaced, stage.counters.open) == (1, 3)
+    for waiting in (young, other):
+        await waiting.stream.aclose()
+
+
+@pytest.mark.trio
+async def test_many_that_begin_at_once_are_not_cut_off(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    stage = Stage(nursery, limits=ServerLimits(handshakes_per_origin_max=2))
+    honest = [stage.connect() for _ in range(10)]
+    await trio.testing.wait_all_tasks_blocked()
+    assert stage.counters.displaced == 0
+    await trio.sleep(1)
+    late = stage.connect()
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert stage.counters.displaced == 1
+    for client in (*honest, late):
+        await client.stream.aclose()
+
+
+@pytest.mark.trio
+async def test_handshakes_are_bounded_in_all_at_the_cost_of_who_has_most(
+    nursery: trio.Nursery,
+) -> None:
+    stage = Stage(nursery, limits=ServerLimits(handshakes_max=3, handshake_honest_s=0))
+    honest = stage.connect(Address("192.0.2.2", 1))
+    await trio.testing.wait_all_tasks_blocked()
+    flood = []
+    for _ in range(10):
+        flood.append(stage.connect())
+        await trio.testing.wait_all_tasks_blocked()
+
+    opened = await open_session(honest, ALICE, BOB_ID)
+    await honest.send(opened.proof, b"hello")
+
+    assert await honest.receive() == b"echo hello"
+    assert (stage.counters.displaced, stage.counters.open) == (8, 3)
+    for client in flood[:8]:
+        assert await client.receive() is None
+
+
+@pytest.mark.trio
 async def test_stopping_lets_an_answer_out_and_closes_the_idle(nursery: trio.Nursery) -> None:
     go_on = trio.Event()
 
