@@ -18,8 +18,9 @@ Rules this module keeps:
 """
 
 import bisect
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from . import bodies, limits
 from .agreement import lives
@@ -30,7 +31,9 @@ from .clocks import HybridClock, Instant, Spans, before, bounded, covers, united
 from .commits import Change, Commit, Dot, Draft, Head, Manifest, Record, RecordKey, make_commit
 from .delivery.standing import Priority
 from .effects import Keep, KeepChain, KeepCommit, KeepManifest
-from .errors import LocalProtocolError, ProposalError, RemoteProtocolError
+from .errors import LocalProtocolError, ProposalError
+from .history.outcomes import Foreseen
+from .history.tickets import Tickets
 from .identity import KeyChain
 from .records import NodeRecord
 from .signing import Signer, Trust
@@ -60,12 +63,28 @@ class InFlight:
     """The key that signed it, where it is new."""
     priority: Priority = Priority.NORMAL
     """The highest among the proposals in it."""
+    foreseen: Foreseen | None = None
+    """Where it leads; of a merge that is not kept."""
 
     def change_of(self, key: RecordKey) -> Change | None:
         """What it does to a record, if anything. The changes are in the order of their keys."""
         place = bisect.bisect_left(self.changes, key, key=_key_of)
         found = self.changes[place] if place < len(self.changes) else None
         return found if found is not None and _key_of(found) == key else None
+
+    def sets(self, key: RecordKey) -> bool:
+        """Whether it has a word on that record."""
+        if self.foreseen is not None:
+            return key in self.foreseen.bodies
+        return self.change_of(key) is not None
+
+    def word(self, key: RecordKey) -> Body | None:
+        """What it makes of a record that it `sets`; None: it removes it."""
+        if self.foreseen is not None:
+            return self.foreseen.bodies[key]
+        change = self.change_of(key)
+        raw = change.body if change is not None else None
+        return bodies.decode(Record(key.kind, key.key, raw)) if raw else None
 
     def keeps(self) -> tuple[Keep, ...]:
         """What has to be durable."""
@@ -83,37 +102,11 @@ class Turn:
     signer: Signer
 
 
-class _Tickets:
-    """Who waits for which changes: answered by the commit that has the last of theirs.
+class _Word(NamedTuple):
+    """What is to be said of a record, and the same as bytes, without a stamp yet."""
 
-    Not later: what an update id is answered with is written with the commit that is its answer.
-    """
-
-    def __init__(self) -> None:
-        self.settled: list[int] = []
-        """None of theirs waits: the next commit answers them."""
-        self._left: dict[int, int] = {}
-        self._of: dict[RecordKey, list[int]] = {}
-
-    def add(self, ticket: int, keys: Collection[RecordKey]) -> None:
-        """Its changes wait under these keys."""
-        if not keys:
-            self.settled.append(ticket)
-            return
-        self._left[ticket] = len(keys)
-        for key in keys:
-            self._of.setdefault(key, []).append(ticket)
-
-    def take(self, keys: Iterable[RecordKey]) -> tuple[int, ...]:
-        """These go into a commit now: the tickets that it answers."""
-        settled, self.settled = self.settled, []
-        for key in keys:
-            for ticket in self._of.pop(key, ()):
-                self._left[ticket] -= 1
-                if not self._left[ticket]:
-                    del self._left[ticket]
-                    settled.append(ticket)
-        return tuple(settled)
+    body: Body
+    raw: bytes
 
 
 class Authoring:
@@ -140,8 +133,8 @@ class Authoring:
         self._last = max(last.version, branch.dot.version)
         """The highest version that we ever signed, in whatever epoch."""
         self._clock = clock
-        self._waiting: dict[RecordKey, bytes | None] = {}
-        self._tickets = _Tickets()
+        self._waiting: dict[RecordKey, _Word | None] = {}
+        self._tickets = Tickets()
         self._priority = Priority.BACKGROUND
         """Of what waits."""
         self._removed: dict[RecordKey, int] = {}
@@ -170,14 +163,12 @@ class Authoring:
 
     def intended(self, key: RecordKey) -> Body | None:
         """Our newest word on a key, also where it is not durable yet."""
-        flying = self.in_flight.change_of(key) if self.in_flight else None
         if key in self._waiting:
-            raw = self._waiting[key]
-        elif flying is not None:
-            raw = flying.body
-        else:
-            return self._branch.bodies.get(key)
-        return bodies.decode(Record(key.kind, key.key, raw)) if raw else None
+            word = self._waiting[key]
+            return word.body if word is not None else None
+        if self.in_flight is not None and self.in_flight.sets(key):
+            return self.in_flight.word(key)
+        return self._branch.bodies.get(key)
 
     def stage(
         self,
@@ -192,29 +183,19 @@ class Authoring:
         """
         if self.shut:
             raise ProposalError("keys", "this node's key was revoked or replaced; it ends")
-        encoded = {key: bodies.encode(body) if body else None for key, body in changes.items()}
-        for key, raw in encoded.items():
-            size = len(raw) + bodies.STAMP_BYTES_MAX if raw is not None else 0
-            if size > limits.RECORD_BYTES_MAX:
-                raise ProposalError(
-                    "record",
-                    f"{key.key} takes {size} bytes; at most {limits.RECORD_BYTES_MAX} are "
-                    "allowed: shorten tags, metadata or checks",
-                )
-            if raw is not None:
-                _vouch(key, raw)
-        if len(self._waiting) + len(encoded) > _WAITING_MAX:
+        words = {key: _word(key, body) if body else None for key, body in changes.items()}
+        if len(self._waiting) + len(words) > _WAITING_MAX:
             raise ProposalError("overloaded", "too many changes wait for the disk; try again later")
-        if any(encoded.values()) and self._count_with(encoded) > limits.RECORDS_PER_OWNER_MAX:
+        if any(words.values()) and self._count_with(words) > limits.RECORDS_PER_OWNER_MAX:
             raise ProposalError(
                 "limit",
                 f"this node holds {self._count_with({})} records; at most "
                 f"{limits.RECORDS_PER_OWNER_MAX} are allowed: register with another node",
             )
-        self._waiting.update(encoded)
+        self._waiting.update(words)
         self._priority = max(self._priority, priority)
         if ticket is not None:
-            self._tickets.add(ticket, encoded)
+            self._tickets.add(ticket, words)
 
     def next(self, now: Instant) -> InFlight | None:
         """Sign what waits, if nothing is in flight; None if there is nothing to do."""
@@ -337,39 +318,42 @@ class Authoring:
             if change.body is None
         }
 
-    def _count_with(self, staged: Mapping[RecordKey, bytes | None]) -> int:
+    def _count_with(self, staged: Mapping[RecordKey, _Word | None]) -> int:
         """How many records there will be when all that waits, and `staged`, has landed."""
         flying = self.in_flight.changes if self.in_flight else ()
         held = self._branch.records
         most = len(held) + len(flying) + len(self._waiting) + len(staged)
         if most <= limits.RECORDS_PER_OWNER_MAX:
             return most  # no need to look closer, which takes time
-        coming: dict[RecordKey, bytes | None] = {
-            RecordKey(change.kind, change.key): change.body for change in flying
-        }
-        coming |= {**self._waiting, **staged}
-        gone = sum(1 for key, raw in coming.items() if raw is None and key in held)
-        return len(held) - gone + sum(1 for key, raw in coming.items() if raw and key not in held)
+        coming = {RecordKey(kind, key): body is not None for kind, key, body in flying}
+        coming |= {key: word is not None for key, word in (*self._waiting.items(), *staged.items())}
+        gone = sum(1 for key, stays in coming.items() if not stays and key in held)
+        new = sum(1 for key, stays in coming.items() if stays and key not in held)
+        return len(held) - gone + new
 
     def _extend(self, now: Instant) -> InFlight:
         taken = self._take_waiting()
         tickets = self._tickets.take(taken)
         turn, self._turn = self._turn, None
         dot = self._next_dot(now, turn)
-        changes = _sorted_changes({key: self._stamp(key, taken[key], dot) for key in taken})
-        for key in taken:
-            self._note_removed(key, None if taken[key] else limits.VERSION_MAX)
+        changes: list[Change] = []
+        read: dict[RecordKey, Body | None] = {}
+        for key in sorted(taken):
+            word = taken[key]
+            read[key], raw = self._stamped(key, word, dot) if word is not None else (None, None)
+            changes.append(Change(key.kind, key.key, raw))
+            self._note_removed(key, None if word is not None else limits.VERSION_MAX)
         head = self._branch.head
         parents: tuple[bytes, ...] = (head.hash,) if head else ()
         if self._settle_with is not None and head is not None and self._settle_with != head.hash:
             parents = (head.hash, self._settle_with)
         self._settle_with = None
-        root = self._branch.preview(changes)
-        commit = self._sign(changes, parents, root, dot, now, turn)
+        foreseen = self._branch.foresee(tuple(changes), read)
+        commit = self._sign(changes, parents, foreseen.tree.root, dot, now, turn)
         priority, self._priority = self._priority, Priority.BACKGROUND
         if self._waiting:  # of what is left it is not known any more which had it
             self._priority = priority
-        return InFlight(commit, changes, tickets, None, turn, priority)
+        return InFlight(commit, foreseen.changes, tickets, None, turn, priority, foreseen)
 
     def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
         self._settle_with = self.confronted = None
@@ -389,24 +373,22 @@ class Authoring:
         known = united(self._lives, before(their_lives, self._born))
         self._lives = bounded(known, limits.LIVES_MAX)
         if (node := self.intended(NODE)) is not None:
-            merge.changes[NODE] = self._stamp(NODE, bodies.encode(node), dot)
+            _, merge.changes[NODE] = self._stamped(NODE, _Word(node, bodies.encode(node)), dot)
         changes = _sorted_changes(merge.changes)
         ours = (branch.head.hash,) if branch.head else ()
         commit = self._sign(changes, (head.hash, *ours), base.preview(changes), dot, now)
         self._merged = max(self._merged, head.dot)
         return InFlight(commit, changes, (), theirs, priority=Priority.CRITICAL)
 
-    def _stamp(self, key: RecordKey, raw: bytes | None, dot: Dot) -> bytes | None:
-        """A body as it is signed in the commit of that dot."""
-        if raw is None:
-            return None
-        if key == NODE:
-            node = bodies.decode(Record(key.kind, key.key, raw))
-            if isinstance(node, NodeRecord):
-                raw = bodies.encode(replace(node, lives=self._lives, born=self._born))
+    def _stamped(self, key: RecordKey, word: _Word, dot: Dot) -> tuple[Body, bytes]:
+        """A body as it is signed in the commit of that dot, and its bytes."""
+        body, raw = word
+        if isinstance(body, NodeRecord):
+            body = replace(body, lives=self._lives, born=self._born)
+            raw = bodies.encode(body)
         held = self._branch.records.get(key)
         first = bodies.stamp_of(held).first if held is not None else dot.version
-        return bodies.stamped(raw, Stamp(dot.version, first))
+        return body, bodies.stamped_first(raw, Stamp(dot.version, first))
 
     def _note_removed(self, key: RecordKey, version: int | None) -> None:
         """That it was removed by then, or (None) set again."""
@@ -444,25 +426,30 @@ class Authoring:
             self._base = self._signed.pop(next(iter(self._signed)))
         return commit
 
-    def _take_waiting(self) -> dict[RecordKey, bytes | None]:
-        taken: dict[RecordKey, bytes | None] = {}
+    def _take_waiting(self) -> dict[RecordKey, _Word | None]:
+        taken: dict[RecordKey, _Word | None] = {}
         size = 0
-        for key, raw in self._waiting.items():
-            size += len(key.key) + len(raw or b"") + 8
+        for key, word in self._waiting.items():
+            size += len(key.key) + (len(word.raw) if word is not None else 0) + 8
             if taken and (len(taken) >= limits.GROUP_COMMIT_MAX or size > COMMIT_BYTES_MAX):
                 break
-            taken[key] = raw
+            taken[key] = word
         for key in taken:
             del self._waiting[key]
         return taken
 
 
-def _vouch(key: RecordKey, raw: bytes) -> None:
+def _word(key: RecordKey, body: Body) -> _Word:
     """What a peer would refuse must not be signed: nobody could ever take the commit."""
-    try:
-        bodies.decode(Record(key.kind, key.key, raw))
-    except RemoteProtocolError as error:
-        raise ProposalError("record", f"{key.key}: {error}") from None
+    raw = bodies.judged(key, body)
+    size = len(raw) + bodies.STAMP_BYTES_MAX
+    if size > limits.RECORD_BYTES_MAX:
+        raise ProposalError(
+            "record",
+            f"{key.key} takes {size} bytes; at most {limits.RECORD_BYTES_MAX} are allowed: shorten "
+            "tags, metadata or checks",
+        )
+    return _Word(body, raw)
 
 
 def _sorted_changes(changes: Mapping[RecordKey, bytes | None]) -> tuple[Change, ...]:

@@ -1,8 +1,9 @@
 """Bodies: how each kind of record is written as canonical bytes, and read with its rules applied.
 
-`encode` is for our own records, which the edge has checked; `decode` is for anybody's, and accepts
-what `rules` accepts and nothing else. A format number opens each body: a newer node's longer body
-is refused by number, not misread. A *stamp* closes each: which of its owner's commits set it.
+`judged` writes our own records before they are signed; `decode` reads anybody's. It takes what
+`rules` takes and nothing else, and of what `judged` wrote it makes the very body that was given. A
+format number opens each body: a newer node's longer body is refused by number, not misread. A
+*stamp* closes each: which of its owner's commits set it.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import NamedTuple, TypeAlias, assert_never, cast
 
 from . import limits, rules
 from .commits import Record, RecordKey
-from .errors import MalformedError, ProposalError, RefusedError
+from .errors import MalformedError, ProposalError, RefusedError, RemoteProtocolError
 from .identity import NODE_ID_BYTES, NodeId, id_text
 from .records import (
     CheckRecord,
@@ -53,6 +54,7 @@ class Stamp(NamedTuple):
 
 
 UNSTAMPED = Stamp()
+_UNSTAMPED_BYTES = 2
 
 
 def key_of(body: Body) -> RecordKey:
@@ -95,6 +97,39 @@ def encode(body: Body, stamp: Stamp = UNSTAMPED) -> bytes:
     return codec.pack([_FORMAT, *fields, stamp.version, stamp.version - stamp.first])
 
 
+def judged(key: RecordKey, body: Body) -> bytes:
+    """Write a body of our own: `decode` takes it, under any stamp, and gives the very same back.
+
+    So it need not be read again to be trusted. A service, of which many come, is judged as it is;
+    the others are read back.
+
+    Raises:
+        ProposalError: no peer would take it, and why.
+    """
+    if not isinstance(body, ServiceRecord):
+        raw = encode(body)
+        _judge_written(key, raw)
+        return raw
+    rules.check_service(body)
+    fields = [_FORMAT, *_service_fields(body), 0, 0]
+    try:
+        _SERVICE.check(fields, "service")
+        for check in body.checks:
+            _CHECK.check(_check_fields(check), "service.checks.check")
+    except MalformedError as error:
+        raise ProposalError("record", f"{key.key}: {error}") from None
+    if key != (Kind.SERVICE, service_key(body.name, body.id)):
+        raise ProposalError("record", f"{key.key}: a record under a key that is not its own")
+    return codec.pack(fields)
+
+
+def _judge_written(key: RecordKey, raw: bytes) -> None:
+    try:
+        decode(Record(key.kind, key.key, raw))
+    except RemoteProtocolError as error:
+        raise ProposalError("record", f"{key.key}: {error}") from None
+
+
 def bytes_of(body: Body) -> int:
     """How many bytes it may take, once it is stamped."""
     return len(encode(body)) + STAMP_BYTES_MAX
@@ -107,10 +142,15 @@ def stamped(raw: bytes, stamp: Stamp) -> bytes:
     return codec.pack(fields)
 
 
+def stamped_first(raw: bytes, stamp: Stamp) -> bytes:
+    """The same for a body that was written without a stamp: two integers, a byte each, close it."""
+    return raw[:-_UNSTAMPED_BYTES] + codec.pack_integers(stamp.version, stamp.version - stamp.first)
+
+
 def stamp_of(record: Record) -> Stamp:
     """When it was set; of a body that was read before."""
-    *_, version, age = codec.unpack(record.body, _NAMES[record.kind])
-    return Stamp(cast(int, version), cast(int, version) - cast(int, age))
+    version, age = cast(list[int], codec.reread(record.body)[-2:])
+    return Stamp(version, version - age)
 
 
 def record_of(body: Body) -> Record:

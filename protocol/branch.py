@@ -17,8 +17,7 @@ Rules this module keeps:
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from . import bodies, limits
 from .agreement.docket import CASES_PER_OWNER_MAX
@@ -38,6 +37,7 @@ from .commits import (
     path_of,
 )
 from .errors import RefusedError
+from .history.outcomes import AppliedStep, Delta, Foreseen, Forked, Gap, Known, Old, Outcome
 from .identity import KeyChain, NodeId, Revoked
 from .merkle import Tree
 from .proofs import Levels, prove
@@ -49,51 +49,6 @@ _RECENT_BYTES_MAX = 64 * 1024
 """Changes kept for peers that lag a little; beyond it they are sent the manifest."""
 
 
-class Delta(NamedTuple):
-    """One record before and after."""
-
-    key: RecordKey
-    old: bodies.Body | None
-    new: bodies.Body | None
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedStep:
-    """The branch moved to a newer head."""
-
-    owner: NodeId
-    deltas: tuple[Delta, ...]
-    commits: tuple[Commit, ...]
-    """The steps taken, oldest first; none where a manifest replaced the state or a mend led on."""
-    changes: tuple[tuple[Change, ...], ...]
-    """What each of them changed."""
-    before: Dot = NOTHING
-    """What was held before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """We hold this commit already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Old:
-    """Not newer than what we hold; nothing to learn from it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Newer, but we lack what lies between."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forked:
-    """The owner signed commits that cannot both stand."""
-
-    proofs: tuple[Evidence, ...]
-
-
-Outcome: TypeAlias = AppliedStep | Known | Old | Gap | Forked
 ReadBody: TypeAlias = Callable[[Record], bodies.Body]
 """`bodies.decode`, or one that remembers."""
 
@@ -238,6 +193,22 @@ class Branch:
             return Gap()
         return self._apply(fresh)
 
+    def land(self, commit: Commit, foreseen: Foreseen | None) -> Outcome:
+        """Take our own next step, which our signer has just signed; raises as `offer` does.
+
+        It leads where it was foreseen to lead, if the branch is where it was then. Otherwise it is
+        judged as anybody's, but for its signature.
+        """
+        head, ours = commit.head, (self.head.hash,) if self.head else ()
+        follows = head.parents[:1] == ours and head.dot > self.dot and not self.reaped
+        key_counts = head.epoch == self.chain.epoch and not self.chain.revoked
+        if foreseen is None or foreseen.base is not self._tree or not (follows and key_counts):
+            return self.offer((commit,), signed_here=True)
+        before, steps = self.dot, (commit,)
+        deltas = self._become(foreseen.tree, foreseen.records, foreseen.bodies)
+        self._follow(steps)
+        return AppliedStep(self.owner, deltas, steps, (foreseen.changes,), before)
+
     def adopt(self, manifest: Manifest, *, even_older: bool = False) -> Outcome:
         """Replace the state by a newer manifest. Raises as `offer` does.
 
@@ -292,6 +263,13 @@ class Branch:
     def preview(self, changes: Sequence[Change]) -> bytes:
         """The state root that `changes` would leave behind."""
         return self._tree_after(_records_of(changes)).root
+
+    def foresee(
+        self, changes: tuple[Change, ...], read: Mapping[RecordKey, bodies.Body | None]
+    ) -> Foreseen:
+        """Where `changes` lead, which say what is in `read`: to be landed once they are durable."""
+        records = _records_of(changes)
+        return Foreseen(self._tree, self._tree_after(records), changes, records, read)
 
     def since(self, known: bytes) -> list[Commit] | None:
         """The commits after the one with that hash, oldest first, or None if not all are kept."""
@@ -417,11 +395,14 @@ class Branch:
         each = tuple(step.changes() for step in steps)
         changes = [change for part in each for change in part]
         deltas, before = self._change(changes, steps[-1].head.state_root), self.dot
+        self._follow(steps)
+        return AppliedStep(self.owner, deltas, tuple(steps), each, before)
+
+    def _follow(self, steps: Sequence[Commit]) -> None:
         self._remember(steps)
         self._move(steps[-1].head)
         for step in steps:
             self._settle(step.head)
-        return AppliedStep(self.owner, deltas, tuple(steps), each, before)
 
     def _change(self, changes: Sequence[Change], state_root: bytes) -> tuple[Delta, ...]:
         """Set and remove records, all or none; of two changes to one key the later counts."""
@@ -432,6 +413,14 @@ class Branch:
         if len(tree) > limits.RECORDS_PER_OWNER_MAX:
             raise RefusedError("limit", f"more than {limits.RECORDS_PER_OWNER_MAX} records")
         read = {key: self._read_body(one) if one else None for key, one in records.items()}
+        return self._become(tree, records, read)
+
+    def _become(
+        self,
+        tree: Tree,
+        records: Mapping[RecordKey, Record | None],
+        read: Mapping[RecordKey, bodies.Body | None],
+    ) -> tuple[Delta, ...]:
         deltas = []
         for key, record in records.items():
             body = read[key]
@@ -444,12 +433,10 @@ class Branch:
         return tuple(deltas)
 
     def _tree_after(self, records: Mapping[RecordKey, Record | None]) -> Tree:
-        tree = self._tree
+        tree = self._tree.put([leaf_of(record) for record in records.values() if record])
         for key, record in records.items():
-            path = path_of(key.kind, key.key)
-            tree = (
-                tree.remove(path) if record is None else tree.set(path, digest(record.body), record)
-            )
+            if record is None:
+                tree = tree.remove(path_of(key.kind, key.key))
         return tree
 
     def _move(self, head: Head) -> None:

@@ -15,6 +15,7 @@ Rules this module keeps:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple, cast
 
 from . import limits, signing
@@ -35,6 +36,9 @@ _CHANGE = codec.Layout(
     codec.text("key", most=_KEY_MAX),
     codec.raw("body", most=limits.RECORD_BYTES_MAX),
 )
+
+
+_BY_KEY = itemgetter(0, 1)
 
 
 def digest(data: bytes) -> bytes:
@@ -68,8 +72,7 @@ class Record(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A record set to `body`, or removed where `body` is None."""
 
     kind: int
@@ -159,8 +162,8 @@ def leaf_of(record: Record) -> Leaf:
 
 def encode_changes(changes: Iterable[Change]) -> bytes:
     """Write changes in their one order."""
-    ordered = sorted(changes, key=lambda change: (change.kind, change.key))
-    return codec.pack([[change.kind, change.key, change.body or b""] for change in ordered])
+    ordered = sorted(changes, key=_BY_KEY)
+    return codec.pack([(kind, key, body or b"") for kind, key, body in ordered])
 
 
 def decode_changes(encoded: bytes) -> tuple[Change, ...]:
@@ -197,14 +200,19 @@ def make_commit(
 ) -> Commit:
     """Sign a commit. The caller vouches for the state root."""
     changes_encoded = encode_changes(changes)
+    changes_hash = digest(changes_encoded)
     encoded = codec.pack(
         [
-            _FORMAT, draft.owner, draft.dot.epoch, draft.dot.version, list(draft.parents),
-            draft.issued_at, draft.state_root, digest(changes_encoded),
+            _FORMAT, draft.owner, draft.dot.epoch, draft.dot.version, draft.parents,
+            draft.issued_at, draft.state_root, changes_hash,
         ]
     )  # fmt: skip
     signature = signing.sign(key, signing.Domain.COMMIT, cluster, encoded)
-    return Commit(decode_head(encoded, signature), changes_encoded)
+    head = Head(
+        draft.owner, draft.dot.epoch, draft.dot.version, draft.parents, draft.issued_at,
+        draft.state_root, changes_hash, encoded, signature, digest(encoded),
+    )  # fmt: skip
+    return Commit(head, changes_encoded)
 
 
 def decode_head(encoded: bytes, signature: bytes) -> Head:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from .agreement.docket import Case, Docket, Reported, Settlement
 from .agreement.evidence import Evidence, KeyFork, check_evidence, check_key_fork
 from .agreement.partitions import Episodes
-from .authoring import Authoring
-from .branch import AppliedStep, Branch, Forked, Gap, Known, Old, Outcome
+from .authoring import Authoring, InFlight
+from .branch import Branch
 from .clocks import HybridClock, Instant
 from .commits import Commit, Head, Manifest, Mend
 from .detector.detection import MembershipEffect
@@ -27,7 +27,6 @@ from .effects import (
     Drop,
     DropRecords,
     Effect,
-    Keep,
     KeepCommit,
     KeepEvidence,
     KeepManifest,
@@ -37,6 +36,7 @@ from .effects import (
 )
 from .errors import RefusalCode, RefusedError, RemoteProtocolError
 from .events import Applied, ForkFound, ForkSettled
+from .history.outcomes import AppliedStep, Forked, Gap, Known, Old, Outcome
 from .identity import Address, NodeId, unpack_event
 from .merkle import Tree
 from .records import ForgetRecord, NodeRecord, Phase, ServiceRecord
@@ -256,23 +256,20 @@ class Intake:
             if isinstance(case.evidence, Evidence) and case.open and case.owner != parts.me:
                 parts.registry.dispute(case.evidence)
 
-    def applied_here(self, keeps: tuple[Keep, ...], now: Instant) -> list[Effect]:
+    def applied_here(self, landed: InFlight, now: Instant) -> list[Effect]:
         """Our own commit is durable: apply it, tell the world."""
-        parts = self._parts
-        effects: list[Effect] = []
-        for keep in keeps:
-            if isinstance(keep, KeepManifest):
-                outcome = parts.registry.adopt(keep.manifest, now=now.mono_s, even_older=True)
-            elif isinstance(keep, KeepCommit):
-                outcome = parts.registry.offer(
-                    parts.me, (keep.commit,), now=now.mono_s, signed_here=True
-                )
-            else:
-                continue
-            if isinstance(outcome, AppliedStep):
-                effects += self._after(outcome, now)
-                effects += self._pass_on(outcome, None, now)
-        return effects + self._ended(parts.me, now)
+        registry, effects = self._parts.registry, list[Effect]()
+        if landed.base is not None:
+            adopted = registry.adopt(landed.base, now=now.mono_s, even_older=True)
+            effects += self._landed(adopted, now)
+        outcome = registry.land(landed.commit, landed.foreseen, now=now.mono_s)
+        effects += self._landed(outcome, now)
+        return effects + self._ended(self._parts.me, now)
+
+    def _landed(self, outcome: Outcome, now: Instant) -> list[Effect]:
+        if not isinstance(outcome, AppliedStep):
+            return []
+        return self._after(outcome, now) + self._pass_on(outcome, None, now)
 
     def _branch_of(
         self, owner: NodeId | None, events: tuple[bytes, ...], taken: Taken, now: Instant

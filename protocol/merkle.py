@@ -17,7 +17,7 @@ Rules this module keeps:
 3. A node is named by the hex digits that lead to it, the top by none.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 EMPTY_ROOT = bytes(32)
@@ -30,41 +30,50 @@ DEPTH_MAX = 2 * PATH_BYTES
 class Leaf:
     """One fact: its path, its value, and whatever it stands for. Never changed."""
 
-    __slots__ = ("digest", "item", "path", "value")
+    __slots__ = ("hashed", "item", "path", "value")
 
     def __init__(self, path: bytes, value: bytes, item: object = None) -> None:
         self.path = path
         self.value = value
         self.item = item
         """What the value is the hash of, so that nobody needs a table to find it; not hashed."""
-        self.digest = blake2b(b"\0" + path + value, digest_size=HASH_BYTES).digest()
+        self.hashed = blake2b(b"\0" + path + value, digest_size=HASH_BYTES).digest()
+
+    @property
+    def digest(self) -> bytes:
+        """The hash of it."""
+        return self.hashed
 
 
 class Branching:
     """A node with children, `None` where there is none. Never changed."""
 
-    __slots__ = ("_digest", "children")
+    __slots__ = ("children", "hashed")
 
     def __init__(self, children: tuple["Leaf | Branching | None", ...]) -> None:
         self.children = children
-        self._digest = b""
+        self.hashed = b""
+        """The hash, once it was asked for."""
 
     @property
     def digest(self) -> bytes:
         """The hash over all below."""
-        if not self._digest:
-            self._digest = self.digest_of(self.shown())
-        return self._digest
+        if not self.hashed:
+            self.hashed = self.digest_of(self.shown())
+        return self.hashed
 
     def shown(self) -> bytes:
         """What its hash is made of: a bitmap of the children, and their hashes in order."""
-        bitmap, hashes = 0, [b""]
-        for place, child in enumerate(self.children):
+        children = self.children
+        # A property costs more than all else here, so it is asked only where nothing is kept yet.
+        hashes = [child.hashed or child.digest for child in children if child is not None]
+        if len(hashes) == len(children):
+            return b"".join((_ALL_CHILDREN, *hashes))
+        bitmap = 0
+        for place, child in enumerate(children):
             if child is not None:
                 bitmap |= 1 << place
-                hashes.append(child.digest)
-        hashes[0] = bitmap.to_bytes(2, "big")
-        return b"".join(hashes)
+        return b"".join((bitmap.to_bytes(2, "big"), *hashes))
 
     @staticmethod
     def digest_of(shown: bytes) -> bytes:
@@ -88,6 +97,8 @@ class Branching:
 
 Node = Leaf | Branching
 _NO_CHILDREN: tuple[Node | None, ...] = (None,) * 16
+_ALL_CHILDREN = b"\xff\xff"
+"""The bitmap of a node with all its children, as those near the top of a large tree are."""
 
 
 class Tree:
@@ -126,7 +137,8 @@ class Tree:
         """The leaf at `path`, if there is one."""
         node, depth = self._top, 0
         while isinstance(node, Branching):
-            node = node.children[_nibble(path, depth)]
+            byte = path[depth >> 1]
+            node = node.children[byte & 15 if depth & 1 else byte >> 4]
             depth += 1
         return node if node is not None and node.path == path else None
 
@@ -151,6 +163,13 @@ class Tree:
             return self
         top = _set(self._top, Leaf(path, value, item), 0)
         return Tree(top, self._length + (found is None))
+
+    def put(self, leaves: Sequence[Leaf]) -> "Tree":
+        """The tree with all these leaves, no two of one path: each branch is made once for all."""
+        if not leaves:
+            return self
+        new = sum(1 for leaf in leaves if self.leaf(leaf.path) is None)
+        return Tree(_put(self._top, leaves, 0), self._length + new)
 
     def remove(self, path: bytes) -> "Tree":
         """The tree without `path`; itself if it was not there."""
@@ -180,9 +199,17 @@ def _nibble(path: bytes, depth: int) -> int:
     return byte & 15 if depth & 1 else byte >> 4
 
 
-def _gather(leaves: list[Leaf], depth: int) -> Node:
+def _gather(leaves: Sequence[Leaf], depth: int) -> Node:
     if len(leaves) == 1:
         return leaves[0]
+    children = list(_NO_CHILDREN)
+    for place, group in _parted(leaves, depth).items():
+        children[place] = _gather(group, depth + 1) if len(group) > 1 else group[0]
+    return Branching(tuple(children))
+
+
+def _parted(leaves: Sequence[Leaf], depth: int) -> dict[int, list[Leaf]]:
+    """By the child that each lies under."""
     groups: dict[int, list[Leaf]] = {}
     here, low = depth >> 1, depth & 1
     for leaf in leaves:
@@ -192,10 +219,20 @@ def _gather(leaves: list[Leaf], depth: int) -> Node:
             groups[place].append(leaf)
         else:
             groups[place] = [leaf]
-    children = list(_NO_CHILDREN)
-    for place, group in groups.items():
-        children[place] = _gather(group, depth + 1) if len(group) > 1 else group[0]
-    return Branching(tuple(children))
+    return groups
+
+
+def _put(node: Node | None, leaves: Sequence[Leaf], depth: int) -> Node:
+    if len(leaves) == 1:
+        return _set(node, leaves[0], depth)
+    if isinstance(node, Branching):
+        children = list(node.children)
+        for place, group in _parted(leaves, depth).items():
+            children[place] = _put(children[place], group, depth + 1)
+        return Branching(tuple(children))
+    if node is not None and all(leaf.path != node.path for leaf in leaves):
+        leaves = [node, *leaves]
+    return _gather(leaves, depth)
 
 
 def _set(node: Node | None, leaf: Leaf, depth: int) -> Node:

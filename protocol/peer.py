@@ -312,7 +312,7 @@ class Peer:
         self._authoring.stage(changes, ticket, priority)
         if isinstance(record := changes.get(NODE_RECORD), NodeRecord):
             self._record = record
-        return self._done([] if more else self._author(now))
+        return [] if more else self._author(now)  # neither moves a deadline
 
     def rotate(
         self, chain: KeyChain, signer: Signer, ticket: int | None, *, now: Instant
@@ -351,7 +351,7 @@ class Peer:
             return self._done(self.rotation.ended(now))
         landed = self._authoring.landed()
         effects = self.rotation.turned(landed.turn, now) if landed.turn else []
-        effects += self._intake.applied_here(landed.keeps(), now)
+        effects += self._intake.applied_here(landed, now)
         self._courier.committed(landed, now)
         if not self._ready and self._record.phase is Phase.RUNNING:
             self._ready = True

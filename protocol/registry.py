@@ -19,10 +19,11 @@ from . import bodies, limits
 from .agreement.document_index import DocumentIndex
 from .agreement.evidence import Evidence, KeyFork, key_fork_of
 from .bodies import NODE_KEY
-from .branch import AppliedStep, Branch, Delta, Outcome, ReadBody
+from .branch import Branch, ReadBody
 from .clocks import VersionVector
 from .commits import Commit, Head, Manifest, Mend, RecordKey
 from .errors import RefusedError
+from .history.outcomes import AppliedStep, Delta, Foreseen, Outcome
 from .identity import KeyChain, NodeId, parting, unpack_event, verify_chain
 from .merkle import Tree
 from .proofs import RecordProof, prove
@@ -260,7 +261,6 @@ class Registry:
         steps: Sequence[Commit],
         *,
         now: float,
-        signed_here: bool = False,
         is_old: bool = False,
     ) -> Outcome:
         """Take in steps of a known owner. Arguments and errors are those of `Branch.offer`.
@@ -269,8 +269,14 @@ class Registry:
         """
         branch = self.claim(owner)
         disputed = branch.disputed
-        outcome = branch.offer(steps, signed_here=signed_here)
-        return self._settle(branch, outcome, now, disputed=disputed, is_old=is_old)
+        return self._settle(branch, branch.offer(steps), now, disputed=disputed, is_old=is_old)
+
+    def land(self, commit: Commit, foreseen: Foreseen | None, *, now: float) -> Outcome:
+        """Take in our own next step. Raises as `Branch.land` does."""
+        branch = self.claim(commit.head.owner)
+        disputed = branch.disputed
+        outcome = branch.land(commit, foreseen)
+        return self._settle(branch, outcome, now, disputed=disputed, is_old=False)
 
     def adopt(
         self, manifest: Manifest, *, now: float, even_older: bool = False, is_old: bool = False

@@ -11,7 +11,7 @@ from protocol.agreement.evidence import Evidence
 from protocol.agreement.lives import Merge, Side
 from protocol.authoring import Authoring, InFlight
 from protocol.bodies import stamp_of
-from protocol.branch import AppliedStep, Branch, Delta, Known, Old, Outcome
+from protocol.branch import Branch
 from protocol.clocks import Instant, Spans
 from protocol.commits import Commit, Head, Manifest, Record, RecordKey
 from protocol.delivery.courier import Courier
@@ -22,6 +22,7 @@ from protocol.detector.votes import Ballot
 from protocol.dissemination import Echoes
 from protocol.effects import Effect, Notify, Persist
 from protocol.events import Committed
+from protocol.history.outcomes import AppliedStep, Delta, Known, Old, Outcome
 from protocol.identity import NodeId
 from protocol.peer import Peer
 from protocol.records import NodeRecord, ServiceRecord

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from chaos.sim.plan import Fault, FaultKind, Role
-from protocol.branch import AppliedStep, Branch, Gap, Outcome
+from protocol.branch import Branch
 from protocol.commits import Mend
 from protocol.effects import Effect
+from protocol.history.outcomes import AppliedStep, Gap, Outcome
 from protocol.identity import NodeId
 from protocol.merkle import Leaf
 from protocol.sync import repair

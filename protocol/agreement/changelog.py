@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from protocol.bodies import Body
-from protocol.branch import AppliedStep
 from protocol.commits import NOTHING, Dot, RecordKey
+from protocol.history.outcomes import AppliedStep
 from protocol.identity import NodeId
 
 WINDOW_S = 30.0

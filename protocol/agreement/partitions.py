@@ -24,13 +24,13 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from protocol.branch import AppliedStep
 from protocol.clocks import Instant
 from protocol.commits import NOTHING, Dot
 from protocol.detector.detection import Status, StatusChanged
 from protocol.detector.membership import Membership
 from protocol.detector.partition import Partition
 from protocol.events import Parted, Stage
+from protocol.history.outcomes import AppliedStep
 from protocol.identity import NodeId
 from protocol.records import Kind
 from protocol.registry import Registry

@@ -29,6 +29,16 @@ def pack(value: Sequence[object]) -> bytes:
     return cast(bytes, _pack(value))
 
 
+def pack_integers(*values: int) -> bytes:
+    """Write integers as they stand in an array, without its beginning."""
+    return b"".join(map(_pack, values))
+
+
+def reread(data: bytes) -> list[object]:
+    """The fields of an array that `unpack` let through before, in half the time."""
+    return cast(list[object], msgpack.unpackb(data, raw=False, use_list=True))
+
+
 def read(data: bytes, what: str) -> "Reader":
     """Open an array that `pack` wrote. Raises as `unpack` does."""
     return Reader(unpack(data, what), what)

@@ -1,7 +1,5 @@
 """An owner who signs commits about itself, for tests that need real ones."""
 
-from dataclasses import replace
-
 from protocol.bodies import Body, Stamp, record_of, stamp_of, stamped
 from protocol.branch import Branch
 from protocol.commits import Change, Commit, Dot, Draft, Manifest, RecordKey, make_commit
@@ -73,7 +71,7 @@ class Author:
             return change
         held = self.branch.records.get(RecordKey(change.kind, change.key))
         first = stamp_of(held).first if held else version
-        return replace(change, body=stamped(change.body, Stamp(version, first)))
+        return change._replace(body=stamped(change.body, Stamp(version, first)))
 
     def signed(
         self,

@@ -7,10 +7,11 @@ import pytest
 from protocol import limits
 from protocol.authoring import COMMIT_BYTES_MAX, Authoring, InFlight
 from protocol.bodies import Body, encode, key_of
-from protocol.branch import AppliedStep, Branch
+from protocol.branch import Branch
 from protocol.clocks import HybridClock, Instant
 from protocol.commits import NOTHING, Dot, RecordKey
 from protocol.errors import LocalProtocolError, ProposalError, RefusedError
+from protocol.history.outcomes import AppliedStep, Forked
 from protocol.records import NodeRecord, ServiceRecord
 
 from .author import Author
@@ -152,6 +153,44 @@ def test_a_record_beyond_its_limit_is_refused_and_nothing_staged() -> None:
         stage(authoring, service(port=1), large, ticket=1)
 
     assert authoring.next(NOW) is None
+
+
+def test_a_step_that_lands_as_foreseen_leaves_what_its_offer_leaves() -> None:
+    author = Author()
+    made = authoring, branch = opened(author)
+    other = Branch(author.chain, TRUST)
+    rounds: list[dict[RecordKey, Body | None]] = [
+        {key_of(NODE_RECORD): NODE_RECORD} | {key_of(one): one for one in services(1, 20)},
+        {key_of(service(port=3)): None, key_of(service(port=4)): service(port=4, version="2")},
+        {},
+        {key_of(one): None for one in services(5, 12)},
+    ]
+    for number, changes in enumerate(rounds):
+        authoring.stage(changes, number)
+        assert authoring.next(NOW) is not None
+        landed = authoring.landed()
+
+        assert branch.land(landed.commit, landed.foreseen) == other.offer([landed.commit])
+
+        assert (branch.head, branch.records, branch.bodies) == (
+            other.head, other.records, other.bodies
+        )  # fmt: skip
+        assert branch.tree.root == other.tree.root == landed.commit.head.state_root
+        assert branch.kept() == other.kept()
+    assert made[1].node is not None
+
+
+def test_a_step_lands_as_foreseen_only_where_it_was_foreseen() -> None:
+    author = Author()
+    authoring, branch = opened(author)
+    stage(authoring, service(port=1))
+    authoring.next(NOW)
+    landed = authoring.landed()
+    branch.offer([author.commit(service(port=9))])
+
+    assert isinstance(branch.land(landed.commit, landed.foreseen), Forked)
+
+    assert list(branch.bodies) == [key_of(service(port=9))]
 
 
 def test_what_no_peer_would_take_is_never_signed() -> None:

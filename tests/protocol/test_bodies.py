@@ -1,16 +1,28 @@
 """Every kind of record is read as it was written, and nothing else is."""
 
 import string
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol, TypeVar, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import bodies, limits
-from protocol.bodies import Body, Stamp, decode, encode, key_of, record_of, stamp_of
-from protocol.commits import Record
-from protocol.errors import MalformedError, RefusedError, RemoteProtocolError
+from protocol.bodies import (
+    Body,
+    Stamp,
+    decode,
+    encode,
+    judged,
+    key_of,
+    record_of,
+    stamp_of,
+    stamped_first,
+)
+from protocol.commits import Record, RecordKey
+from protocol.errors import MalformedError, ProposalError, RefusedError, RemoteProtocolError
 from protocol.identity import NodeId
 from protocol.records import (
     CheckRecord,
@@ -102,6 +114,92 @@ def test_what_was_written_is_read_as_it_was(body: Body) -> None:
     assert decode(record) == body
     assert encode(decode(record)) == record.body
     assert key_of(body) == (record.kind, record.key)
+
+
+@given(BODIES, TIMES, TIMES)
+def test_what_is_judged_is_taken_by_every_reader_as_the_very_same(
+    body: Body, version: int, age: int
+) -> None:
+    key, stamp = key_of(body), Stamp(version, max(0, version - age))
+
+    raw = judged(key, body)
+
+    assert raw == encode(body)
+    assert stamped_first(raw, stamp) == encode(body, stamp)
+    assert decode(Record(key.kind, key.key, stamped_first(raw, stamp))) == body
+
+
+T = TypeVar("T")
+
+
+class Replace(Protocol[T]):
+    """`dataclasses.replace` with fields of which mypy need not know which they are."""
+
+    def __call__(self, one: T, /, **fields: object) -> T: ...
+
+
+odd = cast(Replace[ServiceRecord], replace)
+odd_check = cast(Replace[CheckRecord], replace)
+ODD_TEXTS = ("", ".", "U", "a\nb", "h:80", "http://h/", "x" * 129, "x" * 600, "x" * 3_000)
+ODD_NUMBERS = (-1, 0, 1, 101, 65_536, 2**32, 2**62 - 1, 2**62, 2**63)
+CHECK = CheckRecord(
+    id="c", type=CheckType.TCP, target="h:80", interval_ms=1_000, timeout_ms=100,
+    failures_before_critical=1, passes_before_passing=1, deregister_after_ms=0,
+    status=Health.PASSING, output="", changed_at=0,
+)  # fmt: skip
+
+
+def oddities() -> Iterator[ServiceRecord]:
+    """Services of which one field is of the right type, and may be far from right."""
+    for name in ("name", "id", "address", "version", "zone", "maintenance", "update_id"):
+        yield from (odd(SERVICE, **{name: text}) for text in ODD_TEXTS)
+    for name in ("port", "weight", "updated_at"):
+        yield from (odd(SERVICE, **{name: number}) for number in ODD_NUMBERS)
+    for tags in (("b", "a"), ("a", "a"), ("U",), tuple(f"t{n:02}" for n in range(65))):
+        yield odd(SERVICE, tags=tags)
+    pairs = tuple((f"t{n:02}", "") for n in range(65))
+    for metadata in ((("b", ""), ("a", "")), *((("k", text),) for text in ODD_TEXTS), pairs):
+        yield odd(SERVICE, metadata=metadata)
+    for check in odd_checks():
+        yield odd(SERVICE, checks=(check,))
+    yield odd(SERVICE, checks=(CHECK, CHECK))
+    yield odd(SERVICE, checks=tuple(odd_check(CHECK, id=f"c{n}") for n in range(40)))
+
+
+def odd_checks() -> Iterator[CheckRecord]:
+    for kind in CheckType:
+        for text in ODD_TEXTS:
+            yield odd_check(CHECK, type=kind, target=text)
+            yield odd_check(CHECK, type=kind, output=text)
+            yield odd_check(CHECK, type=kind, id=text)
+    for field in (
+        "interval_ms", "timeout_ms", "failures_before_critical", "passes_before_passing",
+        "deregister_after_ms", "changed_at",
+    ):  # fmt: skip
+        yield from (odd_check(CHECK, **{field: number}) for number in ODD_NUMBERS)
+
+
+def test_what_is_judged_well_is_what_readers_take_and_nothing_else() -> None:
+    verdicts = []
+    for body in oddities():
+        try:
+            taken: Body | None = decode(record_of(body))
+        except RemoteProtocolError:
+            taken = None
+        try:
+            ours: Body | None = decode(Record(*key_of(body), judged(key_of(body), body)))
+        except ProposalError:
+            ours = None
+        assert ours == taken, body
+        verdicts.append(ours is not None)
+
+    assert verdicts.count(True) > 50 < verdicts.count(False)
+
+
+@given(BODIES)
+def test_a_body_under_a_key_that_is_not_its_own_is_judged_wrong(body: Body) -> None:
+    with pytest.raises(ProposalError, match="not its own"):
+        judged(RecordKey(key_of(body).kind, "other/key"), body)
 
 
 @given(BODIES, st.data())

@@ -7,9 +7,10 @@ import pytest
 from protocol import limits
 from protocol.agreement.evidence import Evidence, check_evidence, unpack_evidence
 from protocol.bodies import key_of, record_of
-from protocol.branch import AppliedStep, Branch, Delta, Forked, Gap, Known, Old
+from protocol.branch import Branch
 from protocol.commits import Change, Commit, Dot, Manifest
 from protocol.errors import RefusedError, RemoteProtocolError
+from protocol.history.outcomes import AppliedStep, Delta, Forked, Gap, Known, Old
 from protocol.signing import Trust, cluster_id
 
 from .author import Author, changes_of

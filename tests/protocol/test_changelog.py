@@ -2,8 +2,8 @@
 
 from protocol.agreement.changelog import LOG_MAX, WINDOW_S, Became, ChangeLog, Difference
 from protocol.bodies import Body, key_of
-from protocol.branch import AppliedStep, Delta
 from protocol.commits import NOTHING, Dot
+from protocol.history.outcomes import AppliedStep, Delta
 from protocol.identity import NodeId
 
 from .peer_world import service

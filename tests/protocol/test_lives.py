@@ -12,10 +12,11 @@ from protocol.agreement import documents, lives
 from protocol.agreement.documents import joined
 from protocol.authoring import Authoring
 from protocol.bodies import decode, key_of
-from protocol.branch import AppliedStep, Branch
+from protocol.branch import Branch
 from protocol.clocks import HybridClock, Instant, bounded, covers
 from protocol.commits import Manifest, RecordKey
 from protocol.errors import RemoteProtocolError
+from protocol.history.outcomes import AppliedStep
 from protocol.records import DocumentRecord, Kind, NodeRecord, ServiceRecord
 
 from .author import Author

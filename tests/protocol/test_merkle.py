@@ -127,6 +127,25 @@ def test_every_node_is_found_by_its_digits_and_hashes_what_it_shows(
     assert tree.at("7" * 64) is None
 
 
+@law
+@given(st.dictionaries(PATHS, VALUES, max_size=30), st.dictionaries(PATHS, VALUES, max_size=30))
+def test_leaves_put_together_give_the_tree_that_setting_each_gives(
+    before: dict[bytes, bytes], facts: dict[bytes, bytes]
+) -> None:
+    start = Tree.of(Leaf(path, value) for path, value in before.items())
+    root = start.root
+    stepwise = start
+    for path, value in facts.items():
+        stepwise = stepwise.set(path, value)
+
+    together = start.put([Leaf(path, value) for path, value in facts.items()])
+
+    assert start.root == root, "a tree never changes"
+    assert together.root == stepwise.root
+    assert len(together) == len(stepwise)
+    assert list(together.leaves()) == sorted({**before, **facts}.items())
+
+
 def test_setting_the_same_value_again_is_the_same_tree() -> None:
     tree = Tree().set(bytes(32), b"a")
 

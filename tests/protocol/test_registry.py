@@ -7,9 +7,9 @@ import pytest
 from protocol import limits
 from protocol.agreement.evidence import KeyFork, fork_of
 from protocol.bodies import key_of
-from protocol.branch import Old
 from protocol.commits import Dot
 from protocol.errors import BadKeyEventError, RefusedError
+from protocol.history.outcomes import Old
 from protocol.identity import (
     NO_NEXT_KEY,
     REVOCATION,

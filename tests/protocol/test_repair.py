@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from protocol import limits
-from protocol.branch import AppliedStep
 from protocol.commits import Head, Manifest
 from protocol.detector.detection import Gossip
+from protocol.history.outcomes import AppliedStep
 from protocol.identity import NodeId
 from protocol.registry import Registry
 from protocol.sync.repair import IN_FLIGHT_MAX, JITTER_S, WAIT_MAX_S, Fetching, Repair

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from protocol.branch import AppliedStep
 from protocol.clocks import Instant
 from protocol.commits import Dot, Head, Manifest, RecordKey
 from protocol.detector.detection import Gossip
 from protocol.effects import Drop, Effect, KeepChain, KeepManifest, Request
+from protocol.history.outcomes import AppliedStep
 from protocol.identity import Address, NodeId
 from protocol.merkle import Branching
 from protocol.records import Kind

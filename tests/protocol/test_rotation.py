@@ -10,7 +10,7 @@ import pytest
 
 from protocol import signing
 from protocol.agreement.evidence import KeyFork
-from protocol.branch import AppliedStep, Branch, Gap
+from protocol.branch import Branch
 from protocol.commits import Commit, Dot, Draft, make_commit
 from protocol.detector.detection import Heartbeat, Status, Vote
 from protocol.errors import ProposalError
@@ -22,6 +22,7 @@ from protocol.events import (
     MemberChanged,
     ShutOut,
 )
+from protocol.history.outcomes import AppliedStep, Gap
 from protocol.identity import (
     REVOCATION,
     ROTATION,
