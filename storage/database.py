@@ -32,7 +32,7 @@ from .errors import (
 from .inspection import Owner, check_owner, inspect, opened_for_reading
 from .lock import FileLock, take_lock
 from .migrations import migrate
-from .transaction import transaction
+from .transaction import transaction, writing
 
 CHECKPOINT_PAGES = 1_000
 """The WAL is written back when it holds this many pages of 4 KiB (SQLite's own default)."""
@@ -73,6 +73,13 @@ class Database:
         self._check_usable()
         with self._translating(), transaction(self._connection):
             yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Cursor]:
+        """As `transaction`, for the writes of every commit. Raises the same."""
+        self._check_usable()
+        with self._translating(), writing(self._connection) as cursor:
+            yield cursor
 
     def checkpoint(self) -> None:
         """Write the WAL back into the file and empty it. Raises StorageError."""

@@ -1,8 +1,9 @@
 """The SQL of every write and read, built with SQLAlchemy Core and compiled once.
 
-Compiled here rather than at each call, so that a lone commit costs its fsync and little more:
-`Connection.exec_driver_sql` hands the rows straight to SQLite. Parameters go by position: those of
-an upsert in the order of its columns, those of the others as their comment says.
+Compiled here rather than at each call, so that a lone commit costs its fsync and little more: the
+driver's own cursor, or `Connection.exec_driver_sql`, hands the rows straight to SQLite. Parameters
+go by position: those of an upsert in the order of its columns, those of the others as their comment
+says.
 """
 
 from collections.abc import Sequence

@@ -13,12 +13,11 @@ Rules this module keeps:
    first moves the mark up, in the same transaction.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
-
-from sqlalchemy import Connection
 
 from protocol.agreement.evidence import KeyFork
 from protocol.commits import NOTHING, Commit, Dot, unpack_commit
@@ -94,20 +93,20 @@ class SqliteStore:
         ours = owners.get(self._node, OwnerPlan())
         own_commits = self._own_commits
         self._reserve.cover(version=ours.highest.version)
-        with self._database.transaction() as connection:
-            _write_records(connection, owners)
-            _write_commits(connection, owners, self._node)
-            _write_branches(connection, owners)
-            _write_evidence(connection, keeps)
-            _write_deliveries(connection, planned.deliveries)
+        with self._database.writing() as cursor:
+            _write_records(cursor, owners)
+            _write_commits(cursor, owners, self._node)
+            _write_branches(cursor, owners)
+            _write_evidence(cursor, keeps)
+            _write_deliveries(cursor, planned.deliveries)
             if ours.highest > NOTHING:
                 dot = ours.highest
-                connection.exec_driver_sql(statements.RAISE_OWN_DOT, (*dot, *dot))
+                cursor.execute(statements.RAISE_OWN_DOT, (*dot, *dot))
             trim = max(planned.trim, ours.jumped)
             if ours.commits or trim > NOTHING:
-                own_commits = self._prune_own(connection, trim, added=len(ours.commits))
+                own_commits = self._prune_own(cursor, trim, added=len(ours.commits))
             if results:
-                _write_results(connection, results)
+                _write_results(cursor, results)
         self._own_commits = own_commits
 
     def recall(self, after: Dot, count: int, bytes_max: int) -> tuple[Commit, ...]:
@@ -202,22 +201,22 @@ class SqliteStore:
         except (MalformedError, TypeError, ValueError) as error:
             raise DatabaseDamagedError(self.name, f"a row cannot be read: {error}") from error
 
-    def _prune_own(self, connection: Connection, trim: Dot, *, added: int) -> int:
+    def _prune_own(self, cursor: sqlite3.Cursor, trim: Dot, *, added: int) -> int:
         """Drop what nobody needs of our own commits; returns how many stay, at most.
 
         They are counted only when they may be too many, so a commit costs the same whatever waits.
         """
         if trim > NOTHING:
-            connection.exec_driver_sql(statements.RAISE_TRIM, (*trim, *trim))
+            cursor.execute(statements.RAISE_TRIM, (*trim, *trim))
         stay = None if self._own_commits is None else self._own_commits + added
         if stay is None or stay > OWN_COMMITS_MAX:
-            counted = connection.exec_driver_sql(statements.COUNT_COMMITS, (self._node,))
-            stay = int(counted.scalar_one())
+            counted = cursor.execute(statements.COUNT_COMMITS, (self._node,))
+            stay = int(counted.fetchone()[0])
         if stay > OWN_COMMITS_MAX:
             place = (self._node, OWN_COMMITS_KEPT)
-            dot = connection.exec_driver_sql(statements.FIND_NTH_NEWEST, place).one()
-            connection.exec_driver_sql(statements.RAISE_TRIM, (*dot, *dot))
-        pruned = connection.exec_driver_sql(statements.PRUNE_OWN_COMMITS, (self._node, self._node))
+            dot = cursor.execute(statements.FIND_NTH_NEWEST, place).fetchone()
+            cursor.execute(statements.RAISE_TRIM, (*dot, *dot))
+        pruned = cursor.execute(statements.PRUNE_OWN_COMMITS, (self._node, self._node))
         return stay - pruned.rowcount
 
 
@@ -288,15 +287,15 @@ def copy_store(path: Path, *, node: NodeId) -> SqliteStore:
     return SqliteStore(copy_database(path), node, Reserve(path))
 
 
-def _many(connection: Connection, statement: str, rows: Iterable[_Row]) -> None:
+def _many(cursor: sqlite3.Cursor, statement: str, rows: Iterable[_Row]) -> None:
     listed = list(rows)
     if listed:
-        connection.exec_driver_sql(statement, listed)
+        cursor.executemany(statement, listed)
 
 
-def _write_records(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
+def _write_records(cursor: sqlite3.Cursor, owners: dict[NodeId, OwnerPlan]) -> None:
     dropped = [(owner,) for owner, its in owners.items() if its.drop_records]
-    _many(connection, statements.REMOVE_RECORDS, dropped)
+    _many(cursor, statements.REMOVE_RECORDS, dropped)
     removed: list[_Row] = []
     written: list[_Row] = []
     for owner, its in owners.items():
@@ -305,25 +304,25 @@ def _write_records(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> N
                 written.append((owner, kind, key, body))
             elif not its.drop_records:
                 removed.append((owner, kind, key))
-    _many(connection, statements.REMOVE_RECORD, removed)
-    _many(connection, statements.SET_RECORD, written)
+    _many(cursor, statements.REMOVE_RECORD, removed)
+    _many(cursor, statements.SET_RECORD, written)
 
 
-def _write_commits(connection: Connection, owners: dict[NodeId, OwnerPlan], own: NodeId) -> None:
+def _write_commits(cursor: sqlite3.Cursor, owners: dict[NodeId, OwnerPlan], own: NodeId) -> None:
     replaced = [
         (owner, *its.drop_commits_from)
         for owner, its in owners.items()
         if its.drop_commits_from is not None
     ]
-    _many(connection, statements.REMOVE_COMMITS_FROM, replaced)
+    _many(cursor, statements.REMOVE_COMMITS_FROM, replaced)
     written = [
         (*_commit_row(keep), *(_own_columns(keep) if owner == own else _OTHERS_COLUMNS))
         for owner, its in owners.items()
         for keep in its.commits.values()
     ]
-    _many(connection, statements.SET_COMMIT, written)
+    _many(cursor, statements.SET_COMMIT, written)
     grown = [(owner, owner) for owner, its in owners.items() if its.commits and owner != own]
-    _many(connection, statements.PRUNE_COMMITS, grown)
+    _many(cursor, statements.PRUNE_COMMITS, grown)
 
 
 def _commit_row(keep: KeepCommit) -> _Row:
@@ -337,22 +336,22 @@ def _own_columns(keep: KeepCommit) -> _Row:
     return int(keep.priority), size, parents[0] if parents else None
 
 
-def _write_branches(connection: Connection, owners: dict[NodeId, OwnerPlan]) -> None:
+def _write_branches(cursor: sqlite3.Cursor, owners: dict[NodeId, OwnerPlan]) -> None:
     heads = [
         (owner, _NO_KEY_EVENTS, head.pack(), head.epoch, head.version, int(its.reaped))
         for owner, its in owners.items()
         if (head := its.head) is not None
     ]
-    _many(connection, statements.SET_HEAD, heads)
+    _many(cursor, statements.SET_HEAD, heads)
     chains = [
         (owner, its.key_events, *NOTHING, 0)
         for owner, its in owners.items()
         if its.key_events is not None
     ]
-    _many(connection, statements.SET_KEY_EVENTS, chains)
+    _many(cursor, statements.SET_KEY_EVENTS, chains)
 
 
-def _write_evidence(connection: Connection, keeps: Sequence[Keep]) -> None:
+def _write_evidence(cursor: sqlite3.Cursor, keeps: Sequence[Keep]) -> None:
     for keep in keeps:
         if not isinstance(keep, KeepEvidence):
             continue
@@ -361,13 +360,13 @@ def _write_evidence(connection: Connection, keeps: Sequence[Keep]) -> None:
         row = (case.id, kind, case.evidence.pack(), case.found_at, case.reported_by)
         merge = settled.merge.pack() if settled and settled.merge else None
         end = (settled.at, settled.epoch, merge) if settled else (None, None, None)
-        connection.exec_driver_sql(statements.SET_EVIDENCE, (*row, *end))
-        _many(connection, statements.REMOVE_EVIDENCE, [(dropped,) for dropped in keep.dropped])
+        cursor.execute(statements.SET_EVIDENCE, (*row, *end))
+        _many(cursor, statements.REMOVE_EVIDENCE, [(dropped,) for dropped in keep.dropped])
 
 
-def _write_deliveries(connection: Connection, deliveries: dict[NodeId, Delivery | None]) -> None:
+def _write_deliveries(cursor: sqlite3.Cursor, deliveries: dict[NodeId, Delivery | None]) -> None:
     removed = [(peer,) for peer, delivery in deliveries.items() if delivery is None]
-    _many(connection, statements.REMOVE_DELIVERY, removed)
+    _many(cursor, statements.REMOVE_DELIVERY, removed)
     rows: list[_Row] = [
         (
             one.peer,
@@ -383,10 +382,10 @@ def _write_deliveries(connection: Connection, deliveries: dict[NodeId, Delivery 
         for one in deliveries.values()
         if one is not None
     ]
-    _many(connection, statements.SET_DELIVERY, rows)
+    _many(cursor, statements.SET_DELIVERY, rows)
 
 
-def _write_results(connection: Connection, results: Sequence[Result]) -> None:
+def _write_results(cursor: sqlite3.Cursor, results: Sequence[Result]) -> None:
     rows: list[_Row] = [
         (
             result.update_id,
@@ -399,10 +398,10 @@ def _write_results(connection: Connection, results: Sequence[Result]) -> None:
         )
         for result in results
     ]
-    _many(connection, statements.ADD_RESULT, rows)
+    _many(cursor, statements.ADD_RESULT, rows)
     oldest_us = max(result.created_at_us for result in results) - RESULTS_AGE_MAX_US
-    connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_AGE, (oldest_us,))
-    connection.exec_driver_sql(statements.PRUNE_RESULTS_BY_NUMBER, (RESULTS_MAX,))
+    cursor.execute(statements.PRUNE_RESULTS_BY_AGE, (oldest_us,))
+    cursor.execute(statements.PRUNE_RESULTS_BY_NUMBER, (RESULTS_MAX,))
 
 
 def _bytes_of(path: Path) -> int:
