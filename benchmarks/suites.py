@@ -61,6 +61,17 @@ SUITES: tuple[Suite, ...] = (
         ("etcd", "wrk", "h2load"),
     ),
     Suite(
+        "lookups",
+        "Lookups beside etcd's range and a bare ASGI server",
+        "benchmarks.lookups",
+        _plans(
+            Plan("--seconds 2 --rounds 2", 1.5),
+            Plan("--seconds 8 --rounds 5", 4.5),
+            Plan("--seconds 15 --rounds 9", 12.5),
+        ),
+        ("etcd", "wrk", "h2load"),
+    ),
+    Suite(
         "cluster",
         "32 nodes beside 32 Serf agents",
         "benchmarks.cluster",

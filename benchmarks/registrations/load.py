@@ -71,9 +71,9 @@ class Load:
             BenchError: it could not be measured.
         """
         side, load_before = self._side, os.getloadavg()[0]
-        cpu_before_s = _cpu_s(side.child.pid)
+        cpu_before_s = cpu_s(side.child.pid)
         told = _wrk(side, self._next, seconds)
-        cpu_s = _cpu_s(side.child.pid) - cpu_before_s
+        used_s = cpu_s(side.child.pid) - cpu_before_s
         requests, self._next = told["requests"], told["next"]
         if not requests:
             raise BenchError(f"{side.name} answered nothing")
@@ -84,7 +84,7 @@ class Load:
             p50_ms=told["p50_us"] / 1e3,
             p99_ms=told["p99_us"] / 1e3,
             worst_ms=told["max_us"] / 1e3,
-            cpu_us=cpu_s / requests * 1e6,
+            cpu_us=used_s / requests * 1e6,
             requests=requests,
             errors=told["refused"] + told["broken"],
             lost=max(0, len(absent) - CLIENTS),
@@ -112,22 +112,31 @@ def sync_ms(directory: Path) -> float:
 
 
 def _wrk(side: Side, first: int, seconds: int) -> dict[str, int]:
-    options = ("-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_S}s")
     script = ("-s", str(SCRIPT), f"http://{side.address}", "--", side.path, side.body)
-    command = (PROGRAM, *options, *script, str(first), str(KEYS), side.coding)
+    return run_wrk(side.name, seconds, *script, str(first), str(KEYS), side.coding)
+
+
+def run_wrk(name: str, seconds: int, *arguments: str) -> dict[str, int]:
+    """Load a side with `CLIENTS` for so long: what the script told at the end.
+
+    Raises:
+        BenchError: it could not be measured.
+    """
+    options = ("-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_S}s")
+    command = (PROGRAM, *options, *arguments)
     try:
         done = subprocess.run(
             command, capture_output=True, check=True, timeout=seconds + TIMEOUT_S + GRACE_S
         )
         told = orjson.loads(done.stdout.splitlines()[-1])
     except (subprocess.SubprocessError, orjson.JSONDecodeError, IndexError) as error:
-        raise BenchError(f"wrk did not measure {side.name}: {error}") from None
+        raise BenchError(f"wrk did not measure {name}: {error}") from None
     if not isinstance(told, dict):
         raise BenchError(f"wrk said {told!r}")
     return told
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Processor time that a process has used, in the kernel too."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

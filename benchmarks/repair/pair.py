@@ -34,6 +34,8 @@ TRUST = Trust(CLUSTER)
 WALL_US = 1_800_000_000_000_000
 STEP_S = 0.01
 WITHIN_S = 30.0
+SERVICES = 20
+"""So many names have the instances of an owner, unless told otherwise."""
 METADATA = (("build", "2026-02-11T08:30:00Z"), ("commit", "9f2c41d7e0b85a63"), ("team", "checkout"))
 
 
@@ -50,24 +52,31 @@ def chain_of(key: KeyPair) -> KeyChain:
     return verify_chain([event.pack()], TRUST)
 
 
-def instance(owner: int, number: int, version: str) -> ServiceRecord:
+def instance(owner: int, number: int, version: str, services: int = SERVICES) -> ServiceRecord:
     """One of some 190 bytes."""
     return ServiceRecord(
-        name=f"service-{number % 20}", id=f"i-{owner}-{number}", address=f"10.1.{owner % 250}.7",
-        port=1_024 + number % 60_000, tags=("canary", "v1"), metadata=METADATA, version=version,
-        zone="z1", updated_at=WALL_US,
+        name=f"service-{number % services}", id=f"i-{owner}-{number}",
+        address=f"10.1.{owner % 250}.7", port=1_024 + number % 60_000, tags=("canary", "v1"),
+        metadata=METADATA, version=version, zone="z1", updated_at=WALL_US,
     )  # fmt: skip
 
 
 class Owner:
     """Somebody who signs so many records."""
 
-    def __init__(self, number: int, records: int, remembered: "Remembered | None" = None) -> None:
+    def __init__(
+        self,
+        number: int,
+        records: int,
+        remembered: "Remembered | None" = None,
+        *,
+        services: int = SERVICES,
+    ) -> None:
         self.number = number
         self.key = KeyPair(number.to_bytes(32, "big"))
         self.chain = chain_of(self.key)
         self._branch = Branch(self.chain, TRUST, (remembered or Remembered()).read)
-        self._begin([record_of(instance(number, one, "1.0")) for one in range(records)])
+        self._begin([record_of(instance(number, one, "1.0", services)) for one in range(records)])
 
     def _begin(self, records: Iterable[Record]) -> None:
         """Sign all of it at once."""
