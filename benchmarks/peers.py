@@ -23,6 +23,7 @@ class Program:
 
     name: str
     package: str
+    """Of Debian; several with blanks between."""
     use: str
 
 
@@ -31,6 +32,9 @@ PROGRAMS = (
     Program("serf", "serf", "the peer of clusters"),
     Program("wrk", "wrk", "makes the load of HTTP"),
     Program("h2load", "nghttp2-client", "makes the load of etcd's gRPC"),
+    Program(
+        "go", "golang-go golang-github-hashicorp-memberlist-dev", "builds a hundred of memberlist"
+    ),
     Program("iptables", "iptables", "counts the bytes between nodes"),
 )
 
@@ -45,7 +49,7 @@ def install(programs: list[Program], say: Callable[[str], None]) -> None:
     """Install what is missing, if that can be done here; else say what is left out."""
     if not programs:
         return
-    packages = [one.package for one in programs]
+    packages = [name for one in programs for name in one.package.split()]
     command = f"{APT} install {' '.join(packages)}"
     if os.geteuid() or shutil.which(APT) is None:
         for one in programs:

@@ -83,6 +83,17 @@ SUITES: tuple[Suite, ...] = (
         ("serf", "iptables"),
     ),
     Suite(
+        "many",
+        "100 nodes in one process beside memberlist",
+        "benchmarks.many",
+        _plans(
+            Plan("--nodes 30 --updates 5 --rounds 1", 1.5),
+            Plan("--updates 20 --rounds 1", 2.5),
+            Plan("--updates 40 --rounds 3", 8.0),
+        ),
+        ("go", "iptables"),
+    ),
+    Suite(
         "delivery",
         "Updates while three of eight nodes are down",
         "benchmarks.delivery",
