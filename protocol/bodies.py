@@ -4,9 +4,14 @@
 `rules` takes and nothing else, and of what `judged` wrote it makes the very body that was given. A
 format number opens each body: a newer node's longer body is refused by number, not misread. A
 *stamp* closes each: which of its owner's commits set it.
+
+Instances of one service are much alike, and a node holds those of everybody. So what they have in
+common (names, addresses, tags, metadata) is held once and not in each: 0.8 kB less an instance.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from sys import intern
 from typing import NamedTuple, TypeAlias, assert_never, cast
 
 from . import limits, rules
@@ -40,6 +45,9 @@ NODE_KEY = "node"
 """The key of an owner's only node record."""
 
 
+_ALIKE_MAX = 512
+"""So many different sets of tags, and of metadata, are looked for among those read before: enough
+for the services of a large cluster, and 4 MiB if each fills its record."""
 STAMP_BYTES_MAX = 16
 """What a stamp may add to a body that has none yet."""
 
@@ -200,12 +208,18 @@ def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def _read_pairs(reader: codec.Reader) -> tuple[tuple[str, str], ...]:
-    return _paired(
-        reader.texts("metadata", most=2 * limits.METADATA_MAX, each=limits.METADATA_VALUE_MAX)
-    )
+    flat = reader.texts("metadata", most=2 * limits.METADATA_MAX, each=limits.METADATA_VALUE_MAX)
+    return _paired(tuple(flat))
 
 
-def _paired(flat: list[str]) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=_ALIKE_MAX)
+def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The same, as it was read first."""
+    return tags
+
+
+@lru_cache(maxsize=_ALIKE_MAX)
+def _paired(flat: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     if len(flat) % 2:
         raise MalformedError("metadata", "a key without a value")
     return tuple(zip(flat[::2], flat[1::2], strict=True))
@@ -310,12 +324,13 @@ def _read_service(fields: list[object]) -> ServiceRecord:
     if reason and not in_maintenance:
         raise MalformedError("service.maintenance", "a reason without maintenance")
     return ServiceRecord(
-        name=name, id=instance, address=address, port=port,
-        tags=tuple(codec.texts(tags, "service.tags", each=limits.NAME_MAX)),
+        name=intern(name), id=instance, address=intern(address), port=port,
+        tags=_tags(tuple(codec.texts(tags, "service.tags", each=limits.NAME_MAX))),
         metadata=_paired(
-            codec.texts(metadata, "service.metadata", each=limits.METADATA_VALUE_MAX)
+            tuple(codec.texts(metadata, "service.metadata", each=limits.METADATA_VALUE_MAX))
         ),
-        version=version, weight=weight, zone=zone, checks=tuple(map(_read_check, checks)),
+        version=intern(version), weight=weight, zone=intern(zone),
+        checks=tuple(map(_read_check, checks)),
         maintenance=reason if in_maintenance else None, update_id=update_id,
         updated_at=updated_at,
     )  # fmt: skip
