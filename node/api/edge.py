@@ -31,7 +31,7 @@ from .deliveries import DeliveryRoutes
 from .documents import DocumentRoutes
 from .evidence import EvidenceRoutes
 from .explain import ExplainRoutes
-from .instances import ServiceRoutes
+from .instances import BatchRoutes, ServiceRoutes
 from .keys import KeyRoutes
 from .lookup import Lookups
 from .metrics import Metrics, Sources
@@ -88,6 +88,7 @@ class Edge:
         self._services = ServiceRoutes(context, self._instances, lookups, confirming)
         tables = (
             self._services,
+            BatchRoutes(context, self._instances, self._updates, confirming),
             NodeRoutes(context, self._guests),
             RegistrationRoutes(context, self._guests),
             ProofRoutes(context),

@@ -39,6 +39,8 @@ CHECK_FIELDS: Mapping[CheckType, tuple[str, ...]] = {
 _ALL_CHECK_FIELDS = (*_PROBE_FIELDS, "url", "address", "ttl")
 _CHECK_TYPES = tuple(kind.value for kind in CheckType)
 _INITIALS = (Health.PASSING.value, Health.WARNING.value, Health.CRITICAL.value)
+_NO_REQUEST = Request("", b"")
+"""One without an update id is like no other."""
 WEIGHT = 100
 """What an instance weighs that does not say."""
 NODE_TYPES = tuple(kind.value for kind in NodeType)
@@ -140,23 +142,28 @@ def patched_node(before: NodeRecord, document: Mapping[str, object]) -> NodeReco
     return record
 
 
-def request_of(document: Mapping[str, object], what: str) -> Request:
+def request_of(document: Mapping[str, object], what: str, otherwise: str = "") -> Request:
     """The update id of a request and what makes a second one the same.
+
+    Args:
+        document: Its body.
+        what: It asks for; the same body may be sent for something else.
+        otherwise: The update id of a body without one.
 
     Raises:
         ApiError: 400, `update_id` is no short printable text.
     """
     update_id = document.get("update_id")
     if update_id is None:
-        update_id = ""
+        if not otherwise:
+            return _NO_REQUEST
+        update_id = otherwise
     elif not isinstance(update_id, str) or not update_id:
         raise refused("update_id", "must be text that is not empty, best a UUID")
     try:
         rules.check_text("update_id", update_id, most=128)
     except ProposalError as error:
         raise refused(error.field, error.message) from None
-    if not update_id:
-        return Request("", b"")
     plain = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return Request(update_id, hashlib.blake2b(what.encode() + b"\n" + plain).digest()[:32])
 

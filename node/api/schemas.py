@@ -13,6 +13,7 @@ from protocol.delivery.standing import Breaker, Priority
 from protocol.records import CheckType
 
 from .explain import CODES
+from .instances.batch import ITEMS_MAX
 from .reading import NODE_TYPES
 from .registration import ACTIONS
 
@@ -126,6 +127,15 @@ _CONFIRMED: Mapping[str, Schema] = {
     "confirmed": {"type": "integer", "description": "With confirm: peers that have it on disk."},
     "peers": {"type": "integer", "description": "… of so many that are asked for receipts."},
 }
+_ERROR: Schema = _object(
+    ("code", "message", "field", "definite", "request_id"), code=TEXT, message=TEXT,
+    field={"type": ["string", "null"]}, definite=FLAG, request_id=TEXT,
+    owner=TEXT, owner_address=TEXT, host=TEXT,
+)  # fmt: skip
+_BATCH_RESULT: Schema = _object(
+    ("status",), status=WHOLE, name=NAME, id=NAME, owner=NODE_ID, version=VERSION,
+    update_id=UPDATE_ID, error=_ERROR,
+)  # fmt: skip
 _WRITTEN: Mapping[str, Schema] = {
     "name": NAME,
     "id": NAME,
@@ -167,6 +177,10 @@ _DOCUMENT: Mapping[str, Schema] = {
 
 SCHEMAS: Mapping[str, Schema] = {
     "Registration": _closed(("name", "port"), name=NAME, id=NAME, **_DEFINITION),
+    "Batch": _closed(
+        ("services",), update_id=UPDATE_ID,
+        services={**_list(_reference("Registration")), "minItems": 1, "maxItems": ITEMS_MAX},
+    ),
     "InstancePatch": _closed(**_DEFINITION),
     "Check": _closed(
         ("type",), id=NAME, type={"enum": [kind.value for kind in CheckType]},
@@ -189,6 +203,9 @@ SCHEMAS: Mapping[str, Schema] = {
     "DocumentPut": _closed(("value",), **_DOCUMENT),
     "DocumentPatch": _closed(**_DOCUMENT),
     "Registered": _object(**_WRITTEN, update_id=UPDATE_ID),
+    "BatchResults": _object(
+        ("results",), results={"type": "array", "items": _BATCH_RESULT}, **_CONFIRMED
+    ),
     "Removed": _object(**_WRITTEN),
     "Maintained": _object(**_WRITTEN, maintenance=FLAG),
     "Beaten": _object(name=NAME, id=NAME, status=SETTABLE),
@@ -371,12 +388,6 @@ SCHEMAS: Mapping[str, Schema] = {
         took_ms=NUMBER,
     ),
     "Leaving": _object(status=TEXT, id=NODE_ID),
-    "Error": _object(
-        error=_object(
-            ("code", "message", "field", "definite", "request_id"), code=TEXT, message=TEXT,
-            field={"type": ["string", "null"]}, definite=FLAG, request_id=TEXT,
-            owner=TEXT, owner_address=TEXT, host=TEXT,
-        )
-    ),
+    "Error": _object(error=_ERROR),
 }  # fmt: skip
 """By name."""

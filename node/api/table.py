@@ -13,6 +13,7 @@ from node.http import AnyRoute
 
 Body: TypeAlias = Literal[
     "Registration",
+    "Batch",
     "InstancePatch",
     "Heartbeat",
     "Maintenance",

@@ -27,6 +27,7 @@ from .later import Deferred, Outlet, StreamResponse
 from .limits import HttpLimits
 from .messages import Response, error_response
 from .reader import RequestReader
+from .router import Route
 from .wire import Wire
 
 CLIENT_WENT = 499
@@ -194,7 +195,7 @@ class Connection:
             if self._output_bytes > limits.output_bytes_max:
                 return "yield"
             try:
-                incoming = reader.take()
+                incoming = reader.take(self._body_max)
             except ApiError as error:
                 return self._refuse(error)
             if incoming is None:
@@ -301,6 +302,12 @@ class Connection:
         if self._last is None or self._last[0] is not head:
             self._last = (head, self._service.dispatcher.resolve(head))
         return self._last[1]
+
+    def _body_max(self, head: Head) -> int:
+        resolved = self._resolve(head)
+        route = None if isinstance(resolved, ApiError) else resolved.route
+        own = route.body_bytes_max if isinstance(route, Route) else None
+        return own or self._service.limits.body_bytes_max
 
     def _await_more(self) -> _Next:
         reader, limits = self._reader, self._service.limits

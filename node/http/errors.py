@@ -104,8 +104,8 @@ class ApiError(Exception):
         self.details[name] = value
         return self
 
-    def encode(self, request_id: str) -> bytes:
-        """The one error shape as JSON."""
+    def shape(self, request_id: str) -> dict[str, object]:
+        """The members of the one error shape, and details before them."""
         shape = {
             "code": self.code,
             "message": self.message,
@@ -113,7 +113,11 @@ class ApiError(Exception):
             "definite": self.definite,
             "request_id": request_id,
         }
-        error = {"error": {**self.details, **shape}}
+        return {**self.details, **shape}
+
+    def encode(self, request_id: str) -> bytes:
+        """The one error shape as JSON."""
+        error = {"error": self.shape(request_id)}
         return orjson.dumps(error, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -64,7 +64,9 @@ class HttpLimits:
     """Parameters in one query string."""
 
     body_bytes_max: int = 64 * 1024
-    """Bytes of a request body after removing the chunked framing: eight records of full size."""
+    """Bytes of a request body after removing the chunked framing: eight records of full size.
+    A route may allow more, and then bounds how many of those it works on at once; while they come
+    in, `held_bytes_max` holds for them as for all."""
 
     header_s: float = 10.0
     """Seconds from a request's first byte (on a new connection: from accepting it) to the end of

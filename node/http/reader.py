@@ -11,6 +11,7 @@ A client that repeats itself (a lookup loop, a heartbeat) sends the same head ag
 for another path each time sends the same headers, and those are not parsed twice either.
 """
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from .chunked import ChunkedBody
@@ -23,6 +24,7 @@ _EMPTY_LINES_MAX = 2
 """Stray line ends before a request that are skipped (RFC 9112, section 2.2)."""
 
 
+BodyMax: TypeAlias = Callable[[Head], int]
 Incoming: TypeAlias = tuple[Head, bytes]
 """One complete request as it came over the wire: its head and its body."""
 
@@ -67,19 +69,23 @@ class RequestReader:
         """Take in what was read. Call `take` until it has nothing more before feeding again."""
         self._buffer += data
 
-    def take(self) -> Incoming | None:
+    def take(self, body_max: BodyMax | None = None) -> Incoming | None:
         """Take the next complete request out, or None if more bytes are needed.
+
+        Args:
+            body_max: How large the body behind a head may be, asked only of those that exceed, or
+                may exceed, `body_bytes_max`; None: never more than that.
 
         Raises:
             ApiError: 400 or 413; see rule 3.
         """
         if self._head is None:
-            incoming = self._take_head()
+            incoming = self._take_head(body_max)
             if incoming is not None or self._head is None:
                 return incoming
         return self._take_body(self._head)
 
-    def _take_head(self) -> Incoming | None:
+    def _take_head(self, body_max: BodyMax | None) -> Incoming | None:
         buffer = self._buffer
         if not buffer:
             return None
@@ -101,10 +107,21 @@ class RequestReader:
             head = self._parse(raw)
         if not head.chunked and not head.body_bytes:
             return head, b""
+        most = self._limits.body_bytes_max
+        if head.chunked or head.body_bytes > most:
+            most = self._body_bytes_max(head, body_max)
         self._head = head
-        self._chunks = ChunkedBody(self._limits.body_bytes_max) if head.chunked else None
+        self._chunks = ChunkedBody(most) if head.chunked else None
         self.continue_due = head.expects_continue
         return None
+
+    def _body_bytes_max(self, head: Head, body_max: BodyMax | None) -> int:
+        most = self._limits.body_bytes_max if body_max is None else body_max(head)
+        if head.body_bytes > most:
+            raise too_large(
+                "body", f"the body has {head.body_bytes} bytes; at most {most} are allowed"
+            )
+        return most
 
     def _parse(self, raw: bytes) -> Head:
         last, head = self._last_head, None
@@ -112,11 +129,6 @@ class RequestReader:
             head = next_head(raw, last, self._last_raw, self._limits)
         if head is None:
             head = parse_head(raw, self._limits)
-        if head.body_bytes > self._limits.body_bytes_max:
-            most = self._limits.body_bytes_max
-            raise too_large(
-                "body", f"the body has {head.body_bytes} bytes; at most {most} are allowed"
-            )
         self._last_raw, self._last_head = raw, head
         return head
 

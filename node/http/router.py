@@ -46,6 +46,8 @@ class Route:
     at_once: AtOnce | None = field(default=None, kw_only=True)
     """Asked first: it answers what needs no task that waits, and has done nothing if it returns
     None."""
+    body_bytes_max: int | None = field(default=None, kw_only=True)
+    """Bytes of a body, in place of the server's own limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The instances registered with this node: the use cases behind the HTTP API."""
 
+from .batch import Batch
 from .claims import Claim, Request
 from .failures import commit, overloaded, refusal_of
 from .instances import Instances, Registered, Told
@@ -7,6 +8,7 @@ from .news import CheckNews
 from .updates import UpdateIds
 
 __all__ = (
+    "Batch",
     "CheckNews",
     "Claim",
     "Instances",

@@ -126,27 +126,44 @@ class Instances:
         stamp = (wanted.update_id, wanted.updated_at) if wanted.update_id else self.stamp(request)
         return await self._settle(wanted.name, wanted.id, lambda before: wanted, request, stamp)
 
-    def begin(self, wanted: ServiceRecord, told: Told) -> Registered | Literal["begun", "await"]:
-        """`register` for whoever does not wait, of a stamped record without the client's update id.
+    def begin(
+        self, wanted: ServiceRecord, told: Told, request: Request, *, more: bool = False
+    ) -> Registered | Literal["begun", "await"]:
+        """`register` for whoever does not wait, of a stamped record.
 
         Where it has begun, `told` is told how it ended, never before this returns. Where something
-        else has to be awaited first, nothing was done: `register` does it.
+        else has to be awaited first, nothing was done: `register` does it. With `more`, others
+        follow at once, and in the end `flush`; they share a commit. If the request has an update
+        id, that was found new before (`UpdateIds.recall`).
 
         Raises:
             ApiError: as `register`.
         """
-        key = _key(wanted.name, wanted.id)
+        key, update_id = _key(wanted.name, wanted.id), request.update_id
         before = self._before(key)
         record = _kept(wanted, before, wanted.update_id, wanted.updated_at)
         _judge(record)
         if before is None or not _same(before, record):
-            self._begin(key, before, record, partial(self._tell, record, before is None, told))
+            if before is not None and before.update_id == update_id != "":
+                raise conflict(update_id)
+            claim = self._updates.hold(request, record.name, record.id) if update_id else None
+            then = partial(self._tell, record, before is None, told, claim)
+            try:
+                self._begin(key, before, record, then, claim, more=more)
+            except ApiError:
+                if claim is not None:
+                    self._updates.let_go(claim)
+                raise
             return "begun"
-        version = self._versions.get(key)
+        version = None if update_id else self._versions.get(key)
         durable = self._durable(before)
         if version is None or key in self._staged or durable is None or not _same(durable, before):
             return "await"
         return Registered(record.name, record.id, version, before.update_id)
+
+    def flush(self) -> None:
+        """Sign what has begun with `more`."""
+        self._context.driver.begin({}, _ignore)
 
     async def update(
         self,
@@ -294,6 +311,8 @@ class Instances:
         record: ServiceRecord,
         then: Callable[[int | None], None] | None,
         claim: Claim | None = None,
+        *,
+        more: bool = False,
     ) -> _Staged:
         """Propose a change; `then` is told the version when it is on disk, or None: no room.
 
@@ -315,7 +334,7 @@ class Instances:
                 then(version)
 
         try:
-            begin(self._context.driver, {key: record}, landed, claim)
+            begin(self._context.driver, {key: record}, landed, claim, more=more)
         except ApiError:
             self._watch(instance, before.checks if before else ())
             raise
@@ -323,12 +342,18 @@ class Instances:
         return staged
 
     def _tell(
-        self, record: ServiceRecord, created: bool, told: Told, version: int | None
-    ) -> None:  # fmt: skip
+        self,
+        record: ServiceRecord,
+        created: bool,
+        told: Told,
+        claim: Claim | None,
+        version: int | None,
+    ) -> None:
         if version is None:
             told(disk_full(definite=False))
             return
-        self._updates.drew(record.update_id, record.name, record.id, version)
+        if claim is None:
+            self._updates.drew(record.update_id, record.name, record.id, version)
         told(Registered(record.name, record.id, version, record.update_id, created))
 
     async def _version_of(self, key: RecordKey, before: ServiceRecord, claim: Claim) -> int | None:
@@ -394,6 +419,10 @@ class Instances:
 
 def _key(name: str, instance: str) -> RecordKey:
     return RecordKey(Kind.SERVICE, service_key(name, instance))
+
+
+def _ignore(_dot: Dot | None) -> None:
+    """Nobody waits for this."""
 
 
 def _wall_us() -> int:

@@ -71,7 +71,7 @@ class UpdateIds:
             if result is not None:
                 _check_same(request, result.body_hash)
                 return result
-            if update_id not in self._claims and update_id not in self._known:
+            if not self.is_under_way(update_id):
                 return None
 
     async def version_of(self, update_id: str, name: str, instance: str) -> int | None:
@@ -84,18 +84,34 @@ class UpdateIds:
     @contextmanager
     def claim(self, request: Request, name: str, id_: str) -> Iterator[Claim]:
         """Hold an update id while its request is under way; remember the result, if it has one."""
-        claim = Claim(request, self._me, name, id_)
         if not request.update_id:
+            claim = Claim(request, self._me, name, id_)
             yield claim
             if claim.result is not None:
                 _put(self._drawn, claim.result, DRAWN_MAX)
             return
-        self._claims[request.update_id] = claim
+        claim = self.hold(request, name, id_)
         try:
             yield claim
         finally:
-            if not claim.taken:
-                self._release(claim)
+            self.let_go(claim)
+
+    def hold(self, request: Request, name: str, id_: str) -> Claim:
+        """`claim` for whoever does not wait: `let_go` unless its change was taken.
+
+        Only of an update id that is new, nothing having been awaited since that was found.
+        """
+        claim = self._claims[request.update_id] = Claim(request, self._me, name, id_)
+        return claim
+
+    def let_go(self, claim: Claim) -> None:
+        """Its request is over; the claim stays if its change is on its way to the disk."""
+        if not claim.taken:
+            self._release(claim)
+
+    def is_under_way(self, update_id: str) -> bool:
+        """Whether a request with it is under way, or was a moment ago: `recall` it again."""
+        return update_id in self._claims or update_id in self._known
 
     def drew(self, update_id: str, name: str, id_: str, version: int) -> None:
         """Remember what was done under an id that was drawn for it."""

@@ -14,7 +14,7 @@ from node.api.confirming import (
 from node.api.fields import Fields
 from node.api.finding import OWNER, the_instance, the_owner
 from node.api.lookup import LOOKUP_QUERY, Lookups
-from node.api.reading import Defaults, patched, request_of, service_of
+from node.api.reading import patched, request_of
 from node.api.shapes import instance_shape
 from node.api.table import Endpoint, Parameter
 from node.context import NodeContext
@@ -29,9 +29,10 @@ from node.http import (
 )
 from node.registrar import Instances, Registered
 from protocol.identity import id_text
-from protocol.records import Health, NodeRecord, ServiceRecord
+from protocol.records import Health, ServiceRecord
 
 from .underway import AllUnderWay, UnderWay
+from .wanted import Wanted, registered_shape
 
 _OUTPUT_MAX = 4_096
 _STATUSES = tuple(status.value for status in Health if status is not Health.MAINTENANCE)
@@ -50,7 +51,7 @@ class ServiceRoutes:
         self._lookups = lookups
         self._confirming = confirming
         self._under_way = AllUnderWay(CHANGE_S)
-        self._defaults_of: tuple[NodeRecord, Defaults] | None = None
+        self._wanted = Wanted(context, instances)
 
     async def run(self) -> None:
         """Bound what is under way, until cancelled."""
@@ -144,9 +145,9 @@ class ServiceRoutes:
         asked = request_of(document, "register")
         if asked.update_id:
             return None
-        wanted = service_of(document, self._defaults(), *self._instances.stamp(asked))
+        wanted = self._wanted.record(document, asked)
         under_way = UnderWay(request.request_id, self._answer, self._under_way.end)
-        found = self._instances.begin(wanted, under_way.told)
+        found = self._instances.begin(wanted, under_way.told, asked)
         if found == "begun":
             self._under_way.add(under_way)
             return under_way
@@ -158,7 +159,7 @@ class ServiceRoutes:
         with self._confirming.wish(request) as wish:
             document = request.json_object()
             asked = request_of(document, "register")
-            wanted = service_of(document, self._defaults(), *self._instances.stamp(asked))
+            wanted = self._wanted.record(document, asked)
             with in_time():
                 done = await self._instances.register(wanted, asked)
             status = 201 if done.created else 200
@@ -175,7 +176,7 @@ class ServiceRoutes:
     async def change(self, request: Request) -> Response:
         """`PATCH /v1/services/{name}/{id}`."""
         name, instance = self._own(request, *PARAMETERS)
-        defaults = self._defaults()
+        defaults = self._wanted.defaults()
         with self._confirming.wish(request) as wish:
             document = request.json_object()
 
@@ -224,26 +225,11 @@ class ServiceRoutes:
             shape = {**self._versioned(name, instance, version), "maintenance": enable}
             return await self._confirming.answer(200, shape, version, wish)
 
-    def _defaults(self) -> Defaults:
-        record, config = self._peer.record, self._context.config
-        if self._defaults_of is None or self._defaults_of[0] is not record:
-            defaults = Defaults(
-                address=record.host,
-                zone=record.zone,
-                interval_ms=config.check_interval_ms,
-                timeout_ms=config.check_timeout_ms,
-            )
-            self._defaults_of = record, defaults
-        return self._defaults_of[1]
-
     def _answer(self, done: Registered) -> Response:
         return json_response(201 if done.created else 200, self._registered(done))
 
     def _registered(self, done: Registered) -> Mapping[str, object]:
-        return {
-            "name": done.name, "id": done.id, "owner": self._me_text, "version": done.version,
-            "update_id": done.update_id,
-        }  # fmt: skip
+        return registered_shape(self._me_text, done)
 
     def _versioned(self, name: str, instance: str, version: int) -> Mapping[str, object]:
         return {"name": name, "id": instance, "owner": self._me_text, "version": version}

@@ -206,6 +206,35 @@ def test_a_chunked_body_is_counted_as_it_comes() -> None:
     assert refusal_of(CHUNKED + half * 2 + b"1\r\n", limits=limits) == ("too_large", "body")
 
 
+def test_a_route_may_take_larger_bodies_however_they_are_framed() -> None:
+    asked: list[str] = []
+
+    def body_max(head: heads.Head) -> int:
+        asked.append(head.path)
+        return 20
+
+    limits = HttpLimits(body_bytes_max=10)
+    raws = [
+        b"POST /small HTTP/1.1\r\nHost: k\r\nContent-Length: 10\r\n\r\n" + b"x" * 10,
+        b"POST /large HTTP/1.1\r\nHost: k\r\nContent-Length: 20\r\n\r\n" + b"x" * 20,
+        b"POST /chunked HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n"
+        + b"x" * 20 + b"\r\n0\r\n\r\n",
+    ]  # fmt: skip
+    for raw in raws * 2:
+        reader = RequestReader(limits)
+        reader.feed(raw)
+        taken = reader.take(body_max) or reader.take(body_max)
+        assert taken is not None
+        assert len(taken[1]) == (10 if b"small" in raw else 20)
+    assert asked == ["/large", "/chunked"] * 2, "the usual body asks nobody"
+
+    reader = RequestReader(limits)
+    reader.feed(raws[1].replace(b"20", b"21"))
+    with pytest.raises(ApiError) as refusal:
+        reader.take(body_max)
+    assert "at most 20" in refusal.value.message
+
+
 def test_chunk_lines_and_trailers_have_limits() -> None:
     assert refusal_of(CHUNKED + b"3;" + b"e" * 200)[0] == "too_large"
     assert refusal_of(CHUNKED + b"0\r\n" + b"A: b\r\n" * 200)[0] == "too_large"
