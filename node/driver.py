@@ -131,6 +131,8 @@ class Driver:
         """By ticket, until the commit is on its way to the disk; also of who waits no more."""
         self._joins: dict[Address, list[_Outcome]] = {}
         self._listeners: list[Listener] = [self._turned]
+        self.settled: Callable[[], None] = _nothing
+        """Called when an input was dealt with and all its effects were performed; as a listener."""
         self.acquainted = False
         """Whether a peer has answered in this life, and so would have told us of ourselves."""
         self.renew: Callable[[Credentials], None] = pool.renew
@@ -288,6 +290,7 @@ class Driver:
                 self._perform_one(self._backlog.popleft())
         finally:
             self._performing = False
+        self.settled()
         deadline = self.peer.next_deadline
         if deadline < self._timer.deadline:
             self._timer.deadline = deadline
@@ -432,6 +435,10 @@ class Driver:
         self._last_ticket += 1
         self._waiting[self._last_ticket] = done
         return self._last_ticket
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Outcome:

@@ -47,6 +47,7 @@ from .transport.binding import Binding
 from .transport.pool import PoolLimits, StreamPool
 from .transport.sessions import KeyLore
 from .transport.streams import StreamServer
+from .watching.limits import WatchLimits
 
 log = Logger()
 
@@ -124,8 +125,13 @@ def assemble(on: Foundation) -> Parts:
         started_at_us=wall_us(),
         secret=config.token.reveal().encode() if config.token else None,
     )
-    edge = api.Edge(context, pool=pool, streams=streams, transport=on.binding.datagrams)
     limits = _http_limits(config)
+    edge = api.Edge(
+        context, pool=pool, streams=streams, transport=on.binding.datagrams,
+        watch_limits=WatchLimits.within(
+            connections=limits.connections_max, per_client=limits.connections_per_client_max
+        ),
+    )  # fmt: skip
     http = HttpServer(edge.router, node=id_text(on.peer.me), limits=limits, hooks=edge.hooks)
     return Parts(
         driver=driver, pool=pool, streams=streams, checker=checker, http=http,

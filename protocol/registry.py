@@ -29,6 +29,7 @@ from .merkle import Tree
 from .proofs import RecordProof, prove
 from .records import DocumentRecord, GuestRecord, Kind, NodeRecord, ServiceRecord
 from .restored import RestoredBranch
+from .shared.journal import InstanceStep, Journal, OwnerStep
 from .shared.layered import Layered
 from .signing import Trust
 
@@ -80,6 +81,8 @@ class Registry:
         self._documents = DocumentIndex()
         self.key_forks: dict[NodeId, KeyFork] = {}
         """Of owners with two key events of one sequence, the first proof that was met."""
+        self.journal: Journal | None = None
+        """Where it is set: what changes is noted there, for watchers."""
         self._index = 1
         self._service_index: dict[str, int] = {}
         self._vanished: dict[str, None] = {}
@@ -318,6 +321,8 @@ class Registry:
         bodies_held = branch.bodies.values() if branch else ()
         for name in dict.fromkeys(b.name for b in bodies_held if isinstance(b, ServiceRecord)):
             self._bump(name)
+        if self.journal is not None:
+            self.journal.step(OwnerStep(owner))
 
     def reap(self, owner: NodeId) -> Head | None:
         """Drop a dead owner's records; its head, if it has one, stays."""
@@ -389,6 +394,7 @@ class Registry:
             if isinstance(body, ServiceRecord):
                 services[body.name] = None
                 self._index_service(owner, body, is_gone=delta.new is None)
+                self._note(owner, delta)
             elif isinstance(body, GuestRecord):
                 self._index_guest(owner, delta)
             elif delta.key.kind == Kind.DOCUMENT:
@@ -412,6 +418,15 @@ class Registry:
         if not instances:
             del self._services[service.name]
 
+    def _note(self, owner: NodeId, delta: Delta) -> None:
+        if self.journal is not None:
+            old, new = delta.old, delta.new
+            self.journal.step(InstanceStep(
+                owner,
+                old if isinstance(old, ServiceRecord) else None,
+                new if isinstance(new, ServiceRecord) else None,
+            ))  # fmt: skip
+
     def _index_guest(self, owner: NodeId, delta: Delta) -> None:
         self._index += 1
         if isinstance(delta.new, GuestRecord):
@@ -425,6 +440,8 @@ class Registry:
     def _bump(self, name: str) -> None:
         self._index += 1
         self._service_index[name] = self._index
+        if self.journal is not None:
+            self.journal.changed(name)
         self._vanished.pop(name, None)
 
     def _vanish(self, name: str) -> None:

@@ -4,6 +4,8 @@ request ──▶ guard (credential, shutting down) ──▶ route ──▶ re
 └──▶ answer ──▶ counted, logged
 """
 
+from random import SystemRandom
+
 import trio
 
 from node import logs
@@ -22,6 +24,9 @@ from node.registrar import CheckNews, Instances, UpdateIds
 from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
 from node.transport.streams import StreamServer
+from node.watching.hub import Hub
+from node.watching.limits import WatchLimits
+from node.watching.news import News
 from protocol.records import Health
 
 from . import openapi
@@ -56,6 +61,7 @@ class Edge:
         pool: For its counters.
         streams: For its counters.
         transport: For its counters.
+        watch_limits: How many may wait for changes.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Edge:
         pool: StreamPool,
         streams: StreamServer,
         transport: DatagramTransport,
+        watch_limits: WatchLimits | None = None,
     ) -> None:
         self._context = context
         self._updates = UpdateIds(context)
@@ -78,11 +85,13 @@ class Edge:
         self._confirms = Confirms(context.driver)
         confirming = Confirming(self._confirms)
         self._auth = Authenticator(context.secret)
-        lookups = Lookups(context)
+        self.hub = Hub(watch_limits or WatchLimits(), SystemRandom())
+        context.driver.settled = News(context.peer.registry, self.hub).settled
+        lookups = Lookups(context, self.hub)
         sources = Sources(
             pool=pool, streams=streams, transport=transport, auth=self._auth, lookups=lookups,
             news=self._news, guests=self._guests, held=held, tidying=self._tidying,
-            tally=self._tally, confirms=self._confirms,
+            tally=self._tally, confirms=self._confirms, hub=self.hub,
         )  # fmt: skip
         self._metrics = Metrics(context, sources)
         self._services = ServiceRoutes(context, self._instances, lookups, confirming)
@@ -139,6 +148,7 @@ class Edge:
             nursery.start_soon(self._tidying.run)
             nursery.start_soon(self._metrics.run)
             nursery.start_soon(self._services.run)
+            nursery.start_soon(self.hub.run)
             nursery.start_soon(self._end_waits)
             task_status.started()
 
@@ -146,6 +156,7 @@ class Edge:
         """Once the node is to end, nobody has to wait any more before it can."""
         await self._context.lifecycle.end()
         self._confirms.end()
+        self.hub.end()
 
     def _guard(self, request: Request, route: AnyRoute) -> ApiError | None:
         if not route.open:

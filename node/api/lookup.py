@@ -4,18 +4,26 @@ Rules this module keeps:
 
 1. An encoded answer is kept until something about that service changes: its change index says when.
    What depends on more than that (`near=self`, by round-trip times) is never kept.
-2. Kept answers are bounded in bytes; what nobody asked for the longest goes first.
-3. An instance whose owner cannot be reached, or is in dispute, is listed as critical with the
+2. The index that a caller sees is that of its query: it changes when what the query shows does, as
+   long as the answer is kept; it is what a long poll waits for to change.
+3. Kept answers are bounded in bytes; what nobody asked for the longest goes first.
+4. An instance whose owner cannot be reached, or is in dispute, is listed as critical with the
    reason beside it; one whose owner said that it stops is not listed.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import orjson
+
 from node.context import NodeContext
-from node.http import Request, Response, invalid_field, json_response
+from node.durations import DurationError, parse_s
+from node.http import AnyAnswer, Query, Request, Response, invalid_field, json_response
 from node.http.errors import Headers
 from node.http.messages import Kept
+from node.watching.hub import Hub, Look, Watch
+from node.watching.limits import WAIT_DEFAULT_S, WAIT_MAX_S
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
 from protocol.identity import id_text
@@ -44,8 +52,13 @@ LOOKUP_QUERY = (
     Parameter("zone", "Only in this zone."),
     Parameter("near", "`self`: the nearest first, by round-trip time."),
     Parameter("limit", "At most so many, 1 to 10000."),
+    Parameter("index", "Wait until the answer is another than the one with this index."),
+    Parameter("wait", "How long at most, such as `30s`; up to 10m, without it 5m."),
 )
+INDEX_CHARS_MAX = 128
 _META = "meta."
+_WAITING = ("index", "wait")
+_NEAREST = ("near", "limit")
 _NEAR_SELF = "self"
 
 Pairs = tuple[tuple[str, str], ...]
@@ -71,6 +84,9 @@ class Filters:
     metadata: Pairs
     limit: int
     near: bool
+    index: str | None
+    """The caller has the answer of this index, and waits for another."""
+    wait_s: float
 
     def admits(self, found: Instance, peer: Peer) -> bool:
         """Whether an instance is wanted."""
@@ -95,17 +111,31 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    index: int
+    checked: int
+    """The service's change index for which it was last found to be right."""
     partition: Partition
+    index: str
+    """What callers see."""
+    digest: bytes
+    """Of what is listed."""
+    watched: bytes
+    """Of what wakes those who watch: the same, but for `near=self`."""
     etag: str
     response: Response
+
+    def answer(self, asked: str | None) -> Response:
+        """The answer for a caller who may have one already."""
+        if asked is not None and _matches(asked, self.etag):
+            return Response(304, headers=self.response.headers)
+        return self.response
 
 
 class Lookups:
     """Answers `GET /v1/services` and `GET /v1/services/{name}`."""
 
-    def __init__(self, context: NodeContext) -> None:
+    def __init__(self, context: NodeContext, hub: Hub) -> None:
         self._peer = context.peer
+        self._hub = hub
         self._me = context.me
         # Opaque to callers; it makes an index of another node or life unlike any of ours.
         life = context.peer.membership.incarnation
@@ -118,27 +148,65 @@ class Lookups:
         """Bytes of encoded answers that are kept."""
         return self._kept.bytes
 
-    def find(self, request: Request) -> Response:
+    def find(self, request: Request) -> AnyAnswer:
         """`GET /v1/services/{name}`."""
-        key = request.params["name"], request.query.pairs
-        index = self._peer.registry.index_of(key[0])
-        partition = self._peer.membership.partition()
-        kept = self._kept.get(key)
-        if kept is None or kept.index != index or kept.partition is not partition:
-            kept = self._find_anew(request, key, index, partition)
+        name, pairs = request.params["name"], request.query.pairs
+        kept, peer = self._kept.get((name, pairs)), self._peer
+        if (
+            kept is None
+            or kept.checked != peer.registry.index_of(name)
+            or kept.partition is not peer.membership.partition()
+        ):
+            filters = filters_of(request)
+            if filters.index is not None:
+                return self._watch(request, filters)
+            kept = self._current(name, pairs, filters)
         asked = request.headers.get("if-none-match")
-        if asked is not None and _matches(asked, kept.etag):
-            return Response(304, headers=kept.response.headers)
-        return kept.response
+        return kept.response if asked is None else kept.answer(asked)
 
-    def _find_anew(
-        self, request: Request, key: tuple[str, Pairs], index: int, partition: Partition
-    ) -> _Kept:
-        filters = filters_of(request)
-        found = self._answer(key[0], filters, index, partition)
-        if not filters.near and sum(len(k) + len(v) for k, v in key[1]) <= KEPT_QUERY_MAX:
-            self._kept.put(key, found)
-        return found
+    def _is_right(self, name: str, kept: _Kept) -> bool:
+        peer = self._peer
+        if kept.checked != peer.registry.index_of(name):
+            return False
+        return kept.partition is peer.membership.partition()
+
+    def _current(self, name: str, pairs: Pairs, filters: Filters) -> _Kept:
+        """The answer as it is now; its index is the last one's if it shows the same."""
+        last = self._kept.get((name, pairs))
+        if last is not None and self._is_right(name, last):
+            return last
+        if filters.near:
+            watched = replace(filters, near=False, limit=LIMIT_MAX)
+            rest = tuple(pair for pair in pairs if pair[0] not in _NEAREST)
+            return self._answer(name, filters, self._current(name, rest, watched))
+        kept = self._answer(name, filters, last)
+        if sum(len(k) + len(v) for k, v in pairs) <= KEPT_QUERY_MAX:
+            self._kept.put((name, pairs), kept)
+        return kept
+
+    def _watch(self, request: Request, filters: Filters) -> AnyAnswer:
+        """A long poll: answered at once if the caller's index is not that of the answer now.
+
+        By round-trip times alone nobody is woken: with `near=self` it is watched what would be
+        listed without it, and without `limit`; the nearest of those are then answered.
+        """
+        name = request.params["name"]
+        pairs = tuple(pair for pair in request.query.pairs if pair[0] not in _WAITING)
+
+        def look() -> Look:
+            seen = self._current(name, pairs, filters)
+            return Look(seen.index, seen.watched, seen.answer)
+
+        seen, asked = look(), request.headers.get("if-none-match")
+        if seen.index != filters.index or not filters.wait_s:
+            return seen.answer(asked)
+        return self._hub.park(
+            Watch(name, pairs, look),
+            seen,
+            client=request.client,
+            wait_s=filters.wait_s,
+            asked=asked,
+        )
 
     def matching(self, name: str, filters: Filters) -> list[Instance]:
         """What a lookup lists, in its order, before the limit."""
@@ -153,6 +221,12 @@ class Lookups:
 
     def overview(self, request: Request) -> Response:
         """`GET /v1/services`."""
+        for parameter in _WAITING:
+            if request.query.get(parameter) is not None:
+                raise invalid_field(
+                    parameter, f"{parameter}: this overview cannot be waited for, but one service "
+                    f"can: GET /v1/services/NAME?{parameter}=",
+                )  # fmt: skip
         request.query.check_known("node")
         node = request.query.get("node")
         if node not in (None, "self"):
@@ -170,19 +244,25 @@ class Lookups:
             kept = self._overview[own] = (index, partition, response)
         return kept[2]
 
-    def _answer(self, name: str, filters: Filters, index: int, partition: Partition) -> _Kept:
+    def _answer(self, name: str, filters: Filters, last: _Kept | None) -> _Kept:
+        """Look up anew. `last`: what was answered before, or, with `near`, what is watched."""
+        checked = self._peer.registry.index_of(name)
+        partition = self._peer.membership.partition()
         wanted = self.matching(name, filters)[: filters.limit]
-        document = {
-            "service": name,
-            "index": self._index(index),
-            "instances": [instance_shape(self._peer, found) for found in wanted],
-        }
-        headers, etag = self._headers(index, partition), ""
-        if not filters.near:
-            etag = f'"{self._index(index)}"'
+        shapes = orjson.dumps([instance_shape(self._peer, found) for found in wanted])
+        digest = hashlib.blake2b(shapes, digest_size=16).digest()
+        is_same = last is not None and (last.digest == digest or filters.near)
+        index = last.index if last is not None and is_same else self._index(checked)
+        if last is not None and is_same and not filters.near and last.partition is partition:
+            return replace(last, checked=checked)
+        watched = last.watched if last is not None and filters.near else digest
+        etag = "" if filters.near else f'"{index}"'
+        headers: Headers = (("X-Kith-Index", index), ("X-Kith-Partition", partition.value))
+        if etag:
             headers = (*headers, ("ETag", etag))
-        response = json_response(200, document, headers)
-        return _Kept(index, partition, etag, replace(response, kept=Kept()))
+        document = {"service": name, "index": index, "instances": orjson.Fragment(shapes)}
+        response = replace(json_response(200, document, headers), kept=Kept())
+        return _Kept(checked, partition, index, digest, watched, etag, response)
 
     def _services(self, *, own: bool) -> dict[str, Json]:
         registry = self._peer.registry
@@ -224,12 +304,7 @@ def filters_of(request: Request) -> Filters:
     """Read a lookup's query. Raises ApiError, 400."""
     query = request.query
     query.check_known(*PARAMETERS, prefix=_META)
-    for name in ("index", "wait"):
-        if query.get(name) is not None:
-            raise invalid_field(
-                name, f"{name}: waiting for changes is not supported by this version; ask again, "
-                "with If-None-Match to be told cheaply that nothing changed",
-            )  # fmt: skip
+    index, wait_s = _waiting_of(query)
     health, near = query.get("health"), query.get("near")
     if health is not None and health not in HEALTHS:
         raise invalid_field(
@@ -248,7 +323,26 @@ def filters_of(request: Request) -> Filters:
         metadata=metadata,
         limit=query.integer("limit", default=LIMIT_MAX, low=1, high=LIMIT_MAX),
         near=near is not None,
+        index=index,
+        wait_s=wait_s,
     )
+
+
+def _waiting_of(query: Query) -> tuple[str | None, float]:
+    index, wait = query.get("index"), query.get("wait")
+    if index is not None and len(index) > INDEX_CHARS_MAX:
+        raise invalid_field("index", "index: give it as the last answer had it, in X-Kith-Index")
+    if wait is None:
+        return index, WAIT_DEFAULT_S
+    if index is None:
+        raise invalid_field("wait", "wait: also give the index of the answer you have, as index=")
+    try:
+        wait_s = parse_s(wait)
+    except DurationError as error:
+        raise invalid_field("wait", f"wait: {wait[:32]!r} is no duration; {error}") from None
+    if wait_s > WAIT_MAX_S:
+        raise invalid_field("wait", f"wait: {wait} is too long; at most 10m, then ask again")
+    return index, wait_s
 
 
 def by_id(found: Instance) -> tuple[str, bytes]:

@@ -26,6 +26,7 @@ from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
 from node.transport.streams import StreamServer
 from node.version import VERSION
+from node.watching.hub import Hub
 from protocol.agreement.resolve import BLAMES, RULES
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
@@ -61,6 +62,7 @@ class Sources:
     tidying: Tidying
     tally: Tally
     confirms: Confirms
+    hub: Hub
 
 
 class Metrics:
@@ -106,6 +108,7 @@ class Metrics:
         self._sample_delivery()
         self._sample_transport()
         self._sample_checks()
+        self._sample_watching()
         self._sample_storage()
         self._sample_process()
         return self._telemetry.render()
@@ -275,6 +278,18 @@ class Metrics:
         put("kith_own_instances", own)
         for status, count in by_status.items():
             put("kith_checks", count, status.value)
+
+    def _sample_watching(self) -> None:
+        put, hub = self._telemetry.set, self._sources.hub
+        put("kith_watchers", hub.watching)
+        put("kith_watchers_parked_total", hub.counters.parked)
+        put("kith_watchers_spurious_total", hub.counters.spurious)
+        put("kith_watch_changes_hidden_total", hub.counters.hidden)
+        for outcome, count in (
+            ("woken", hub.counters.woken), ("timed_out", hub.counters.timed_out),
+            ("hung_up", hub.counters.hung_up), ("refused", hub.counters.refused),
+        ):  # fmt: skip
+            put("kith_watchers_total", count, outcome)
 
     def _sample_storage(self) -> None:
         put, statistics = self._telemetry.set, self._context.writer.statistics()

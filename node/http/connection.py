@@ -229,12 +229,14 @@ class Connection:
             return "read"
         return self._open_stream(later, what)
 
-    def _take(self, response: Response) -> None:
+    def _take(self, response: Response | ApiError) -> None:
         """Send the answer that came later, in whatever task the news is told."""
         later = self._later
         if later is None:
             return
         self._later, self._is_soon = None, False
+        if isinstance(response, ApiError):
+            response = error_response(response, later.request_id)
         self._write(later.head, (response, later.request_id))
         self._service.dispatcher.finished(later, response.status)
         self._waiting_for = ("idle", self._served)

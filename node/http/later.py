@@ -19,7 +19,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import trio
 
-from .errors import Headers
+from .errors import ApiError, Headers
 from .messages import Response
 from .wire import Wire
 
@@ -41,16 +41,16 @@ class Deferred:
     client sends meanwhile waits, and the time it takes is the server's."""
 
     def __init__(self) -> None:
-        self._take: Callable[[Response], None] | None = None
-        self._answer: Response | None = None
+        self._take: Callable[[Response | ApiError], None] | None = None
+        self._answer: Response | ApiError | None = None
 
-    def begin(self, take: Callable[[Response], None]) -> None:
+    def begin(self, take: Callable[[Response | ApiError], None]) -> None:
         """The server is ready for the answer; `take` is called with it, perhaps at once."""
         self._take = take
         if self._answer is not None:
             take(self._answer)
 
-    def settle(self, response: Response) -> None:
+    def settle(self, response: Response | ApiError) -> None:
         """Answer. Only once, and not after `abandon`."""
         if self._take is None:
             self._answer = response

@@ -91,7 +91,12 @@ class ServiceRoutes:
                 route=SyncRoute("GET", "/v1/services/{name}", self._lookups.find),
                 summary="The instances of a service; an unknown service has none.",
                 query=LOOKUP_QUERY,
-                answers={200: "The instances.", 304: "Nothing changed since that ETag."},
+                answers={
+                    200: "The instances.",
+                    304: "Nothing changed since that ETag.",
+                    429: "Too many wait from this address.",
+                    503: "Too many wait, or the node ends; see `Retry-After`.",
+                },
                 answer="Lookup",
             ),
         )
