@@ -27,6 +27,7 @@ from node.transport.streams import StreamServer
 from node.watching.hub import Hub
 from node.watching.limits import WatchLimits
 from node.watching.news import News
+from node.watching.streams import Streams
 from protocol.records import Health
 
 from . import openapi
@@ -34,11 +35,12 @@ from .backup import BackupRoutes
 from .confirming import Confirming
 from .deliveries import DeliveryRoutes
 from .documents import DocumentRoutes
+from .events import EventRoutes
 from .evidence import EvidenceRoutes
 from .explain import ExplainRoutes
 from .instances import BatchRoutes, ServiceRoutes
 from .keys import KeyRoutes
-from .lookup import Lookups
+from .lookup import Lookups, life_of
 from .metrics import Metrics, Sources
 from .nodes import NodeRoutes
 from .operations import OperationRoutes
@@ -85,13 +87,13 @@ class Edge:
         self._confirms = Confirms(context.driver)
         confirming = Confirming(self._confirms)
         self._auth = Authenticator(context.secret)
-        self.hub = Hub(watch_limits or WatchLimits(), SystemRandom())
-        context.driver.settled = News(context.peer.registry, self.hub).settled
+        self.hub, self.streams = _watching(context, watch_limits or WatchLimits())
         lookups = Lookups(context, self.hub)
         sources = Sources(
             pool=pool, streams=streams, transport=transport, auth=self._auth, lookups=lookups,
             news=self._news, guests=self._guests, held=held, tidying=self._tidying,
             tally=self._tally, confirms=self._confirms, hub=self.hub,
+            event_streams=self.streams,
         )  # fmt: skip
         self._metrics = Metrics(context, sources)
         self._services = ServiceRoutes(context, self._instances, lookups, confirming)
@@ -110,6 +112,7 @@ class Edge:
             PartitionRoutes(context, self._guests),
             KeyRoutes(context),
             BackupRoutes(context),
+            EventRoutes(self.streams),
         )
         gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())
         self.endpoints: tuple[Endpoint, ...] = (*gathered, openapi.endpoint(gathered))
@@ -149,6 +152,7 @@ class Edge:
             nursery.start_soon(self._metrics.run)
             nursery.start_soon(self._services.run)
             nursery.start_soon(self.hub.run)
+            nursery.start_soon(self.streams.run)
             nursery.start_soon(self._end_waits)
             task_status.started()
 
@@ -157,6 +161,7 @@ class Edge:
         await self._context.lifecycle.end()
         self._confirms.end()
         self.hub.end()
+        self.streams.end()
 
     def _guard(self, request: Request, route: AnyRoute) -> ApiError | None:
         if not route.open:
@@ -169,6 +174,17 @@ class Edge:
                 503, "shutting_down", f"this node is {stage} and takes no more changes; ask another"
             )
         return None
+
+
+def _watching(context: NodeContext, limits: WatchLimits) -> tuple[Hub, Streams]:
+    """Long polls and streams, told of all that changes here."""
+    hub = Hub(limits, SystemRandom())
+    news = News(context.peer, hub, life=life_of(context), events_max=limits.events_max)
+    streams = Streams(news.record, limits)
+    news.tell(streams)
+    context.driver.settled = news.settled
+    context.driver.listen(news.heard)
+    return hub, streams
 
 
 def _log_answer(answered: Answered) -> None:

@@ -21,6 +21,7 @@ import trio
 from node.context import NodeContext
 from node.http import Request, Response, SyncRoute, json_response
 from node.times import format_us
+from node.watching.seeing import AWAY, GONE
 from protocol import rules
 from protocol.bodies import key_of
 from protocol.branch import Branch
@@ -35,7 +36,7 @@ from protocol.registry import Instance
 from protocol.signing import Trust, cluster_id
 
 from .lookup import LOOKUP_QUERY, Filters, Lookups, by_id, filters_of
-from .shapes import AWAY, GONE, Json, health_of
+from .shapes import Json, health_of
 from .table import Endpoint
 
 EXPLAINED_MAX = 1_000

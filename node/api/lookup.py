@@ -137,9 +137,7 @@ class Lookups:
         self._peer = context.peer
         self._hub = hub
         self._me = context.me
-        # Opaque to callers; it makes an index of another node or life unlike any of ours.
-        life = context.peer.membership.incarnation
-        self._prefix = f"{id_text(context.me)[:8]}-{life}"
+        self._prefix = life_of(context)
         self._kept: Lately[tuple[str, Pairs], _Kept] = Lately(KEPT_BYTES_MAX, _size)
         self._overview: dict[bool, tuple[int, Partition, Response]] = {}
 
@@ -298,6 +296,11 @@ class Lookups:
         if view is not None and view.status is Status.DEAD:
             rtt_s = None
         return (rtt_s is None, rtt_s or 0.0, *by_id(found))
+
+
+def life_of(context: NodeContext) -> str:
+    """What makes an index or an event id of another node or life unlike any of ours."""
+    return f"{id_text(context.me)[:8]}-{context.peer.membership.incarnation}"
 
 
 def filters_of(request: Request) -> Filters:

@@ -19,6 +19,7 @@ from node.context import NodeContext
 from node.delivery.backlog import backlog_of
 from node.delivery.confirms import Confirms
 from node.guests import Guests
+from node.http import End
 from node.logs import Logger
 from node.registrar import CheckNews
 from node.telemetry import Durations, Telemetry
@@ -26,7 +27,9 @@ from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
 from node.transport.streams import StreamServer
 from node.version import VERSION
+from node.watching.events import KINDS
 from node.watching.hub import Hub
+from node.watching.streams import Streams
 from protocol.agreement.resolve import BLAMES, RULES
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
@@ -63,6 +66,7 @@ class Sources:
     tally: Tally
     confirms: Confirms
     hub: Hub
+    event_streams: Streams
 
 
 class Metrics:
@@ -290,6 +294,14 @@ class Metrics:
             ("hung_up", hub.counters.hung_up), ("refused", hub.counters.refused),
         ):  # fmt: skip
             put("kith_watchers_total", count, outcome)
+        streams = self._sources.event_streams
+        put("kith_event_streams", streams.count)
+        put("kith_event_streams_opened_total", streams.opened_count)
+        put("kith_event_streams_refused_total", streams.refused)
+        for end in get_args(End):
+            put("kith_event_streams_ended_total", streams.ends[end], end)
+        for kind in KINDS:
+            put("kith_events_total", streams.record.counts[kind], kind)
 
     def _sample_storage(self) -> None:
         put, statistics = self._telemetry.set, self._context.writer.statistics()

@@ -92,7 +92,10 @@ def _parameters(one: Endpoint) -> list[dict[str, object]]:
 def _responses(one: Endpoint) -> dict[str, object]:
     responses: dict[str, object] = {}
     for status, what in one.answers.items():
-        if status < 300 or (status == 503 and one.answer == "Readiness"):
+        if status < 300 and one.media is not None:
+            content = {one.media: {"schema": {"type": "string"}}}
+            responses[str(status)] = {"description": what, "content": content}
+        elif status < 300 or (status == 503 and one.answer == "Readiness"):
             responses[str(status)] = _content(what, one.answer) if one.answer else _plain(what)
         elif status == 304:
             responses[str(status)] = _plain(what)

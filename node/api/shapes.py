@@ -8,7 +8,7 @@ from node.agreement.verdicts import explained
 from node.agreement.vouching import Settled
 from node.reachability import Experience
 from node.times import format_us
-from protocol.detector.detection import Status
+from node.watching.seeing import GONE, is_critical
 from protocol.detector.roster import MemberView
 from protocol.identity import Address, NodeId, id_text, short_id
 from protocol.peer import Peer
@@ -18,20 +18,15 @@ from protocol.sync.credit import Account
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 
-AWAY = (Status.UNREACHABLE, Status.DEAD)
-"""Owners whose instances are shown, but never as passing."""
-GONE = (Status.STOPPING, Status.LEFT)
-"""Owners whose instances are not shown."""
-
 
 def health_of(peer: Peer, found: Instance) -> Health:
     """An instance's health as callers should take it: also its owner's reachability counts."""
     health = found.service.health
     if health is Health.MAINTENANCE:
         return health
-    status = peer.membership.status(found.owner)
     branch = peer.registry.branch(found.owner)
-    if status is None or status in AWAY or (branch is not None and branch.disputed):
+    disputed = branch is not None and branch.disputed
+    if is_critical(peer.membership.status(found.owner), disputed=disputed):
         return Health.CRITICAL
     return health
 

@@ -48,6 +48,8 @@ class Endpoint:
     """The statuses of success, and of what is particular to this route."""
     answer: str | None = None
     """Name of the answer's schema in `schemas`."""
+    media: str | None = None
+    """The content type of an answer that is not JSON."""
 
     @property
     def name(self) -> str:

@@ -68,6 +68,10 @@ class StreamSource(Protocol):
         """The head is on its way: from now on there is somebody to push to."""
         ...
 
+    def drained(self) -> None:
+        """The client has taken all that was pushed."""
+        ...
+
     def last_words(self, why: End) -> bytes:
         """What to say to a client before it is cut off; may be empty."""
         ...
@@ -167,6 +171,8 @@ class Outlet:
             while True:
                 if self._pieces:
                     await self._send()
+                    if not self._pieces and self._end is None:
+                        self._source.drained()
                 elif self._end is not None:
                     return
                 elif not await self._is_there():

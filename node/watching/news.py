@@ -1,4 +1,4 @@
-"""From what the registry notes to those who wait for it.
+"""From what the machine notes and tells to those who wait for it.
 
 Rules this module keeps:
 
@@ -6,21 +6,53 @@ Rules this module keeps:
 2. Nothing here answers anybody: whoever changed something does not wait for those who watch it.
 """
 
-from protocol.registry import Registry
+import time
+
+from protocol.events import Event, MemberChanged, Parted
+from protocol.peer import Peer
 from protocol.shared.journal import Journal
 
+from .events import Record
 from .hub import Hub
+from .streams import Streams
 
 
 class News:
-    """Attach it to one registry; call `settled` after each input of its machine."""
+    """Of one machine. Call `settled` after each input of it, and `heard` with each of its events.
 
-    def __init__(self, registry: Registry, hub: Hub) -> None:
-        self._journal = registry.journal = Journal()
+    Args:
+        peer: The machine; its registry gets a journal.
+        hub: Long polls.
+        life: Names this node and this life of it.
+        events_max: How many events are kept.
+    """
+
+    def __init__(self, peer: Peer, hub: Hub, *, life: str, events_max: int) -> None:
         self._hub = hub
+        self._journal = peer.registry.journal = Journal()
+        self.record = Record(peer, self._journal, life=life, events_max=events_max)
+        self._streams: Streams | None = None
+
+    def tell(self, streams: Streams) -> None:
+        """Wake these when there are events."""
+        self._streams = streams
+
+    def heard(self, event: Event) -> None:
+        """A listener of the driver."""
+        if isinstance(event, (MemberChanged, Parted)) and self.record.is_on:
+            self.record.happened(event, at_us=time.time_ns() // 1_000)
+            self._wake()
 
     def settled(self) -> None:
         """The machine dealt with an input."""
-        if self._journal:
-            services, _ = self._journal.take()
-            self._hub.changed(services)
+        if not self._journal:
+            return
+        services, steps = self._journal.take()
+        self._hub.changed(services)
+        if steps:
+            self.record.noted(steps, at_us=time.time_ns() // 1_000)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._streams is not None:
+            self._streams.wake()

@@ -44,7 +44,12 @@ def answered(done: Registered) -> Response:
 
 def begun(table: AllUnderWay, settled: list[Response]) -> UnderWay:
     one = UnderWay("r-1", answered, table.end)
-    one.begin(settled.append)
+
+    def take(answer: Response | ApiError) -> None:
+        assert isinstance(answer, Response)
+        settled.append(answer)
+
+    one.begin(take)
     table.add(one)
     return one
 

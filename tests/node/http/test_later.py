@@ -48,9 +48,13 @@ class Source:
         self.words = words
         self.outlet: Outlet | None = None
         self.ends: list[End] = []
+        self.drains = 0
 
     def opened(self, outlet: Outlet) -> None:
         self.outlet = outlet
+
+    def drained(self) -> None:
+        self.drains += 1
 
     def last_words(self, why: End) -> bytes:
         return self.words + why.encode() if self.words else b""
