@@ -50,26 +50,37 @@ def _plans(quick: Plan, standard: Plan, full: Plan) -> Mapping[Mode, Plan]:
 
 SUITES: tuple[Suite, ...] = (
     Suite(
+        "lookups",
+        "Lookups beside etcd's range and hypercorn",
+        "benchmarks.lookups",
+        _plans(
+            Plan("--seconds 2 --rounds 1", 1.0),
+            Plan("--seconds 4 --rounds 3", 2.5),
+            Plan("--seconds 10 --rounds 7", 6.0),
+        ),
+        ("etcd", "wrk", "h2load"),
+    ),
+    Suite(
         "registrations",
         "Durable registrations beside etcd's put",
         "benchmarks.registrations",
         _plans(
             Plan("--seconds 3 --rounds 2", 0.5),
-            Plan("--seconds 8 --rounds 5", 2.0),
+            Plan("--seconds 5 --rounds 5", 1.5),
             Plan("--seconds 15 --rounds 9", 5.0),
         ),
         ("etcd", "wrk", "h2load"),
     ),
     Suite(
-        "lookups",
-        "Lookups beside etcd's range and a bare ASGI server",
-        "benchmarks.lookups",
+        "curves",
+        "One node by clients, services and instances",
+        "benchmarks.curves",
         _plans(
-            Plan("--seconds 2 --rounds 2", 1.5),
-            Plan("--seconds 8 --rounds 5", 4.5),
-            Plan("--seconds 15 --rounds 9", 12.5),
+            Plan("--seconds 1 --rounds 1 --clients 4,16 --services 100,10000", 1.5),
+            Plan("--seconds 2 --rounds 1", 2.5),
+            Plan("--seconds 5 --rounds 3", 9.0),
         ),
-        ("etcd", "wrk", "h2load"),
+        ("etcd", "wrk"),
     ),
     Suite(
         "cluster",
@@ -77,7 +88,7 @@ SUITES: tuple[Suite, ...] = (
         "benchmarks.cluster",
         _plans(
             Plan("--nodes 8 --rounds 1 --updates 5 --kills 1 --idle 5 --sizes 4", 1.5),
-            Plan("--rounds 2 --updates 30 --kills 6 --idle 20 --sizes 4,8,16", 8.0),
+            Plan("--rounds 2 --updates 30 --kills 6 --idle 15 --sizes 4,8,16", 6.0),
             Plan("--rounds 3 --updates 60 --kills 15 --idle 30 --sizes 4,8,16", 16.0),
         ),
         ("serf", "iptables"),
@@ -88,7 +99,7 @@ SUITES: tuple[Suite, ...] = (
         "benchmarks.many",
         _plans(
             Plan("--nodes 30 --updates 5 --rounds 1", 1.5),
-            Plan("--updates 20 --rounds 1", 2.5),
+            Plan("--updates 20 --rounds 1", 3.5),
             Plan("--updates 40 --rounds 3", 8.0),
         ),
         ("go", "iptables"),
@@ -99,7 +110,7 @@ SUITES: tuple[Suite, ...] = (
         "benchmarks.delivery",
         _plans(
             Plan("ratio --pairs 2 --updates 10", 1.0),
-            Plan("ratio --pairs 6 --updates 30", 2.5),
+            Plan("ratio --pairs 3 --updates 20", 1.0),
             Plan("ratio", 4.0),
         ),
     ),
@@ -109,7 +120,7 @@ SUITES: tuple[Suite, ...] = (
         "benchmarks.repair",
         _plans(
             Plan("--rounds 1 --divide 10", 0.5),
-            Plan("--rounds 1", 2.5),
+            Plan("--rounds 1 --divide 10", 0.5),
             Plan("--rounds 3", 6.0),
         ),
     ),
@@ -119,7 +130,7 @@ SUITES: tuple[Suite, ...] = (
         "benchmarks.resolve",
         _plans(
             Plan("--rounds 100", 0.1),
-            Plan("--rounds 1000", 0.5),
+            Plan("--rounds 300", 0.2),
             Plan("--rounds 5000", 2.0),
         ),
     ),
@@ -128,8 +139,8 @@ SUITES: tuple[Suite, ...] = (
         "The retry queue, full",
         "benchmarks.queue",
         _plans(
-            Plan("--memory-only", 0.5),
-            Plan("", 1.5),
+            Plan("--memory-only", 0.3),
+            Plan("--memory-only", 0.3),
             Plan("", 1.5),
         ),
     ),

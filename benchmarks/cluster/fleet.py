@@ -4,6 +4,7 @@ The views are kept from the logs alone: no process is asked anything while somet
 Only children that were started here are signalled.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -190,12 +191,14 @@ class Fleet:
 def free_block(count: int) -> int:
     """The first of `BLOCK_PORTS` ports of which those used for `count` processes are free now.
 
-    The i-th process uses first + i, and first + `BLOCK_PORTS` / 2 + i.
+    Processes look from different places, so that two runs at once do not take the same block
+    between finding it free and using it. The i-th process uses first + i, and first + `BLOCK_PORTS` / 2 + i.
 
     Raises:
         BenchError: there is no such block.
     """
-    for first in FIRST_PORTS:
+    for number in range(len(FIRST_PORTS)):
+        first = FIRST_PORTS[(os.getpid() + number) % len(FIRST_PORTS)]
         used = [first + half + i for half in (0, BLOCK_PORTS // 2) for i in range(count)]
         if all(is_free(port) for port in used):
             return first

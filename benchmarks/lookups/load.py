@@ -39,7 +39,7 @@ class Measured:
     """What else the machine did: the load average of the minute before."""
 
 
-def run(side: Side, seconds: int, *, names: int = SERVICES) -> Measured:
+def run(side: Side, seconds: int, *, names: int = SERVICES, clients: int = CLIENTS) -> Measured:
     """Let wrk's clients ask for random ones of so many things.
 
     Raises:
@@ -48,7 +48,8 @@ def run(side: Side, seconds: int, *, names: int = SERVICES) -> Measured:
     load_before, pid = os.getloadavg()[0], side.children[0].pid
     what = (side.method, side.path, side.body, str(names), side.coding, side.asked)
     cpu_before_s = cpu_s(pid)
-    told = run_wrk(side.name, seconds, "-s", str(SCRIPT), f"http://{side.address}", "--", *what)
+    script = ("-s", str(SCRIPT), f"http://{side.address}", "--", *what)
+    told = run_wrk(side.name, seconds, *script, clients=clients)
     used_s = cpu_s(pid) - cpu_before_s
     if not told["requests"]:
         raise BenchError(f"{side.name} answered nothing")

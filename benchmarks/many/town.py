@@ -18,7 +18,7 @@ from node.driver import Driver, instant
 from node.transport.binding import Binding, bind
 from node.transport.pool import StreamPool
 from node.transport.sessions import KeyLore
-from node.transport.streams import StreamServer
+from node.transport.streams import ServerLimits, StreamServer
 from protocol.bodies import key_of
 from protocol.commits import Dot
 from protocol.detector.config import MembershipConfig
@@ -36,9 +36,13 @@ from storage import MemoryStore, StorageError, Writer
 HOST = "127.0.0.1"
 CLUSTER = cluster_id("benchmark")
 SEEDS = 3
-JOIN_WITHIN_S = 120.0
+JOIN_WITHIN_S = 240.0
 UPDATE_WITHIN_S = 10.0
 POLL_S = 0.05
+ONE_HOST = ServerLimits(
+    connections_per_origin_max=500, handshakes_max=500, handshakes_per_origin_max=500
+)
+"""All peers of a node come from one address here, of which it takes 64 connections by default."""
 PRESENT = (Status.ALIVE, Status.SUSPECT)
 """A suspect is still in all lookups; on a busy machine somebody is doubted at any time."""
 METADATA = (("build", "2026-02-11T08:30:00Z"), ("commit", "9f2c41d7e0b85a63"), ("team", "checkout"))
@@ -166,7 +170,7 @@ async def _open_node(
     pool = StreamPool(ours, lore=lore)
     driver = Driver(peer, writer=writer, transport=binding.datagrams, pool=pool, tasks=tasks)
     made.append(driver)
-    streams = StreamServer(driver.serve, ours, on_error=_ignore, lore=lore)
+    streams = StreamServer(driver.serve, ours, on_error=_ignore, limits=ONE_HOST, lore=lore)
     await tasks.start(partial(streams.run, binding.listener))
     tasks.start_soon(pool.run)
     tasks.start_soon(driver.run)

@@ -64,15 +64,15 @@ class Load:
         """Requests that the clients were still waiting for as they were stopped, and that were not
         done, as it turned out."""
 
-    def run(self, seconds: int) -> Measured:
-        """Load it, then read back.
+    def run(self, seconds: int, clients: int = CLIENTS) -> Measured:
+        """Load it with so many clients, then read back.
 
         Raises:
             BenchError: it could not be measured.
         """
         side, load_before = self._side, os.getloadavg()[0]
         cpu_before_s = cpu_s(side.child.pid)
-        told = _wrk(side, self._next, seconds)
+        told = _wrk(side, self._next, seconds, clients)
         used_s = cpu_s(side.child.pid) - cpu_before_s
         requests, self._next = told["requests"], told["next"]
         if not requests:
@@ -87,7 +87,7 @@ class Load:
             cpu_us=used_s / requests * 1e6,
             requests=requests,
             errors=told["refused"] + told["broken"],
-            lost=max(0, len(absent) - CLIENTS),
+            lost=max(0, len(absent) - clients),
             load_before=load_before,
         )
 
@@ -111,18 +111,19 @@ def sync_ms(directory: Path) -> float:
     return sorted(took)[SYNCS // 2] * 1e3
 
 
-def _wrk(side: Side, first: int, seconds: int) -> dict[str, int]:
+def _wrk(side: Side, first: int, seconds: int, clients: int) -> dict[str, int]:
     script = ("-s", str(SCRIPT), f"http://{side.address}", "--", side.path, side.body)
-    return run_wrk(side.name, seconds, *script, str(first), str(KEYS), side.coding)
+    numbers = (str(first), str(KEYS))
+    return run_wrk(side.name, seconds, *script, *numbers, side.coding, clients=clients)
 
 
-def run_wrk(name: str, seconds: int, *arguments: str) -> dict[str, int]:
-    """Load a side with `CLIENTS` for so long: what the script told at the end.
+def run_wrk(name: str, seconds: int, *arguments: str, clients: int = CLIENTS) -> dict[str, int]:
+    """Load a side with so many clients for so long: what the script told at the end.
 
     Raises:
         BenchError: it could not be measured.
     """
-    options = ("-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_S}s")
+    options = ("-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_S}s")
     command = (PROGRAM, *options, *arguments)
     try:
         done = subprocess.run(

@@ -71,12 +71,15 @@ class Owner:
         remembered: "Remembered | None" = None,
         *,
         services: int = SERVICES,
+        first: int = 0,
     ) -> None:
+        """`first`: of the numbers of its records, so that owners can have services of their own."""
         self.number = number
         self.key = KeyPair(number.to_bytes(32, "big"))
         self.chain = chain_of(self.key)
         self._branch = Branch(self.chain, TRUST, (remembered or Remembered()).read)
-        self._begin([record_of(instance(number, one, "1.0", services)) for one in range(records)])
+        numbers = range(first, first + records)
+        self._begin([record_of(instance(number, one, "1.0", services)) for one in numbers])
 
     def _begin(self, records: Iterable[Record]) -> None:
         """Sign all of it at once."""
