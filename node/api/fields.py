@@ -66,15 +66,16 @@ class Fields:
 
     def required_text(self, name: str) -> str:
         """A string that must be there and not empty."""
-        self.require(name)
-        value = self.text(name)
-        if not value:
+        value = self._values.get(name)
+        if not isinstance(value, str) or not value:
+            self.require(name)
+            self.text(name)
             self.refuse(name, "must not be empty")
         return value
 
     def require(self, name: str) -> None:
         """Refuse if the field is absent."""
-        if not self.has(name):
+        if self._values.get(name) is None:
             self.refuse(name, "is missing")
 
     def integer(self, name: str, default: int) -> int:

@@ -26,7 +26,7 @@ from .head import Head
 from .later import Deferred, Outlet, StreamResponse
 from .limits import HttpLimits
 from .messages import Response, error_response
-from .reader import RequestReader
+from .reader import Kept, RequestReader
 from .router import Route
 from .wire import Wire
 
@@ -47,6 +47,7 @@ class Service:
         self.encoder = encoder
         self.limits = limits
         self.clients: Clients[Connection] = Clients(limits)
+        self.kept_heads: Kept = {}
         self.draining = False
         """Each connection closes after the request it is serving."""
 
@@ -72,7 +73,7 @@ class Connection:
         self._host = host
         self._client = client
         self._service = service
-        self._reader = RequestReader(service.limits)
+        self._reader = RequestReader(service.limits, service.kept_heads)
         self._output: list[bytes] = []
         self._output_bytes = 0
         self._reading = False

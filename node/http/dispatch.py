@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import trio
 
@@ -63,8 +63,7 @@ class Hooks:
     """Told the request id and the exception when a handler breaks: for the error log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A request whose handler has to be awaited."""
 
     head: Head
@@ -73,8 +72,7 @@ class Pending:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(NamedTuple):
     """A request that was put off: no more of it than its answer will need, for many may wait."""
 
     head: Head

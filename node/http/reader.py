@@ -8,7 +8,8 @@ Rules this module keeps:
 
 A client that repeats itself (a lookup loop, a heartbeat) sends the same head again and again;
 `parse_head` is pure, so the last head is kept and equal bytes are not parsed twice. One that asks
-for another path each time sends the same headers, and those are not parsed twice either.
+for another path each time sends the same headers, and those are not parsed twice either. Heads in
+front of bodies differ in Content-Length; all connections share a table of them.
 """
 
 from collections.abc import Callable
@@ -24,16 +25,29 @@ _EMPTY_LINES_MAX = 2
 """Stray line ends before a request that are skipped (RFC 9112, section 2.2)."""
 
 
+KEPT_MAX = 256
+"""Heads in the table: as many lengths of bodies as clients usually have."""
+KEPT_BYTES_MAX = 1_024
+"""Bytes of each; so that the table holds at most 256 KiB, and about as much again parsed."""
+
+Kept: TypeAlias = dict[bytes, Head]
+"""Heads in front of bodies, as parsed before, by their bytes; for one set of limits."""
 BodyMax: TypeAlias = Callable[[Head], int]
 Incoming: TypeAlias = tuple[Head, bytes]
 """One complete request as it came over the wire: its head and its body."""
 
 
 class RequestReader:
-    """The input side of one connection."""
+    """The input side of one connection.
 
-    def __init__(self, limits: HttpLimits) -> None:
+    Args:
+        limits: See `HttpLimits`.
+        kept: Shared with the readers of other connections.
+    """
+
+    def __init__(self, limits: HttpLimits, kept: Kept | None = None) -> None:
         self._limits = limits
+        self._kept: Kept = {} if kept is None else kept
         self._buffer = bytearray()
         self._scanned = 0
         self._empty_lines = 0
@@ -124,11 +138,15 @@ class RequestReader:
         return most
 
     def _parse(self, raw: bytes) -> Head:
-        last, head = self._last_head, None
-        if last is not None:
+        last, head = self._last_head, self._kept.get(raw)
+        if head is None and last is not None:
             head = next_head(raw, last, self._last_raw, self._limits)
         if head is None:
             head = parse_head(raw, self._limits)
+            if head.body_bytes and len(raw) <= KEPT_BYTES_MAX:
+                if len(self._kept) >= KEPT_MAX:
+                    self._kept.clear()
+                self._kept[raw] = head
         self._last_raw, self._last_head = raw, head
         return head
 

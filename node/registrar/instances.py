@@ -12,10 +12,10 @@ Rules this module keeps:
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from operator import attrgetter
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import trio
 
@@ -41,9 +41,8 @@ log = Logger()
 Make = Callable[[ServiceRecord | None], ServiceRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """What a registration came to."""
+class Registered(NamedTuple):
+    """What a registration came to. A named tuple, as one is made for each."""
 
     name: str
     id: str

@@ -18,6 +18,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from node.context import NodeContext
 from node.http import ApiError
@@ -33,6 +34,10 @@ DRAWN_MAX = 20_000
 """Update ids that this node drew for a client: what they did is known in memory alone."""
 
 
+_Drawn: TypeAlias = tuple[str, str, int, int]
+"""Name, id, version, Unix microseconds: a result, once somebody asks for it."""
+
+
 class UpdateIds:
     """Which update ids were answered with what."""
 
@@ -41,13 +46,20 @@ class UpdateIds:
         self._writer = context.writer
         self._me = context.me
         self._known: OrderedDict[str, Result] = OrderedDict()
-        self._drawn: OrderedDict[str, Result] = OrderedDict()
+        self._drawn: OrderedDict[str, _Drawn] = OrderedDict()
         self._claims: dict[str, Claim] = {}
         self._driver.listen(self._heard)
 
     async def find(self, update_id: str) -> Result | None:
         """What an update was answered with, if that is remembered; also one with a drawn id."""
-        return self._drawn.get(update_id) or await self._answered(update_id)
+        drawn = self._drawn.get(update_id)
+        if drawn is None:
+            return await self._answered(update_id)
+        name, id_, version, at_us = drawn
+        return Result(
+            update_id=update_id, owner=self._me, name=name, id=id_, version=version,
+            body_hash=b"", created_at_us=at_us,
+        )  # fmt: skip
 
     async def recall(self, request: Request) -> Result | None:
         """What the same request was answered with; None if it is new. Waits for one under way.
@@ -88,7 +100,7 @@ class UpdateIds:
             claim = Claim(request, self._me, name, id_)
             yield claim
             if claim.result is not None:
-                _put(self._drawn, claim.result, DRAWN_MAX)
+                self.drew(claim.update_id, name, id_, claim.result.version)
             return
         claim = self.hold(request, name, id_)
         try:
@@ -115,11 +127,9 @@ class UpdateIds:
 
     def drew(self, update_id: str, name: str, id_: str, version: int) -> None:
         """Remember what was done under an id that was drawn for it."""
-        result = Result(
-            update_id=update_id, owner=self._me, name=name, id=id_, version=version,
-            body_hash=b"", created_at_us=time.time_ns() // 1_000,
-        )  # fmt: skip
-        _put(self._drawn, result, DRAWN_MAX)
+        self._drawn[update_id] = (name, id_, version, time.time_ns() // 1_000)
+        if len(self._drawn) > DRAWN_MAX:
+            self._drawn.popitem(last=False)
 
     async def settle(self, claim: Claim, version: int) -> None:
         """The claimed request was done in that version: make sure that this is on disk.
@@ -149,7 +159,9 @@ class UpdateIds:
     def _release(self, claim: Claim) -> None:
         del self._claims[claim.update_id]
         if claim.result is not None:
-            _put(self._known, claim.result, KNOWN_MAX)
+            self._known[claim.update_id] = claim.result
+            if len(self._known) > KNOWN_MAX:
+                self._known.popitem(last=False)
         claim.done.set()
 
 
@@ -162,12 +174,6 @@ def conflict(update_id: str) -> ApiError:
         "a new id",
         "update_id",
     )
-
-
-def _put(results: OrderedDict[str, Result], result: Result, most: int) -> None:
-    results[result.update_id] = result
-    if len(results) > most:
-        results.popitem(last=False)
 
 
 def _check_same(request: Request, body_hash: bytes) -> None:

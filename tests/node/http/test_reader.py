@@ -11,7 +11,9 @@ from node.http import head as heads
 from node.http.errors import ApiError
 from node.http.limits import HttpLimits
 from node.http.messages import Query
-from node.http.reader import Incoming, RequestReader
+from node.http.reader import KEPT_BYTES_MAX, KEPT_MAX, Incoming, Kept, RequestReader
+
+from . import speaking
 
 LIMITS = HttpLimits()
 STREAM = (
@@ -233,6 +235,31 @@ def test_a_route_may_take_larger_bodies_however_they_are_framed() -> None:
     with pytest.raises(ApiError) as refusal:
         reader.take(body_max)
     assert "at most 20" in refusal.value.message
+
+
+def test_heads_in_front_of_bodies_are_kept_for_all_connections_and_bounded() -> None:
+    def taken(raw: bytes, kept: Kept) -> Incoming:
+        reader = RequestReader(LIMITS, kept)
+        reader.feed(raw)
+        found = reader.take() or reader.take()
+        assert found is not None
+        return found
+
+    def post(count: int, *headers: str) -> bytes:
+        return speaking.request("POST", "/x", *headers, body=b"x" * count)
+
+    kept: Kept = {}
+    first, again, other = (taken(post(count), kept) for count in (7, 7, 8))
+    assert first == again == taken(post(7), {})
+    assert again[0] is first[0]
+    assert (other[0].body_bytes, other[1]) == (8, b"x" * 8)
+
+    taken(speaking.request("GET", "/x"), kept)
+    taken(post(7, "X-Long: " + "y" * KEPT_BYTES_MAX), kept)
+    assert len(kept) == 2
+    for count in range(1, KEPT_MAX + 50):
+        taken(post(count), kept)
+        assert len(kept) <= KEPT_MAX
 
 
 def test_chunk_lines_and_trailers_have_limits() -> None:
