@@ -135,6 +135,17 @@ SUITES: tuple[Suite, ...] = (
         ),
     ),
     Suite(
+        "memory",
+        "Memory and start-up of a node beside Serf and etcd",
+        "benchmarks.memory",
+        _plans(
+            Plan("--quick", 1.0),
+            Plan("", 4.0),
+            Plan("", 4.0),
+        ),
+        ("serf", "etcd"),
+    ),
+    Suite(
         "queue",
         "The retry queue, full",
         "benchmarks.queue",

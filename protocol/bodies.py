@@ -48,6 +48,8 @@ NODE_KEY = "node"
 _ALIKE_MAX = 512
 """So many different sets of tags, and of metadata, are looked for among those read before: enough
 for the services of a large cluster, and 4 MiB if each fills its record."""
+_ALIKE_CHARACTERS_MAX = 1_024
+"""Of what nobody has judged yet: clients could fill the memory with what no record may hold."""
 STAMP_BYTES_MAX = 16
 """What a stamp may add to a body that has none yet."""
 
@@ -214,8 +216,23 @@ def _read_pairs(reader: codec.Reader) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=_ALIKE_MAX)
 def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """The same, as it was read first."""
     return tags
+
+
+@lru_cache(maxsize=_ALIKE_MAX)
+def _pairs_of(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return pairs
+
+
+def tags_alike(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Equal tags, as they came first: whoever keeps many holds them once. Of any length."""
+    return _tags(tags) if sum(map(len, tags)) <= _ALIKE_CHARACTERS_MAX else tags
+
+
+def pairs_alike(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Equal metadata, as it came first: whoever keeps much holds it once. Of any length."""
+    characters = sum([len(key) + len(value) for key, value in pairs])
+    return _pairs_of(pairs) if characters <= _ALIKE_CHARACTERS_MAX else pairs
 
 
 @lru_cache(maxsize=_ALIKE_MAX)

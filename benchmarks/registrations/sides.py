@@ -108,8 +108,8 @@ def etcd(directory: Path) -> Side:
         *("--listen-peer-urls", f"http://{HOST}:{port}"),
     ]
     before = f'{{"name":"{SERVICE}","id":"i000000",{REST},{METADATA},"number":"'
-    value = _encoded(before + " " * (-len(before) % 3)) + NUMBER + _encoded('"}}')
-    body = f'{{"key":"{_encoded(SERVICE + "/")}{PLACE}","value":"{value}"}}'
+    value = encoded(before + " " * (-len(before) % 3)) + NUMBER + encoded('"}}')
+    body = f'{{"key":"{encoded(SERVICE + "/")}{PLACE}","value":"{value}"}}'
     child = Child("etcd", command, directory / "etcd.log")
     return Side("etcd", child, address, "/health", "/v3/kv/put", body, "base64", _numbers_of_etcd)
 
@@ -157,12 +157,13 @@ def _numbers_of_kith(address: str) -> Iterator[int]:
 
 
 def _numbers_of_etcd(address: str) -> Iterator[int]:
-    keys = {"key": _encoded(SERVICE + "/"), "range_end": _encoded(SERVICE + "0")}
+    keys = {"key": encoded(SERVICE + "/"), "range_end": encoded(SERVICE + "0")}
     found = ask(address, "POST", "/v3/kv/range", keys)["kvs"]
     assert isinstance(found, list)
     for pair in found:
         yield int(json.loads(base64.b64decode(pair["value"]))["metadata"]["number"])
 
 
-def _encoded(text: str) -> str:
+def encoded(text: str) -> str:
+    """As etcd's JSON wants keys and values."""
     return base64.b64encode(text.encode()).decode()

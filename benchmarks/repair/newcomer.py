@@ -47,13 +47,13 @@ def fetch(owners: Sequence[Owner], records: int) -> Newcomer:
     first = free_block(2)
     with TemporaryDirectory() as folder:
         nodes = [_child(Path(folder), index, first) for index in range(2)]
-        _fill(Path(folder) / "n0", owners)
+        fill(Path(folder) / "n0", owners)
         try:
             nodes[0].start()
-            _wait(first, records)
+            wait_to_show(first, records)
             begun = time.monotonic()
             nodes[1].start()
-            answers_s, holds_s = (_wait(first + 1, least) - begun for least in (0, records))
+            answers_s, holds_s = (wait_to_show(first + 1, least) - begun for least in (0, records))
             return Newcomer(answers_s, holds_s, _sum(first + 1, "process_cpu_seconds_total"))
         finally:
             end_all(nodes, STOP_GRACE_S)
@@ -72,7 +72,8 @@ def _child(folder: Path, index: int, first: int) -> Child:
     return Child(name, command, folder / f"{name}.log")
 
 
-def _fill(data: Path, owners: Sequence[Owner]) -> None:
+def fill(data: Path, owners: Sequence[Owner]) -> None:
+    """Write into a new data directory what these own."""
     promise(data)
     identity = keystore.load_or_create(data, CLUSTER, None)
     store = open_store(data / DATABASE, cluster=CLUSTER, node=identity.node)
@@ -82,9 +83,13 @@ def _fill(data: Path, owners: Sequence[Owner]) -> None:
     store.close()
 
 
-def _wait(gossip: int, least: int) -> float:
-    """When the node of that port shows at least so many instances."""
-    end = time.monotonic() + WITHIN_S
+def wait_to_show(gossip: int, least: int, within_s: float = WITHIN_S) -> float:
+    """When the node of that port shows at least so many instances.
+
+    Raises:
+        BenchError: it did not in time.
+    """
+    end = time.monotonic() + within_s
     while time.monotonic() < end:
         try:
             if _sum(gossip, "kith_instances") >= least:
@@ -92,7 +97,7 @@ def _wait(gossip: int, least: int) -> float:
         except (OSError, http.client.HTTPException):
             pass  # it is not up yet
         time.sleep(LOOK_S)
-    raise BenchError(f"a node did not show {least} instances within {WITHIN_S:g} s")
+    raise BenchError(f"a node did not show {least} instances within {within_s:g} s")
 
 
 def _sum(gossip: int, metric: str) -> float:

@@ -7,11 +7,13 @@ what only JSON knows: types, unknown fields, defaults, and how a PATCH merges (R
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from sys import intern
 
 import orjson
 
 from node.registrar import Request
 from protocol import rules
+from protocol.bodies import pairs_alike, tags_alike
 from protocol.errors import ProposalError
 from protocol.records import CheckRecord, CheckType, Health, NodeRecord, NodeType, ServiceRecord
 from protocol.rules import sorted_names
@@ -69,15 +71,16 @@ def service_of(
     fields.require("port")
     port = fields.integer("port", 0)
     address = fields.text("address") or defaults.address
+    # The record is kept as it is made here, and its fellows are much like it: see `bodies`.
     return ServiceRecord(
-        name=name,
+        name=intern(name),
         id=fields.text("id") or f"{name}-{port}",
-        address=address,
+        address=intern(address),
         port=port,
-        zone=fields.text("zone", defaults.zone),
-        tags=sorted_names(fields.texts("tags")),
-        metadata=tuple(sorted(fields.pairs("metadata").items())),
-        version=fields.text("version"),
+        zone=intern(fields.text("zone", defaults.zone)),
+        tags=tags_alike(sorted_names(fields.texts("tags"))),
+        metadata=pairs_alike(tuple(sorted(fields.pairs("metadata").items()))),
+        version=intern(fields.text("version")),
         weight=fields.integer("weight", WEIGHT),
         checks=_checks(fields, address, port, defaults) if fields.has("checks") else (),
         update_id=update_id,

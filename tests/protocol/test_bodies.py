@@ -17,9 +17,11 @@ from protocol.bodies import (
     encode,
     judged,
     key_of,
+    pairs_alike,
     record_of,
     stamp_of,
     stamped_first,
+    tags_alike,
 )
 from protocol.commits import Record, RecordKey
 from protocol.errors import MalformedError, ProposalError, RefusedError, RemoteProtocolError
@@ -278,3 +280,17 @@ def test_the_largest_record_is_below_the_limit_for_keys() -> None:
     assert len(key_of(largest).key) == 2 * limits.NAME_MAX + 1
     assert decode(record_of(largest)) == largest
     assert bodies.service_key("a", "b") == "a/b"
+
+
+def test_what_is_alike_is_held_once_unless_it_is_long() -> None:
+    def tags(size: int) -> tuple[str, ...]:
+        return ("a" * size, "b")
+
+    def pairs(size: int) -> tuple[tuple[str, str], ...]:
+        return (("key", "v" * size),)
+
+    assert tags_alike(tags(9)) is tags_alike(tags(9))
+    assert pairs_alike(pairs(9)) is pairs_alike(pairs(9))
+    long_tags, long_pairs = tags(2_000), pairs(2_000)
+    assert tags_alike(tags(2_000)) is not tags_alike(long_tags) is long_tags
+    assert pairs_alike(pairs(2_000)) is not pairs_alike(long_pairs) is long_pairs
