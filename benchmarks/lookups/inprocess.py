@@ -13,6 +13,8 @@ from benchmarks.repair.pair import Owner, Pair
 from node.api.lookup import Lookups
 from node.context import NodeContext
 from node.http import Request
+from node.watching.hub import Hub
+from node.watching.limits import WatchLimits
 
 from .sides import SERVICES
 
@@ -25,7 +27,7 @@ def lookup_us(rounds: int) -> list[float]:
     pair.hold(pair.asker, owner, owner.manifest())
     # All that lookups read of a node is its machine and its id.
     context = cast(NodeContext, SimpleNamespace(peer=pair.asker, me=pair.asker.me))
-    lookups = Lookups(context)
+    lookups = Lookups(context, Hub(WatchLimits(), Random(1)))
     names = [f"service-{number}" for number in range(SERVICES)]
     requests = [
         Request("GET", f"/v1/services/{name}", params={"name": name})

@@ -14,6 +14,7 @@ Rules this module keeps:
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import inf
 
 import orjson
 
@@ -26,13 +27,15 @@ from node.watching.hub import Hub, Look, Watch
 from node.watching.limits import WAIT_DEFAULT_S, WAIT_MAX_S
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
-from protocol.identity import id_text
+from protocol.identity import NodeId, id_text
 from protocol.peer import Peer
 from protocol.records import Health
 from protocol.registry import Instance
 
+from .answers.encoded import EncodedInstances
 from .answers.lately import Lately
-from .shapes import Json, health_of, instance_shape, is_shown
+from .answers.narrowing import narrowed
+from .shapes import Json, health_of, is_shown
 from .table import Parameter
 
 KEPT_BYTES_MAX = 32 * 1024 * 1024
@@ -88,10 +91,6 @@ class Filters:
     """The caller has the answer of this index, and waits for another."""
     wait_s: float
 
-    def admits(self, found: Instance, peer: Peer) -> bool:
-        """Whether an instance is wanted."""
-        return next(self.misses(found, peer), None) is None
-
     def misses(self, found: Instance, peer: Peer) -> Iterator[Miss]:
         """The filters that leave it out; none if it is wanted."""
         service = found.service
@@ -139,12 +138,13 @@ class Lookups:
         self._me = context.me
         self._prefix = life_of(context)
         self._kept: Lately[tuple[str, Pairs], _Kept] = Lately(KEPT_BYTES_MAX, _size)
+        self._encoded = EncodedInstances(context.peer)
         self._overview: dict[bool, tuple[int, Partition, Response]] = {}
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of encoded answers that are kept."""
-        return self._kept.bytes
+        """Bytes of encoded answers, and of encoded instances, that are kept."""
+        return self._kept.bytes + self._encoded.kept_bytes
 
     def find(self, request: Request) -> AnyAnswer:
         """`GET /v1/services/{name}`."""
@@ -209,13 +209,8 @@ class Lookups:
     def matching(self, name: str, filters: Filters) -> list[Instance]:
         """What a lookup lists, in its order, before the limit."""
         peer = self._peer
-        wanted = [
-            found
-            for found in peer.registry.instances(name)
-            if is_shown(peer, found) and filters.admits(found, peer)
-        ]
-        wanted.sort(key=self._by_nearness if filters.near else by_id)
-        return wanted
+        wanted = narrowed(peer.registry.instances(name), filters, peer)
+        return self._nearest_first(wanted) if filters.near else sorted(wanted, key=by_id)
 
     def overview(self, request: Request) -> Response:
         """`GET /v1/services`."""
@@ -247,7 +242,7 @@ class Lookups:
         checked = self._peer.registry.index_of(name)
         partition = self._peer.membership.partition()
         wanted = self.matching(name, filters)[: filters.limit]
-        shapes = orjson.dumps([instance_shape(self._peer, found) for found in wanted])
+        shapes = self._encoded.array(wanted)
         digest = hashlib.blake2b(shapes, digest_size=16).digest()
         is_same = last is not None and (last.digest == digest or filters.near)
         index = last.index if last is not None and is_same else self._index(checked)
@@ -290,12 +285,16 @@ class Lookups:
     def _headers(self, index: int, partition: Partition) -> Headers:
         return (("X-Kith-Index", self._index(index)), ("X-Kith-Partition", partition.value))
 
-    def _by_nearness(self, found: Instance) -> tuple[bool, float, str, bytes]:
-        view = self._peer.membership.view(found.owner)
-        rtt_s = view.rtt_s if view else None
-        if view is not None and view.status is Status.DEAD:
-            rtt_s = None
-        return (rtt_s is None, rtt_s or 0.0, *by_id(found))
+    def _nearest_first(self, found: list[Instance]) -> list[Instance]:
+        rtts = {one.owner: self._rtt_s(one.owner) for one in found}
+        return sorted(found, key=lambda one: (rtts[one.owner], *by_id(one)))
+
+    def _rtt_s(self, owner: NodeId) -> float:
+        """To an owner; infinite where it is not known, or means nothing any more."""
+        view = self._peer.membership.view(owner)
+        if view is None or view.rtt_s is None or view.status is Status.DEAD:
+            return inf
+        return view.rtt_s
 
 
 def life_of(context: NodeContext) -> str:

@@ -21,14 +21,20 @@ Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | boo
 
 def health_of(peer: Peer, found: Instance) -> Health:
     """An instance's health as callers should take it: also its owner's reachability counts."""
+    return health_seen(found, away=is_away(peer, found.owner))
+
+
+def health_seen(found: Instance, *, away: bool) -> Health:
+    """`health_of`, where it is known whether its owner `is_away`."""
     health = found.service.health
-    if health is Health.MAINTENANCE:
-        return health
-    branch = peer.registry.branch(found.owner)
+    return Health.CRITICAL if away and health is not Health.MAINTENANCE else health
+
+
+def is_away(peer: Peer, owner: NodeId) -> bool:
+    """Whether nothing of an owner counts as passing: it cannot be reached, or is in dispute."""
+    branch = peer.registry.branch(owner)
     disputed = branch is not None and branch.disputed
-    if is_critical(peer.membership.status(found.owner), disputed=disputed):
-        return Health.CRITICAL
-    return health
+    return is_critical(peer.membership.status(owner), disputed=disputed)
 
 
 def is_shown(peer: Peer, found: Instance) -> bool:
