@@ -192,7 +192,9 @@ def free_block(count: int) -> int:
     """The first of `BLOCK_PORTS` ports of which those used for `count` processes are free now.
 
     Processes look from different places, so that two runs at once do not take the same block
-    between finding it free and using it. The i-th process uses first + i, and first + `BLOCK_PORTS` / 2 + i.
+    between finding it free and using it.
+
+    The i-th process uses first + i, and first + `BLOCK_PORTS` / 2 + i.
 
     Raises:
         BenchError: there is no such block.

@@ -69,7 +69,7 @@ class Found:
             ),
             curve(
                 "memory-by-instances", "Memory of a node",
-                ("instances", "MB"), self.memory,
+                ("instances (1: none)", "MB"), self.memory,
             ),
         ]  # fmt: skip
         return [one for one in made if one.series]

@@ -49,6 +49,7 @@ def draw(curve: Curve, path: Path) -> None:
         matplotlib = importlib.import_module("matplotlib")
         matplotlib.use("svg")
         pyplot = importlib.import_module("matplotlib.pyplot")
+        ticker = importlib.import_module("matplotlib.ticker")
     except ModuleNotFoundError:
         raise DrawingError(INSTALL) from None
     with matplotlib.rc_context(STYLE):
@@ -61,9 +62,13 @@ def draw(curve: Curve, path: Path) -> None:
             lows, highs = [one.min for one in spreads], [one.max for one in spreads]
             axes.fill_between(xs, lows, highs, color=colour, alpha=0.15, linewidth=0)
         axes.set(title=curve.title, xlabel=curve.x, ylabel=curve.y)
-        axes.set_yscale("log" if _is_wide(_heights(curve)) else "linear")
-        if axes.get_yscale() == "linear":
+        if _is_wide(_heights(curve)):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_locator(ticker.NullLocator())
+        else:
             axes.set_ylim(0, None)
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _at: f"{value:,g}"))
         if _is_wide(sizes):
             axes.set(xscale="log", xticks=sizes)
             axes.set_xticklabels([f"{size:,g}" for size in sizes])

@@ -4,9 +4,9 @@
     …
     <!-- /figures -->
 
-What stands between is replaced. The name is a suite's (its table), `promised` (all figures that
-have a goal) or `about` (where and when). A suite that was not measured in the run leaves what
-stands there, with its own date.
+What stands between is replaced. The name is a suite's (its table and its pictures), `promised` (all
+figures that have a goal), `about` (where and when) or `headline` (a few of all, for the README). A
+suite that was not measured in the run leaves what stands there, with its own date.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,25 @@ from pathlib import Path
 from .drawing import draw
 from .results import DONE, Outcome, Results, about_table, verdicts
 from .shape import ReportError
-from .table import table
+from .table import row, spread, table
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("docs/PERFORMANCE.md", "README.md")
 FIGURES = "docs/figures"
+PICTURES = "figures"
+"""As the page that shows them calls their folder."""
+HEADLINE = (
+    ("lookups", "lookups"),
+    ("lookups", "lookup, p99"),
+    ("registrations", "durable registrations"),
+    ("registrations", "durable registration, p99"),
+    ("cluster", "an update on all others, p50"),
+    ("cluster", "a killed node noticed by all"),
+    ("cluster", "idle traffic of a node"),
+    ("cluster", "idle processor time of a node"),
+    ("cluster", "resident memory of a node"),
+    ("cluster", "join burst: all started at once, until all see all"),
+)
 OPEN, CLOSE, END = "<!-- figures: ", " -->", "<!-- /figures -->"
 
 
@@ -56,12 +70,35 @@ def write_pages(results: Results, *, whole: bool, root: Path = ROOT) -> list[Pat
 
 def parts(results: Results, *, whole: bool) -> dict[str, str]:
     """What can stand between marks, by name."""
-    found = {"about": about_table(results), "promised": verdicts(results)} if whole else {}
+    found = {}
+    if whole:
+        found = {
+            "about": about_table(results),
+            "promised": verdicts(results),
+            "headline": headline(results),
+        }
     for outcome in results.outcomes:
         if outcome.status == DONE and outcome.found.measurements:
             text = f"{caption(results, outcome)}\n\n{table(outcome.found.measurements)}"
-            found[outcome.found.suite] = text
+            pictures = [
+                f"![{one.title}]({PICTURES}/{one.name}.svg)" for one in outcome.found.curves
+            ]
+            found[outcome.found.suite] = "\n\n".join([text, *pictures])
     return found
+
+
+def headline(results: Results) -> str:
+    """A few figures in one small table: medians, and the worst of the rounds in brackets."""
+    measured = {(suite, one.name): one for suite, one in results.measurements()}
+    lines = [row(("", "Kith", "beside", "ratio")), row("---" for _ in range(4))]
+    for key in HEADLINE:
+        if (one := measured.get(key)) is not None:
+            peer = f"{one.peer.name} {spread(one.peer.spread)} {one.unit}" if one.peer else ""
+            ratio = f"{spread(one.ratio)} ({one.way})" if one.ratio else ""
+            lines.append(row((one.name, f"**{spread(one.kith)}** {one.unit}", peer, ratio)))
+    about = results.about
+    told = f"{about.get('machine', '')}; {about.get('versions', '')}; {about.get('when', '')}"
+    return "\n".join([f"Medians (least–most of the rounds). {told}.", "", *lines])
 
 
 def caption(results: Results, outcome: Outcome) -> str:

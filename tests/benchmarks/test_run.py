@@ -6,15 +6,19 @@ import pytest
 
 from benchmarks import running
 from benchmarks.__main__ import main
+from benchmarks.cluster.summary import LINES
 from benchmarks.peers import PROGRAMS, install, missing
-from benchmarks.report import Document, Goal, PeerValues, ReportError, measure
+from benchmarks.registrations.summary import ROWS
+from benchmarks.report import Document, Goal, PeerValues, ReportError, curve, measure
 from benchmarks.report.compare import changes, comparison
-from benchmarks.report.pages import END, PAGES, marks, parts, replaced
+from benchmarks.report.pages import END, HEADLINE, PAGES, headline, marks, parts, replaced
 from benchmarks.report.results import Outcome, Results, markdown, read_results, write_results
 from benchmarks.running import Place, run
 from benchmarks.suites import MODES, SUITES, Plan, Suite
 
 ROOT = Path(__file__).parents[2]
+EXPECTED = {"attacks", "memory", "watchers"}
+"""Suites that the page has room for, whether or not they are in the list."""
 ABOUT = {"when": "now", "mode": "quick", "commit": "abc", "load average before": "0.1"}
 MEASURES = """
 import sys
@@ -208,9 +212,33 @@ def test_figures_stand_between_marks_and_those_not_measured_stay() -> None:
     assert replaced(page, parts(results(), whole=False)) == page
 
 
+def test_the_headline_has_the_figures_of_the_readme_that_were_measured() -> None:
+    etcd = PeerValues("etcd", "3.4", [10.0])
+    fast = measure("lookups", "1/s", [30.0], peer=etcd)
+    document = Document("lookups", [fast, measure("another", "", [1.0])])
+    lines = headline(Results({}, [Outcome("", "", "done", "", 1.0, document)])).splitlines()
+
+    assert lines[4:] == ["| lookups | **30** 1/s | etcd 10 1/s | 3 (kith / peer) |"]
+
+
+def test_every_headline_is_a_figure_of_its_suite() -> None:
+    names = {("cluster", line.name) for line in LINES}
+    names |= {("registrations", name) for _, name, _, _ in ROWS}
+
+    assert {key for key in HEADLINE if key[0] != "lookups"} <= names
+
+
+def test_pictures_stand_below_the_table_of_their_suite() -> None:
+    line = curve("by-size", "By size", ("x", "y"), {"Kith": {1.0: [1.0]}})
+    document = Document("speed", [measure("speed", "", [1.0])], [line])
+    found = parts(Results(ABOUT, [Outcome("", "", "done", "", 1.0, document)]), whole=False)
+
+    assert found["speed"].splitlines()[-1] == "![By size](figures/by-size.svg)"
+
+
 def test_what_is_said_of_all_suites_is_of_a_run_of_all() -> None:
     assert parts(results(), whole=False).keys() == {"speed"}
-    assert parts(results(), whole=True).keys() == {"speed", "about", "promised"}
+    assert parts(results(), whole=True).keys() == {"speed", "about", "promised", "headline"}
 
 
 @pytest.mark.parametrize("page", [PAGE.replace(END, ""), PAGE.replace(END, "", 1)])
@@ -220,7 +248,7 @@ def test_a_mark_that_nothing_closes_is_refused(page: str) -> None:
 
 
 def test_every_mark_of_the_documentation_is_one_that_is_filled() -> None:
-    known = {"about", "promised", *(suite.name for suite in SUITES)}
+    known = {"about", "promised", "headline", *EXPECTED, *(suite.name for suite in SUITES)}
 
     for name in PAGES:
         page = (ROOT / name).read_text()
