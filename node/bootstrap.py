@@ -14,6 +14,7 @@ from random import Random
 
 import trio
 
+from node import logs
 from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
 from protocol.identity import Address
@@ -21,9 +22,8 @@ from protocol.peer import Peer
 
 from . import discovery
 from .driver import Driver
-from .logs import Logger
 
-log = Logger()
+log = logs.get()
 
 CONTACTS_MAX = 8
 """Last-known peers asked for our own branch at a start."""

@@ -1,6 +1,6 @@
-"""HTTP as a client: the command asks a node.
+"""HTTP as a client: the command asks a node, and a node probes the services it watches.
 
-The only module that imports httpx; no node does (see `checks.asking`). Rules it keeps:
+The only module that imports httpx. Rules it keeps:
 
 1. No exception of httpx, h11 or ssl escapes; ours say what went wrong and who is to blame.
 2. Redirects are never followed and proxies from the environment never used: an answer is from
@@ -13,6 +13,8 @@ ApiError
 └── ApiStrange        somebody answered, but not as a node would
 """
 
+import errno
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,19 +24,28 @@ from typing import Self, TypeAlias
 
 import httpx
 import orjson
+import trio
 
-from .checks.reasons import reason_of
+from .checks.asking import ProbeAnswer, ProbeFailed
 from .version import VERSION
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The peers of the largest cluster (10,000 members) are about 6 MB."""
+PROBE_BODY_MAX = 4 * 1024
+"""Bytes of a probed service's answer that are read; the rest is not waited for."""
+PROBES_AT_ONCE_MAX = 256
+"""A probe holds one socket; this many leave room for the node's own work."""
+CAUSES_MAX = 16
+"""How deep we look for the system's own error inside an exception."""
 
 _TROUBLE = (
     httpx.HTTPError,
     httpx.InvalidURL,
     httpx.StreamError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
     OSError,
     ValueError,
 )
@@ -188,7 +199,7 @@ class ApiClient:
         except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
             raise ApiStrange(self._url, str(error) or type(error).__name__) from None
         except _TROUBLE as error:
-            raise ApiUnreachable(self._url, reason_of(error)) from None
+            raise ApiUnreachable(self._url, _reason(error)) from None
         return self._understood(response, raw, accept)
 
     def _read(self, chunks: Iterator[bytes], deadline: float) -> bytes:
@@ -218,3 +229,110 @@ class ApiClient:
                 raise ApiStrange(self._url, f"status {status} without an error document")
             raise ApiRefused(status, error)
         return Reply(status, value, dict(response.headers))
+
+
+class HttpProber:
+    """Asks services for their health, under trio.
+
+    Each probe opens a connection of its own, as a new caller would: a kept one stays good when the
+    listener behind it is long gone, and a pool shared between probes is state that a cancelled
+    one could leave broken. At most `at_once_max` run at a time; the wait for a place counts
+    against a probe's own time.
+    """
+
+    def __init__(self, *, at_once_max: int = PROBES_AT_ONCE_MAX) -> None:
+        self._places = trio.CapacityLimiter(at_once_max)
+        self._plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._verifying: ssl.SSLContext | None = None
+
+    async def ready(self) -> None:
+        """Nothing has to be prepared."""
+        await trio.lowlevel.checkpoint()
+
+    async def get(self, url: str, timeout_s: float, *, method: str = "GET") -> ProbeAnswer:
+        """Send one request without a body and read the start of the answer.
+
+        Args:
+            url: http or https; certificates are verified against the system's authorities.
+            timeout_s: seconds for everything, from the name's look-up to the body's end.
+            method: of HTTP.
+
+        Raises:
+            ProbeFailed: refused, too slow, no such name, bad certificate, malformed answer or URL.
+        """
+        try:
+            with trio.fail_after(timeout_s):
+                async with self._places:
+                    return await self._ask(url, method)
+        except trio.TooSlowError:
+            raise ProbeFailed(f"no answer within {timeout_s:g} s") from None
+        except _TROUBLE as error:
+            raise ProbeFailed(_reason(error)) from None
+
+    async def _ask(self, url: str, method: str) -> ProbeAnswer:
+        headers = {
+            "User-Agent": f"kith-check/{VERSION}",
+            "Accept": "*/*",
+            # Never compressed: 4 KiB must not unfold into gigabytes.
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+        request = httpx.Request(method, url, headers=headers)
+        if request.url.scheme not in {"http", "https"} or not request.url.host:
+            raise httpx.UnsupportedProtocol("the URL is not http:// or https://")
+        tls = self._authorities() if request.url.scheme == "https" else self._plain
+        body = bytearray()
+        async with httpx.AsyncHTTPTransport(verify=tls, trust_env=False) as transport:
+            response = await transport.handle_async_request(request)
+            try:
+                # Leaving the loop would leave httpx's nested generators to the garbage collector;
+                # cancelling the next read ends them in order.
+                with trio.CancelScope() as enough:
+                    async for chunk in response.aiter_raw():
+                        body += chunk
+                        if len(body) >= PROBE_BODY_MAX:
+                            enough.cancel()
+            finally:
+                await response.aclose()
+        return ProbeAnswer(response.status_code, bytes(body[:PROBE_BODY_MAX]))
+
+    def _authorities(self) -> ssl.SSLContext:
+        if self._verifying is None:
+            self._verifying = ssl.create_default_context()
+        return self._verifying
+
+
+def _reason(error: BaseException) -> str:
+    """A short sentence for whatever went wrong, from the deepest cause that says more."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate not accepted: {getattr(cause, 'verify_message', cause)}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {getattr(cause, 'reason', None) or cause}"
+        if isinstance(cause, socket.gaierror):
+            return f"the name cannot be resolved: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return _system_reason(cause)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return f"malformed answer: {error}"
+    return str(error) or type(error).__name__
+
+
+def _system_reason(error: OSError) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return "connection refused"
+    if error.errno == errno.ECONNRESET:
+        return "connection reset"
+    return (error.strerror or str(error)).lower()
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """`error`, what it was raised from, and the attempts that trio lists below a failed connect."""
+    found = [error]
+    for current in found:
+        below = [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
+        for cause in below:
+            known = any(cause is one for one in found)
+            if isinstance(cause, BaseException) and not known and len(found) < CAUSES_MAX:
+                found.append(cause)
+    return found

@@ -22,6 +22,7 @@ from typing import NoReturn, assert_never
 
 import trio
 
+from node import logs
 from protocol.bodies import Body
 from protocol.clocks import Instant
 from protocol.commits import Commit, Dot, RecordKey
@@ -48,13 +49,12 @@ from protocol.signing import Signer
 from protocol.wire.handshake import Credentials, Session
 from storage import DiskFullError, QueueFullError, Result, StorageError, Writer
 
-from .logs import Logger
 from .reachability import Attempt, Reachability
 from .transport.datagrams import DatagramTransport
 from .transport.errors import TransportError
 from .transport.pool import StreamPool
 
-log = Logger()
+log = logs.get()
 
 PERSIST_RETRY_S = 1.0
 """Between two tries to write our own commit while the disk is full."""

@@ -24,6 +24,7 @@ from typing import TypeAlias
 import orjson
 import trio
 
+from node import logs
 from protocol import rules
 from protocol.bodies import Body, key_of
 from protocol.commits import RecordKey
@@ -41,11 +42,10 @@ from .context import NodeContext
 from .driver import DiskFull
 from .durations import DurationError, parse_ms
 from .http import ApiError, invalid_field, not_found
-from .logs import Logger
 from .registrar import Claim, Request, UpdateIds, commit, refusal_of
 from .times import parse_us
 
-log = Logger()
+log = logs.get()
 
 GONE_AFTER_TTLS = 10
 CLOCK_MAX_US = 5 * 60 * 1_000_000

@@ -7,14 +7,12 @@ variables, which trio hands to child tasks and worker threads.
 
 Rules this module keeps:
 
-1. A record below the level costs one call and one comparison.
+1. A record below the level costs one call of an empty function.
 2. Values under a secret's name are written as `***`, at any depth.
 3. An exception is one field in one line: type, message and where; whole only at level `debug`.
 4. Logging never raises, whatever is logged and whatever became of the stream. One writer at a
    time; a full pipe blocks it, so give the node a collector that reads.
 5. Text of others cannot forge a record: what cannot be printed is escaped.
-6. The standard library and orjson are enough: a logging library that can also colour tracebacks
-   was 7 MB of each node's memory, and a tenth of the time that it took to start.
 """
 
 import logging
@@ -22,20 +20,26 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TextIO, TypeAlias
+from typing import TextIO, TypeAlias, cast
 
 import orjson
 
 from protocol.identity import NodeId, short_id
 
+from .imports import without
 from .settings import LogFormat, LogLevel
 
+# structlog takes rich, if there is one, to draw the tracebacks that we never print, and rich brings
+# pygments: 4 MB of every node's memory. The command needs them for tables, in another process.
+with without("rich"):
+    import structlog
+    from structlog.typing import FilteringBoundLogger
+
 Record: TypeAlias = MutableMapping[str, object]
-Step: TypeAlias = Callable[[Record], Record]
+Step: TypeAlias = Callable[[object, str, Record], Record]
 
 HIDDEN = "***"
 SECRET_WORDS = frozenset({"authorization", "passphrase", "password", "secret", "token"})
@@ -53,88 +57,57 @@ _LEVELS = {
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}
 
 
-_speaking: ContextVar[Mapping[str, object]] = ContextVar("speaking", default={})  # noqa: B039
-"""Who speaks, and for which request; never changed in place."""
-
-
 def setup(
-    *, level: LogLevel = "info", form: LogFormat = "auto", stream: TextIO | None = None
+    *,
+    level: LogLevel = "info",
+    form: LogFormat = "auto",
+    stream: TextIO | None = None,
+    keep_loggers: bool = True,
 ) -> None:
-    """Configure logging for this process; loggers taken earlier follow it.
+    """Configure logging for this process; loggers taken earlier but not yet used follow it.
 
-    Before the first time nobody listens, and nothing is written.
+    `keep_loggers` makes a logger fast after its first use and deaf to a later `setup`; tests that
+    set up again turn it off.
     """
     out = stream if stream is not None else sys.stderr
     terminal = out.isatty()
     for_people = form == "console" or (form == "auto" and terminal)
     render = _text_renderer(colour=terminal) if for_people else _json
-    steps = (_with_context, _with_exception(whole=level == "debug"), hide_secrets)
-    _output.take(_LEVELS[level], steps, render, LineWriter(out))
+    steps: list[Step] = [
+        _with_context,
+        _with_exception(whole=level == "debug"),
+        hide_secrets,
+        cast(Step, render),
+    ]
+    lines = LineLogger(out)
+    structlog.configure(
+        processors=cast(list[structlog.typing.Processor], steps),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=keep_loggers,
+    )
     root = logging.getLogger()
     root.handlers[:] = [h for h in root.handlers if not isinstance(h, _Forward)] + [_Forward()]
     # Libraries below us say at `info` what we say ourselves, such as each HTTP request made.
     root.setLevel(max(_LEVELS[level], logging.WARNING))
 
 
-class Logger:
-    """Says what happens in one part of the node: an event's name, and what belongs to it."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, part: str = "") -> None:
-        self._fields = {"part": part} if part else {}
-
-    def debug(self, event: str, **fields: object) -> None:
-        """What only somebody who looks for a fault wants to read."""
-        if _output.level <= logging.DEBUG:
-            _output.write("debug", {**self._fields, **fields, "event": event})
-
-    def info(self, event: str, **fields: object) -> None:
-        """What happened as it should."""
-        if _output.level <= logging.INFO:
-            _output.write("info", {**self._fields, **fields, "event": event})
-
-    def warning(self, event: str, **fields: object) -> None:
-        """What somebody may have to look at."""
-        if _output.level <= logging.WARNING:
-            _output.write("warning", {**self._fields, **fields, "event": event})
-
-    def error(self, event: str, **fields: object) -> None:
-        """What failed."""
-        if _output.level <= logging.ERROR:
-            _output.write("error", {**self._fields, **fields, "event": event})
-
-    def exception(self, event: str, **fields: object) -> None:
-        """What failed, with the exception that is being handled."""
-        self.error(event, exc_info=True, **fields)
-
-    def critical(self, event: str, **fields: object) -> None:
-        """What ends this node."""
-        if _output.level <= logging.CRITICAL:
-            _output.write("critical", {**self._fields, **fields, "event": event})
-
-
-def get(name: str) -> Logger:
-    """The logger of one part of the node, such as `"driver"`."""
-    return Logger(name)
+def get(part: str = "") -> FilteringBoundLogger:
+    """A logger, perhaps of one part of the node, such as `"driver"`, which its records name."""
+    bound = {"part": part} if part else {}
+    return cast(FilteringBoundLogger, structlog.get_logger(**bound))
 
 
 def bind_node(name: str, node: NodeId | None = None) -> None:
     """Say in all further records of this task and its children which node speaks."""
-    who: dict[str, object] = {"node": name}
+    structlog.contextvars.bind_contextvars(node=name)
     if node is not None:
-        who["node_id"] = short_id(node)
-    _speaking.set({**_speaking.get(), **who})
+        structlog.contextvars.bind_contextvars(node_id=short_id(node))
 
 
-@contextmanager
-def request(request_id: str) -> Iterator[None]:
+def request(request_id: str) -> AbstractContextManager[object]:
     """Say in the records of this block which request they belong to."""
-    before = _speaking.set({**_speaking.get(), "request_id": request_id})
-    try:
-        yield
-    finally:
-        _speaking.reset(before)
+    return structlog.contextvars.bound_contextvars(request_id=request_id)
 
 
 def describe(error: BaseException, *, frames_max: int = FRAMES_MAX) -> str:
@@ -147,7 +120,7 @@ def describe(error: BaseException, *, frames_max: int = FRAMES_MAX) -> str:
     return " <- ".join(parts)
 
 
-def hide_secrets(record: Record) -> Record:
+def hide_secrets(_logger: object, _method: str, record: Record) -> Record:
     """Replace what stands under a secret's name."""
     for key, value in record.items():
         if is_secret(key):
@@ -163,7 +136,7 @@ def is_secret(key: str) -> bool:
     return words[-1] != "file" and any(word in SECRET_WORDS for word in words)
 
 
-class LineWriter:
+class LineLogger:
     """Writes whole lines to a stream, one writer at a time, and survives the stream's end."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -180,61 +153,37 @@ class LineWriter:
                 # A closed or broken stream: there is nowhere left to say so.
                 return
 
-
-class _Output:
-    """Where all loggers of this process write to; `setup` says where that is."""
-
-    def __init__(self) -> None:
-        self.level = logging.CRITICAL + 1
-        """Nothing is so grave: nobody listens yet."""
-        self._steps: Sequence[Step] = ()
-        self._render: Callable[[Record], str] = _json
-        self._lines: LineWriter | None = None
-
-    def take(
-        self, level: int, steps: Sequence[Step], render: Callable[[Record], str], lines: LineWriter
-    ) -> None:
-        self._steps, self._render, self._lines, self.level = steps, render, lines, level
-
-    def write(self, level: str, record: Record) -> None:
-        if self._lines is None:
-            return
-        record["level"] = level
-        for step in self._steps:
-            record = step(record)
-        self._lines.write(self._render(record))
+    debug = info = warning = error = critical = exception = msg = log = write
 
 
 class _Forward(logging.Handler):
     """Takes the records of libraries that use the standard library's logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < _output.level:
-            return
-        error = record.exc_info[1] if record.exc_info else None
+        told = get(record.name)
+        exc_info = record.exc_info if record.exc_info and record.exc_info[1] else None
         try:
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
-        fields: Record = {"part": record.name, "event": message, "exc_info": error}
-        _output.write(logging.getLevelName(level).lower(), fields)
+        told.log(level, message, exc_info=exc_info[1] if exc_info else None)
 
 
-def _with_context(record: Record) -> Record:
+def _with_context(_logger: object, method: str, record: Record) -> Record:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     head: Record = {
         "time": now.removesuffix("+00:00") + "Z",
         "mono_ns": time.monotonic_ns(),
-        "level": record["level"],
+        "level": "error" if method == "exception" else method,
         "event": record.get("event", ""),
     }
     # Head first for the reader of raw lines, and last so that no field can pose as it.
-    return {**head, **_speaking.get(), **record, **head}
+    return {**head, **structlog.contextvars.get_contextvars(), **record, **head}
 
 
 def _with_exception(*, whole: bool) -> Step:
-    def step(record: Record) -> Record:
+    def step(_logger: object, _method: str, record: Record) -> Record:
         given = record.pop("exc_info", None)
         if isinstance(given, tuple) and len(given) == 3:
             given = given[1]
@@ -304,7 +253,7 @@ def _plain(value: object) -> object:
         return f"({type(value).__name__})"
 
 
-def _json(record: Record) -> str:
+def _json(_logger: object, _method: str, record: Record) -> str:
     try:
         line = _encoded(record)
     except (TypeError, ValueError, RecursionError):
@@ -333,8 +282,8 @@ def _writable(value: object) -> object:
     return value
 
 
-def _text_renderer(*, colour: bool) -> Callable[[Record], str]:
-    def render(record: Record) -> str:
+def _text_renderer(*, colour: bool) -> Callable[[object, str, Record], str]:
+    def render(_logger: object, _method: str, record: Record) -> str:
         level = str(record.pop("level", "info"))
         clock = str(record.pop("time", ""))[11:-1]
         record.pop("mono_ns", None)
@@ -357,6 +306,3 @@ def _printable(value: object) -> str:
     plain = _plain(value)
     text = plain if isinstance(plain, str) else str(plain)
     return text if text.isprintable() else ascii(text)[1:-1]
-
-
-_output = _Output()

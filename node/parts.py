@@ -8,6 +8,7 @@ from random import SystemRandom
 
 import trio
 
+from node import logs
 from protocol.events import (
     Event,
     ForkFound,
@@ -24,7 +25,7 @@ from protocol.wire.handshake import Credentials, Session
 from storage import Writer
 
 from . import api
-from .checks.asking import HttpProber
+from .checks.asking import LateProber
 from .checks.checker import HealthChecker
 from .config import NodeConfig
 from .context import NodeContext
@@ -41,7 +42,6 @@ from .http import (
     text_response,
 )
 from .lifecycle import Lifecycle
-from .logs import Logger
 from .telemetry import CONTENT_TYPE
 from .transport.binding import Binding
 from .transport.pool import PoolLimits, StreamPool
@@ -49,7 +49,7 @@ from .transport.sessions import KeyLore
 from .transport.streams import StreamServer
 from .watching.limits import WatchLimits
 
-log = Logger()
+log = logs.get()
 
 METRICS_READERS_MAX = 64
 """Connections to the port of the metrics; collectors are few."""
@@ -109,7 +109,7 @@ def assemble(on: Foundation) -> Parts:
     driver.listen(partial(_end_when_shut_out, on.lifecycle))
     edge: api.Edge
     checker = HealthChecker(
-        HttpProber(),
+        LateProber(),
         SystemRandom(),
         on_result=lambda *result: edge.on_result(*result),
         on_expired=lambda *expired: edge.on_expired(*expired),

@@ -41,12 +41,11 @@ from .durability.archive import BackupError
 from .http import raise_open_files
 from .keyfiles import KEY_FILE, KeyStoreError
 from .lifecycle import UNHEARD_REMEDY, Lifecycle, Stage
-from .logs import Logger
 from .transport.binding import Binding, bind
 from .transport.errors import BindError
 from .version import VERSION
 
-log = Logger()
+log = logs.get()
 
 GC_THRESHOLDS = (10_000, 20, 50)
 """When the collector of cycles looks. The core's values are trees, without cycles, so it finds

@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from node.agreement.critical import require_majority
 from node.context import NodeContext
-from node.critical import require_majority
 from node.http import ApiError, not_found, too_large
 from node.registrar import Claim, Request, UpdateIds, commit, refusal_of
 from node.registrar.updates import conflict

@@ -5,15 +5,15 @@ It decides nothing: what seeds send is verified record by record, and the newest
 
 import trio
 
+from node import logs
 from node.context import NodeContext
-from node.logs import Logger
 from protocol.agreement.peer_lists import NOT_LISTED, PeerList, differences
 from protocol.events import Event, Joined
 from protocol.identity import NodeId, short_id
 
 from .tally import Tally
 
-log = Logger()
+log = logs.get()
 
 COMPARED_S = 3.0
 """Lists older than this are not compared with a new one: the cluster has moved on."""

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 
 import trio
 
+from node import logs
 from node.context import NodeContext
 from node.driver import DiskFull
-from node.logs import Logger
 from protocol import bodies, limits
 from protocol.agreement import documents
 from protocol.agreement.documents import Document
@@ -33,7 +33,7 @@ from protocol.records import DocumentRecord, Kind
 
 from .documents import REACHED, Documents
 
-log = Logger()
+log = logs.get()
 
 TIDY_EVERY_S = 3.0
 LOOK_ALL_EVERY_S = 60.0

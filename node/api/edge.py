@@ -19,7 +19,6 @@ from node.context import NodeContext
 from node.delivery.confirms import Confirms
 from node.guests import Guests
 from node.http import Answered, AnyRoute, ApiError, Hooks, Request, Router
-from node.logs import Logger
 from node.registrar import CheckNews, Instances, UpdateIds
 from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
@@ -50,7 +49,7 @@ from .proofs import ProofRoutes
 from .registration import RegistrationRoutes
 from .table import Endpoint
 
-log = Logger()
+log = logs.get()
 
 _READING = ("GET", "HEAD", "OPTIONS")
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import trio
 
 from node import keystore
+from node.agreement.critical import require_majority
 from node.context import NodeContext
-from node.critical import require_majority
 from node.driver import DiskFull, instant
 from node.http import ApiError, Request, Response, Route, SyncRoute, json_response
 from node.keyfiles import KeyStoreError

@@ -11,6 +11,7 @@ from typing import get_args
 
 import trio
 
+from node import logs
 from node.agreement.documents import Documents
 from node.agreement.tally import ABOUTS, Tally
 from node.agreement.tidying import Tidying
@@ -20,7 +21,6 @@ from node.delivery.backlog import backlog_of
 from node.delivery.confirms import Confirms
 from node.guests import Guests
 from node.http import End
-from node.logs import Logger
 from node.registrar import CheckNews
 from node.telemetry import Durations, Telemetry
 from node.transport.datagrams import DatagramTransport
@@ -41,7 +41,7 @@ from storage import Statistics, StorageError
 from .lookup import Lookups
 from .shapes import health_of
 
-log = Logger()
+log = logs.get()
 
 STORE_EVERY_S = 60.0
 """Between two looks at the sizes on disk, which hold up writes for as long as they take."""

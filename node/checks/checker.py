@@ -30,8 +30,9 @@ import trio
 
 from protocol.records import CheckRecord, CheckType, Health
 
+from .asking import HttpProber
 from .lanes import Lanes
-from .probes import HttpProber, Verdict, gist, probe, seconds_text, tidy
+from .probes import Verdict, gist, probe, seconds_text, tidy
 from .schedule import Schedule
 from .thresholds import Thresholds
 

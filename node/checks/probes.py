@@ -10,32 +10,20 @@ Rules this module keeps:
 """
 
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import trio
 
 from protocol import limits
 from protocol.records import CheckRecord, CheckType, Health
 
-from .asking import ProbeAnswer, ProbeFailed
+from .asking import HttpProber, ProbeFailed
 from .thresholds import judge_http
 
 BODY_READ_MAX = 1_024
 """Bytes of a body that are looked at for the text."""
 _MILLISECONDS = " ms"
 _IN = " in "
-
-
-class HttpProber(Protocol):
-    """Asks one URL once, as `asking.HttpProber` does."""
-
-    async def get(self, url: str, timeout_s: float) -> ProbeAnswer:
-        """Fetch `url` without following redirects.
-
-        Raises:
-            ProbeFailed: no answer; the instance is to blame.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +38,8 @@ class Verdict:
 async def probe(check: CheckRecord, prober: HttpProber) -> Verdict:
     """Probe what `check` names, within its time-out. A ttl check cannot be probed."""
     timeout_s = check.timeout_ms / 1_000
+    if check.type is CheckType.HTTP:
+        await prober.ready()
     started = trio.current_time()
     result, output = Health.CRITICAL, f"no answer within {seconds_text(check.timeout_ms)}"
     with trio.move_on_after(timeout_s):

@@ -19,10 +19,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import trio
 
+from node import logs
 from node.checks.checker import InstanceKey, TooManyChecksError
 from node.context import NodeContext
 from node.http import ApiError, invalid_field, not_found
-from node.logs import Logger
 from protocol import rules
 from protocol.bodies import service_key
 from protocol.commits import Dot, RecordKey
@@ -36,7 +36,7 @@ from .drawing import DrawnIds
 from .failures import begin, commit, disk_full, overloaded, refusal_of
 from .updates import UpdateIds, conflict
 
-log = Logger()
+log = logs.get()
 
 Make = Callable[[ServiceRecord | None], ServiceRecord]
 

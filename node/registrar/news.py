@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 
 import trio
 
+from node import logs
 from node.checks.checker import InstanceKey
 from node.driver import DiskFull, Driver
-from node.logs import Logger
 from protocol import bodies, limits
 from protocol.bodies import Body, service_key
 from protocol.commits import RecordKey
@@ -27,7 +27,7 @@ from protocol.delivery.standing import Priority
 from protocol.errors import ProposalError
 from protocol.records import CheckRecord, Health, Kind, ServiceRecord
 
-log = Logger()
+log = logs.get()
 
 RETRY_S = 1.0
 

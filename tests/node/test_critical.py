@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.critical import require_majority
+from node.agreement.critical import require_majority
 from node.http import ApiError
 from protocol.detector.partition import Partition
 from protocol.records import ForgetRecord

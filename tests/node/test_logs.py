@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import structlog
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,13 +21,13 @@ NODE = NodeId(bytes(range(32)))
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    monkeypatch.setattr(logs, "_output", logs._Output())
-    before = logs._speaking.set({})
-    yield
-    logs._speaking.reset(before)
+    with structlog.contextvars.bound_contextvars():
+        yield
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -40,7 +41,7 @@ def listening(
     level: LogLevel = "info", form: LogFormat = "json", stream: io.StringIO | None = None
 ) -> io.StringIO:
     out = stream or io.StringIO()
-    logs.setup(level=level, form=form, stream=out)
+    logs.setup(level=level, form=form, stream=out, keep_loggers=False)
     return out
 
 
@@ -283,12 +284,11 @@ def test_setting_up_twice_writes_once() -> None:
     assert len(records(out)) == 1
 
 
-def test_a_logger_taken_earlier_follows_the_newest_setup() -> None:
+def test_a_kept_logger_is_set_up_once() -> None:
+    out = io.StringIO()
+    logs.setup(level="info", form="json", stream=out)
     log = logs.get("driver")
-    first = listening("info")
     log.info("first")
-    second = listening("error")
-    log.info("silent")
-    log.error("second")
-    assert [record["event"] for record in records(first)] == ["first"]
-    assert [record["event"] for record in records(second)] == ["second"]
+    logs.setup(level="error", form="json", stream=io.StringIO())
+    log.info("second")
+    assert [record["event"] for record in records(out)] == ["first", "second"]

@@ -49,6 +49,9 @@ class StillProber:
         self.status = 200
         self.probed = 0
 
+    async def ready(self) -> None:
+        pass
+
     async def get(self, url: str, timeout_s: float) -> ProbeAnswer:
         await trio.lowlevel.checkpoint()
         self.probed += 1

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from node.critical import require_majority
+from node.agreement.critical import require_majority
 from node.driver import instant
 from node.http import ApiError
 from node.times import format_us

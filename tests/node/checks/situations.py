@@ -74,6 +74,9 @@ class FakeServers:
     running_most: int = 0
     overlaps: int = 0
 
+    async def ready(self) -> None:
+        pass
+
     async def get(self, url: str, timeout_s: float) -> ProbeAnswer:
         self.asked.append((trio.current_time(), url))
         self.running[url] = self.running.get(url, 0) + 1

@@ -9,10 +9,10 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.checks.asking import HttpProber as ClientProber
-from node.checks.asking import ProbeAnswer, ProbeFailed
+from node.checks.asking import HttpProber, ProbeAnswer, ProbeFailed
 from node.checks.checker import HealthChecker, InstanceKey
-from node.checks.probes import HttpProber, gist, probe, seconds_text, split_target, tidy
+from node.checks.probes import gist, probe, seconds_text, split_target, tidy
+from node.client import HttpProber as ClientProber
 from protocol import limits
 from protocol.records import CheckType, Health
 
@@ -208,11 +208,17 @@ async def test_port_that_connects_to_itself_does_not_count_as_a_server(
 
 
 class BrokenProber:
+    async def ready(self) -> None:
+        pass
+
     async def get(self, url: str, timeout_s: float) -> ProbeAnswer:
         raise KeyError("a bug of ours")
 
 
 class MuteProber:
+    async def ready(self) -> None:
+        pass
+
     async def get(self, url: str, timeout_s: float) -> ProbeAnswer:
         raise ProbeFailed("")
 

@@ -5,10 +5,9 @@ partition, could only be settled by undoing one. So it is made on the side that 
 majority; on exactly half of the members, or fewer, it is refused.
 """
 
+from node.http import ApiError
 from protocol.detector.partition import Partition
 from protocol.peer import Peer
-
-from .http import ApiError
 
 _CUT_OFF = {Partition.MINORITY: "fewer than half", Partition.EVEN: "only half"}
 """`forget` is not critical: with it an operator ends a state that will not mend itself."""
