@@ -30,7 +30,7 @@ from node.transport.addresses import origin_of
 
 from .limits import SPREAD, WatchLimits
 
-log = logs.Logger()
+log = logs.get()
 
 RETRY_AFTER_S = 5
 BUCKETS_PER_S = 4
