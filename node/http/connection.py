@@ -231,10 +231,18 @@ class Connection:
         return self._open_stream(later, what)
 
     def _take(self, response: Response | ApiError) -> None:
-        """Send the answer that came later, in whatever task the news is told."""
+        """Send the answer that came later, in whatever task the news is told: it must not raise."""
         later = self._later
         if later is None:
             return
+        try:
+            self._settle(later, response)
+        except Exception as error:
+            # A bug of ours ends this connection, not whoever had news for many.
+            self._service.dispatcher.report_failure(later.request_id, error)
+            self.scope.cancel()
+
+    def _settle(self, later: Later, response: Response | ApiError) -> None:
         self._later, self._is_soon = None, False
         if isinstance(response, ApiError):
             response = error_response(response, later.request_id)

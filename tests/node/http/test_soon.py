@@ -4,7 +4,16 @@ import pytest
 import trio
 import trio.testing
 
-from node.http import Deferred, Hooks, HttpServer, Request, Response, Route, json_response
+from node.http import (
+    Deferred,
+    Hooks,
+    HttpServer,
+    Request,
+    Response,
+    Route,
+    SyncRoute,
+    json_response,
+)
 
 from .speaking import in_memory, make_server, on_loopback, request, show
 
@@ -154,3 +163,34 @@ async def test_a_connection_that_is_cut_off_gives_it_up() -> None:
 
         assert desk.waiting[0].is_abandoned
         assert desk.observed == [("/soon", 499, False)]
+
+
+@pytest.mark.trio
+async def test_a_hook_that_breaks_ends_the_connection_and_not_who_has_the_news() -> None:
+    failed: list[str] = []
+
+    def broken(*_told: object) -> None:
+        raise LookupError("broken")
+
+    def failing(request_id: str, error: Exception) -> None:
+        failed.append(f"{request_id}: {error}")
+
+    waiting: list[Soon] = []
+
+    def begin(_request: Request) -> Deferred:
+        waiting.append(Soon())
+        return waiting[-1]
+
+    route = SyncRoute("POST", "/begin", begin)
+    server = make_server(route, hooks=Hooks(observe=broken, failed=failing))
+    async with on_loopback(server) as kith:
+        client = await kith.connect()
+        await client.send(request("POST", "/begin", "X-Request-Id: mine"))
+        await blocked()
+        waiting[0].settle(SAID)
+        with trio.fail_after(5):
+            await client.stream.receive_some(1_000)
+
+        await blocked()
+        assert failed == ["mine: broken"]
+        assert server.connections == 0
