@@ -155,4 +155,14 @@ SUITES: tuple[Suite, ...] = (
             Plan("", 1.5),
         ),
     ),
+    Suite(
+        "attacks",
+        "Other clients' lookups while a node is attacked",
+        "benchmarks.attacks",
+        _plans(
+            Plan("slow-headers garbage --rounds 1 --seconds 3", 0.5),
+            Plan("slow-headers idle garbage --rounds 2 --seconds 3", 1.0),
+            Plan("--rounds 5 --seconds 8", 25.0),
+        ),
+    ),
 )

@@ -133,6 +133,7 @@ def assemble(on: Foundation) -> Parts:
         ),
     )  # fmt: skip
     http = HttpServer(edge.router, node=id_text(on.peer.me), limits=limits, hooks=edge.hooks)
+    edge.count_connections_of(http)
     return Parts(
         driver=driver, pool=pool, streams=streams, checker=checker, http=http,
         metrics=_metrics_server(edge, id_text(on.peer.me)), edge=edge,

@@ -53,6 +53,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("kith_http_request_seconds", "histogram",
            "From the complete request to the complete answer; without those that came later, "
            "such as long polls and streams.", ("method", "route")),
+    _gauge("kith_http_connections", "Open HTTP connections."),
+    _counter("kith_http_closed_for_room_total",
+             "HTTP connections that were closed because others had no room."),
     _counter("kith_http_unauthenticated_total", "Requests refused for their credential."),
     _gauge("kith_lookup_kept_bytes", "Encoded answers of lookups that are kept."),
     _gauge("kith_watchers", "Long polls that wait."),

@@ -18,7 +18,7 @@ from node.checks.checker import InstanceKey
 from node.context import NodeContext
 from node.delivery.confirms import Confirms
 from node.guests import Guests
-from node.http import Answered, AnyRoute, ApiError, Hooks, Request, Router
+from node.http import Answered, AnyRoute, ApiError, Hooks, HttpServer, Request, Router
 from node.registrar import CheckNews, Instances, UpdateIds
 from node.transport.datagrams import DatagramTransport
 from node.transport.pool import StreamPool
@@ -123,6 +123,10 @@ class Edge:
             answered=_log_answer if context.config.log_level == "debug" else None,
             failed=_log_failure,
         )
+
+    def count_connections_of(self, server: HttpServer) -> None:
+        """Show this server's connections among the metrics."""
+        self._metrics.clients = server
 
     def telemetry(self) -> str:
         """All metrics in the text format of Prometheus."""

@@ -20,7 +20,7 @@ from node.context import NodeContext
 from node.delivery.backlog import backlog_of
 from node.delivery.confirms import Confirms
 from node.guests import Guests
-from node.http import End
+from node.http import End, HttpServer
 from node.registrar import CheckNews
 from node.telemetry import Durations, Telemetry
 from node.transport.datagrams import DatagramTransport
@@ -79,6 +79,8 @@ class Metrics:
         self._telemetry = Telemetry()
         self._requests: dict[tuple[str, str, int], Durations] = {}
         """By method, route and status: as many as there are of those, since the last `render`."""
+        self.clients: HttpServer | None = None
+        """Whose connections are shown; set when there is a server."""
         self._instances_at = 0
         self._documents_at = 0
         for code in sorted(get_args(RefusalCode)):
@@ -105,6 +107,7 @@ class Metrics:
     def render(self) -> str:
         """All metrics as they stand now."""
         self._sample_requests()
+        self._sample_clients()
         self._sample_node()
         self._sample_registry()
         self._sample_agreement()
@@ -133,6 +136,12 @@ class Metrics:
             self._telemetry.count("kith_http_requests_total", *labels, times=durations.count)
             self._telemetry.observe("kith_http_request_seconds", durations, method, pattern)
         self._requests.clear()
+
+    def _sample_clients(self) -> None:
+        clients = self.clients
+        if clients is not None:
+            self._telemetry.set("kith_http_connections", clients.connections)
+            self._telemetry.set("kith_http_closed_for_room_total", clients.closed_for_room)
 
     def _sample_node(self) -> None:
         put, context, peer = self._telemetry.set, self._context, self._peer

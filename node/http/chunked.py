@@ -12,6 +12,10 @@ LINE_BYTES_MAX = 128
 """One size line with its extension, which is ignored; nobody sends extensions."""
 TRAILER_BYTES_MAX = 1_024
 """All trailers, which are checked for line ends and ignored."""
+FRAMING_BYTES_MAX = 16 * 1_024
+"""What the lines of all chunks may exceed `FRAMING_USUAL_BYTES` each and twice the data by: enough
+for any sane client, and not for a megabyte of extensions that carry a few bytes."""
+FRAMING_USUAL_BYTES = 16
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -25,6 +29,7 @@ class ChunkedBody:
         """Bytes of the current chunk, with its CR LF, that are still to come."""
         self._in_trailer = False
         self._trailer_bytes = 0
+        self._framing_bytes = 0
 
     def take(self, buffer: bytearray) -> bool:
         """Consume from the front of `buffer`; True once the whole body has been read.
@@ -79,6 +84,10 @@ class ChunkedBody:
         if not 0 < len(digits) <= SIZE_DIGITS_MAX or not _HEX.issuperset(digits):
             raise malformed("a chunk size is not a hexadecimal number", "transfer-encoding")
         size = int(digits, 16)
+        excess = len(line) + 4 - FRAMING_USUAL_BYTES - 2 * size
+        self._framing_bytes = max(0, self._framing_bytes + excess)
+        if self._framing_bytes > FRAMING_BYTES_MAX:
+            raise too_large("transfer-encoding", "the chunked framing is longer than the body")
         if len(self.body) + size > self._body_bytes_max:
             raise too_large("body", f"the body has more than {self._body_bytes_max} bytes")
         if size == 0:

@@ -444,3 +444,11 @@ def test_an_equal_rest_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert first is not None
     assert second is not None
     assert second[0] == first[0]._replace(path="/b/c", query=Query((("x", "1"),)))
+
+
+def test_framing_that_outweighs_the_body_is_refused_and_small_chunks_are_not() -> None:
+    padded = (b"1;" + b"x" * 100 + b"\r\na\r\n") * 1_000
+
+    [(_, body)] = requests_in(CHUNKED + b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n")
+    assert body == b"a" * 20_000
+    assert refusal_of(CHUNKED + padded) == ("too_large", "transfer-encoding")
