@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check format sim scenarios bench bench-cluster image up down clean
+.PHONY: help setup run demo test check conformance format sim scenarios bench bench-cluster image up down clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,6 +35,15 @@ check: setup  ## format, lint, types, layers
 format: setup  ## rewrite the code as ruff likes it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+CONFORMANCE := .venv-conformance
+$(CONFORMANCE)/.ready: pyproject.toml constraints.txt constraints-conformance.txt
+	@$(PYTHON) -m venv $(CONFORMANCE)
+	@$(CONFORMANCE)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-conformance.txt --editable '.[conformance]'
+	@touch $@
+
+conformance: $(CONFORMANCE)/.ready  ## schemathesis against the HTTP API of a throw-away node, in an environment of its own
+	$(CONFORMANCE)/bin/pytest -s tests/conformance
 
 SEEDS ?= 1..100
 JOBS ?= 2
@@ -81,4 +90,4 @@ down:  ## stop the containers and remove their data
 	$(COMPOSE) down --volumes
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(CONFORMANCE) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

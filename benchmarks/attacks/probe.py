@@ -22,7 +22,7 @@ PAUSE_S = 0.004
 NEW_CONNECTION_EVERY = 10
 LOOKUPS_MIN = 50
 ANSWER_S = 30.0
-END_S = 20.0
+END_S = 60.0
 
 
 @dataclass(slots=True)

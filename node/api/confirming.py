@@ -18,7 +18,7 @@ from node.http import Request, Response, json_response
 from node.http.errors import Headers, handler_timed_out
 
 from .fields import refused
-from .table import Parameter
+from .table import TIMEOUT, Parameter, whole
 
 CHANGE_S = 30.0
 """A change that is not durable by then is answered 408; it may still take effect."""
@@ -26,9 +26,12 @@ HANDLER_S = CHANGE_S + CONFIRM_S_MAX
 CONFIRM = (
     Parameter(
         "confirm", f"Wait until so many peers have it on disk, 0 to {CONFIRM_MAX}; 202 if not in "
-        "time."
+        "time.", schema=whole(0, CONFIRM_MAX),
     ),
-    Parameter("confirm_timeout", 'How long, such as `"5s"`, which is the default; at most 60 s.'),
+    Parameter(
+        "confirm_timeout", 'How long, such as `"5s"`, which is the default; at most 60 s.',
+        schema=TIMEOUT,
+    ),
 )  # fmt: skip
 UNCONFIRMED = {202: "Done, but not confirmed in time: `confirmed` of `peers` have it on disk."}
 PARAMETERS = tuple(parameter.name for parameter in CONFIRM)
@@ -89,10 +92,6 @@ def in_time() -> Iterator[None]:
 
 def _wish_of(request: Request) -> Wish | None:
     text = request.query.get("confirm_timeout")
-    if request.query.get("confirm") is None:
-        if text is not None:
-            raise refused("confirm_timeout", "goes with confirm=N only")
-        return None
     receipts = request.query.integer("confirm", default=0, low=0, high=CONFIRM_MAX)
     try:
         timeout_s = CONFIRM_S if text is None else parse_s(text)
@@ -100,4 +99,5 @@ def _wish_of(request: Request) -> Wish | None:
         raise refused("confirm_timeout", f"{text!r:.40}: {error}") from None
     if timeout_s > CONFIRM_S_MAX:
         raise refused("confirm_timeout", f"is {timeout_s:g} s; at most {CONFIRM_S_MAX:g} s")
-    return Wish(receipts, timeout_s)
+    # A time to wait for nobody is no mistake that could do harm.
+    return None if request.query.get("confirm") is None else Wish(receipts, timeout_s)

@@ -16,7 +16,7 @@ from protocol.identity import NodeId, id_text, short_id
 
 from .fields import refused
 from .shapes import Json
-from .table import Endpoint, Parameter
+from .table import FLAG, Endpoint, Parameter, whole
 
 FIND_S = 10.0
 
@@ -41,8 +41,12 @@ class DeliveryRoutes:
                 route=SyncRoute("GET", "/v1/queue", self.queue),
                 summary="What was committed here and has not reached every peer.",
                 query=(
-                    Parameter("all", "`true`: also peers that lack nothing."),
-                    Parameter("limit", f"At most so many peers, 1 to {ROWS_MAX}."),
+                    Parameter("all", "`true`: also peers that lack nothing.", schema=FLAG),
+                    Parameter(
+                        "limit",
+                        f"At most so many peers, 1 to {ROWS_MAX}.",
+                        schema=whole(1, ROWS_MAX),
+                    ),
                 ),
                 answer="Queue",
             ),

@@ -28,7 +28,7 @@ from .confirming import (
 from .fields import Fields, refused
 from .reading import request_of
 from .shapes import Json
-from .table import Endpoint, Parameter
+from .table import FLAG, Endpoint, Parameter
 
 DOCUMENT_FIELDS = ("value", "owners", "update_id")
 _ONE = "/v1/documents/{key}"
@@ -57,7 +57,11 @@ class DocumentRoutes:
             Endpoint(
                 route=SyncRoute("GET", "/v1/documents", self.overview),
                 summary="All documents, whether each is in conflict, and when it was written.",
-                query=(Parameter("conflict", "`true` or `false`: only such as are, or are not."),),
+                query=(
+                    Parameter(
+                        "conflict", "`true` or `false`: only such as are, or are not.", schema=FLAG
+                    ),
+                ),
                 answer="Documents",
             ),
             Endpoint(

@@ -114,7 +114,8 @@ class Edge:
             EventRoutes(self.streams),
         )
         gathered = tuple(endpoint for table in tables for endpoint in table.endpoints())
-        self.endpoints: tuple[Endpoint, ...] = (*gathered, openapi.endpoint(gathered))
+        contract = openapi.endpoint(gathered, is_secured=context.secret is not None)
+        self.endpoints: tuple[Endpoint, ...] = (*gathered, contract)
         """Every route, with its documentation."""
         self.router = Router(endpoint.route for endpoint in self.endpoints)
         self.hooks = Hooks(

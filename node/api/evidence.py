@@ -17,7 +17,7 @@ from protocol.signing import Trust, cluster_id
 from .finding import the_owner
 from .proofs import base64_of, head_shape
 from .shapes import Json
-from .table import Endpoint, Parameter
+from .table import FLAG, OWNER_ID, Endpoint, Parameter, whole
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
@@ -39,9 +39,19 @@ class EvidenceRoutes:
                 route=SyncRoute("GET", "/v1/evidence", self.show),
                 summary="The forks that were found, with the signed heads that prove them.",
                 query=(
-                    Parameter("owner", "Only against this owner: its id, or `self`."),
-                    Parameter("open", "`true`: only what is not settled; `false`: only what is."),
-                    Parameter("limit", "At most so many, 1 to 1000; 100 if not said."),
+                    Parameter(
+                        "owner", "Only against this owner: its id, or `self`.", schema=OWNER_ID
+                    ),
+                    Parameter(
+                        "open",
+                        "`true`: only what is not settled; `false`: only what is.",
+                        schema=FLAG,
+                    ),
+                    Parameter(
+                        "limit",
+                        "At most so many, 1 to 1000; 100 if not said.",
+                        schema=whole(1, LIMIT_MAX),
+                    ),
                 ),
                 answer="Evidence",
             ),

@@ -7,9 +7,11 @@ from protocol.peer import Peer
 from protocol.registry import Instance
 
 from .shapes import is_shown
-from .table import Parameter
+from .table import OWNER_ID, Parameter
 
-OWNER = Parameter("owner", "The owner's id, or `self`; needed where two owners use one id.")
+OWNER = Parameter(
+    "owner", "The owner's id, or `self`; needed where two owners use one id.", schema=OWNER_ID
+)
 
 
 def the_instance(peer: Peer, request: Request, *, listed: bool = True) -> Instance:

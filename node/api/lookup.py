@@ -36,7 +36,7 @@ from .answers.encoded import EncodedInstances
 from .answers.lately import Lately
 from .answers.narrowing import narrowed
 from .shapes import Json, health_of, is_shown
-from .table import Parameter
+from .table import TEXTS, TIMEOUT, Parameter, choice, whole
 
 KEPT_BYTES_MAX = 32 * 1024 * 1024
 """Answers of 17,000 services with one instance each; more are made anew when they are asked for."""
@@ -48,15 +48,17 @@ LIMIT_MAX = 10_000
 HEALTHS = tuple(health.value for health in Health)
 PARAMETERS = ("health", "tag", "version", "zone", "near", "limit", "index", "wait")
 LOOKUP_QUERY = (
-    Parameter("health", "Only of this health: passing, warning, critical …"),
-    Parameter("tag", "Only with this tag; may be repeated: with all of them."),
+    Parameter(
+        "health", "Only of this health: passing, warning, critical …", schema=choice(*HEALTHS)
+    ),
+    Parameter("tag", "Only with this tag; may be repeated: with all of them.", schema=TEXTS),
     Parameter("meta.KEY", "Only with this metadata."),
     Parameter("version", "Only of this version."),
     Parameter("zone", "Only in this zone."),
-    Parameter("near", "`self`: the nearest first, by round-trip time."),
-    Parameter("limit", "At most so many, 1 to 10000."),
+    Parameter("near", "`self`: the nearest first, by round-trip time.", schema=choice("self")),
+    Parameter("limit", "At most so many, 1 to 10000.", schema=whole(1, LIMIT_MAX)),
     Parameter("index", "Wait until the answer is another than the one with this index."),
-    Parameter("wait", "How long at most, such as `30s`; up to 10m, without it 5m."),
+    Parameter("wait", "How long at most, such as `30s`; up to 10m, without it 5m.", schema=TIMEOUT),
 )
 INDEX_CHARS_MAX = 128
 _META = "meta."

@@ -34,7 +34,7 @@ from .documents import resolution_shape
 from .fields import Fields, refused
 from .reading import NODE_TYPES, patched_node
 from .shapes import Json, credit_shape, guest_shape, node_shape, reachability_shape, verdict_shape
-from .table import Endpoint, Parameter
+from .table import TEXTS, Endpoint, Parameter, choice
 
 HANDLER_S = 30.0
 JOIN_S = 10.0
@@ -71,9 +71,17 @@ class NodeRoutes:
                 route=SyncRoute("GET", "/v1/peers", self.peers),
                 summary="All members, this node included, and all guests.",
                 query=(
-                    Parameter("node_type", "Only proxy, backend or governator."),
-                    Parameter("capability", "Only with this one; may be repeated."),
-                    Parameter("status", "Only alive, suspect, unreachable, dead, stopping, left."),
+                    Parameter(
+                        "node_type",
+                        "Only proxy, backend or governator.",
+                        schema=choice(*NODE_TYPES),
+                    ),
+                    Parameter("capability", "Only with this one; may be repeated.", schema=TEXTS),
+                    Parameter(
+                        "status",
+                        "Only alive, suspect, unreachable, dead, stopping, left.",
+                        schema=choice(*STATUSES),
+                    ),
                     Parameter("zone", "Only in this zone."),
                 ),
                 answer="Peers",

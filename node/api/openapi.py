@@ -1,21 +1,25 @@
 """`GET /openapi.json`: the contract, written from the table that the routes come from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
-from node.http import Request, Response, SyncRoute
+from node.http import PARAMETER_MAX, Request, Response, SyncRoute
 from node.version import VERSION
 
-from .schemas import SCHEMAS
+from .schemas import NAME, NODE_ID, SCHEMAS
 from .table import Endpoint
 
 _VERSION = "3.1.0"
 _JSON = "application/json"
 
 
-def endpoint(others: Sequence[Endpoint]) -> Endpoint:
-    """The route of the contract itself, for all other routes and this one."""
+def endpoint(others: Sequence[Endpoint], *, is_secured: bool) -> Endpoint:
+    """The route of the contract itself, for all other routes and this one.
+
+    `is_secured`: whether this node wants a secret; a contract that asks for what nobody checks
+    would be wrong.
+    """
     made: list[Response] = []
 
     def show(request: Request) -> Response:
@@ -25,11 +29,11 @@ def endpoint(others: Sequence[Endpoint]) -> Endpoint:
     own = Endpoint(
         route=SyncRoute("GET", "/openapi.json", show), summary="This contract, as OpenAPI 3.1."
     )
-    made.append(Response(200, orjson.dumps(document((*others, own)))))
+    made.append(Response(200, orjson.dumps(document((*others, own), is_secured=is_secured))))
     return own
 
 
-def document(endpoints: Sequence[Endpoint]) -> dict[str, object]:
+def document(endpoints: Sequence[Endpoint], *, is_secured: bool = True) -> dict[str, object]:
     """The contract as OpenAPI."""
     paths: dict[str, dict[str, object]] = {}
     for one in endpoints:
@@ -41,7 +45,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, object]:
             "version": VERSION,
             "description": "A service registry without servers: the API of one node.",
         },
-        "security": [{"secret": []}],
+        "security": [{"secret": []}] if is_secured else [],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
@@ -74,19 +78,31 @@ def _operation_id(one: Endpoint) -> str:
 def _parameters(one: Endpoint) -> list[dict[str, object]]:
     segments = one.route.pattern.split("/")
     names = [segment[1:-1] for segment in segments if segment.startswith("{")]
-    text = {"type": "string"}
-    in_path = [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": _in_path(one, name)}
+        for name in names
+    ]
     in_query = [
         {
             "name": parameter.name,
             "in": "query",
             "required": parameter.required,
             "description": parameter.what,
-            "schema": text,
+            "schema": parameter.schema,
         }
         for parameter in one.query
     ]
     return [*in_path, *in_query]
+
+
+def _in_path(one: Endpoint, name: str) -> Mapping[str, object]:
+    if name == "id" and one.route.pattern.startswith("/v1/owners/"):
+        return NODE_ID
+    if one.route.pattern.startswith("/v1/documents/"):
+        return NAME
+    # No slash, and nothing that does not print; names that cannot be are merely not found.
+    visible = "^[^\\x00-\\x1f\\x7f/\\\\]+$"
+    return {"type": "string", "minLength": 1, "maxLength": PARAMETER_MAX, "pattern": visible}
 
 
 def _responses(one: Endpoint) -> dict[str, object]:

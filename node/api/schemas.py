@@ -16,19 +16,26 @@ from .explain import CODES
 from .instances.batch import ITEMS_MAX
 from .reading import NODE_TYPES
 from .registration import ACTIONS
+from .table import NODE_ID_PATTERN, OWNER_ID
 
 Schema = Mapping[str, object]
 
 _ALPHABET = f"^[a-z0-9._-]{{1,{limits.NAME_MAX}}}$"
 NAME: Schema = {"type": "string", "pattern": _ALPHABET}
 TEXT: Schema = {"type": "string"}
+MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 FLAG: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
 WHOLE: Schema = {"type": "integer"}
 OBJECT: Schema = {"type": "object"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
-DURATION: Schema = {"type": "string", "examples": ["5s", "250ms", "1m30s"]}
+DURATION: Schema = {
+    "type": "string",
+    "minLength": 2,
+    "examples": ["5s", "250ms", "1m30s"],
+    "pattern": "^([0-9]{1,2}d)?([0-9]{1,3}h)?([0-9]{1,3}m)?([0-9]{1,3}s)?([0-9]{1,3}ms)?$",
+}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65_535}
 NAMES: Schema = {"type": "array", "items": NAME, "maxItems": limits.TAGS_MAX}
 PAIRS: Schema = {
@@ -36,11 +43,26 @@ PAIRS: Schema = {
     "additionalProperties": {"type": "string", "maxLength": limits.METADATA_VALUE_MAX},
     "maxProperties": limits.METADATA_MAX,
 }
-NODE_ID: Schema = {"type": "string", "pattern": "^[a-z2-7]{52}$"}
+CAPABILITIES: Schema = {**NAMES, "minItems": 1}
+PATCHED_PAIRS: Schema = {
+    "type": ["object", "null"],
+    "additionalProperties": {"type": ["string", "null"], "maxLength": limits.METADATA_VALUE_MAX},
+    "propertyNames": NAME,
+    "maxProperties": limits.METADATA_MAX,
+    "description": "Merged: null removes a pair, or all of them.",
+}
+MAYBE_NAME: Schema = {"type": "string", "pattern": f"^[a-z0-9._-]{{0,{limits.NAME_MAX}}}$"}
+NODE_ID: Schema = {"type": "string", "pattern": f"^{NODE_ID_PATTERN}$"}
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 RAW: Schema = {"type": "string", "contentEncoding": "base64"}
 NODE_TYPE: Schema = {"enum": list(NODE_TYPES)}
-UPDATE_ID: Schema = {"type": "string", "maxLength": limits.NAME_MAX}
+UPDATE_ID: Schema = {
+    "type": ["string", "null"],
+    "minLength": 1,
+    "maxLength": limits.NAME_MAX,
+}
+GIVEN_ID: Schema = {"type": "string", "maxLength": limits.NAME_MAX}
+"""An update id in an answer."""
 VERSION: Schema = {"type": "integer", "description": "Of the owner's commit; it orders."}
 WEIGHT: Schema = {"type": "integer", "minimum": 0, "maximum": rules.WEIGHT_MAX}
 SETTABLE: Schema = {"enum": ["passing", "warning", "critical"]}
@@ -83,10 +105,10 @@ _DEFINITION: Mapping[str, Schema] = {
 _NODE_FACTS: Mapping[str, Schema] = {
     "node_type": NODE_TYPE,
     "is_load_balancer": FLAG,
-    "capabilities": NAMES,
+    "capabilities": CAPABILITIES,
     "metadata": PAIRS,
-    "zone": TEXT,
-    "region": TEXT,
+    "zone": MAYBE_NAME,
+    "region": MAYBE_NAME,
 }
 _PEER: Mapping[str, Schema] = {
     "id": TEXT,
@@ -134,7 +156,7 @@ _ERROR: Schema = _object(
 )  # fmt: skip
 _BATCH_RESULT: Schema = _object(
     ("status",), status=WHOLE, name=NAME, id=NAME, owner=NODE_ID, version=VERSION,
-    update_id=UPDATE_ID, error=_ERROR,
+    update_id=GIVEN_ID, error=_ERROR,
 )  # fmt: skip
 _WRITTEN: Mapping[str, Schema] = {
     "name": NAME,
@@ -171,17 +193,21 @@ _VERDICT: Schema = _object(
 )
 _DOCUMENT: Mapping[str, Schema] = {
     "value": {**OBJECT, "maxProperties": limits.DOCUMENT_FIELDS_MAX},
-    "owners": {"type": "array", "items": TEXT, "maxItems": limits.DOCUMENT_OWNERS_MAX},
+    "owners": {"type": "array", "items": OWNER_ID, "maxItems": limits.DOCUMENT_OWNERS_MAX},
     "update_id": UPDATE_ID,
 }
 
 SCHEMAS: Mapping[str, Schema] = {
     "Registration": _closed(("name", "port"), name=NAME, id=NAME, **_DEFINITION),
     "Batch": _closed(
-        ("services",), update_id=UPDATE_ID,
-        services={**_list(_reference("Registration")), "minItems": 1, "maxItems": ITEMS_MAX},
+        ("services",), update_id={**GIVEN_ID, "type": ["string", "null"]},
+        services={
+            "type": "array", "minItems": 1, "description": f"At most {ITEMS_MAX}; more are 413.",
+            # Another value does not spoil the batch: it has a result of its own, which says so.
+            "items": {"anyOf": [_reference("Registration"), {}]},
+        },
     ),
-    "InstancePatch": _closed(**_DEFINITION),
+    "InstancePatch": _closed(**{**_DEFINITION, "metadata": PATCHED_PAIRS}),
     "Check": _closed(
         ("type",), id=NAME, type={"enum": [kind.value for kind in CheckType]},
         url=TEXT, address=TEXT, ttl=DURATION, interval=DURATION, timeout=DURATION,
@@ -189,20 +215,26 @@ SCHEMAS: Mapping[str, Schema] = {
         initial=SETTABLE,
     ),
     "Heartbeat": _closed(check=NAME, status=SETTABLE, output=TEXT),
-    "Maintenance": _closed(("enable",), enable=FLAG, reason=TEXT),
-    "NodePatch": _closed(**_NODE_FACTS),
+    "Maintenance": {
+        **_closed(("enable",), enable=FLAG, reason=MAYBE_TEXT),
+        "anyOf": [
+            {"properties": {"enable": {"const": True}}},
+            {"properties": {"reason": {"type": "null"}}},
+        ],
+    },
+    "NodePatch": _closed(**{**_NODE_FACTS, "metadata": PATCHED_PAIRS}),
     "Join": _closed(("address",), address=TEXT),
     "Revocation": _closed(("confirm",), confirm=TEXT),
     "GuestWord": _closed(
         ("action", "id", "address", "metrics_port", "node_type", "is_load_balancer",
          "capabilities", "last_updated"),
         action={"enum": list(ACTIONS)}, update_id=UPDATE_ID, id=NAME, address=TEXT,
-        metrics_port=WHOLE, node_type=NODE_TYPE, is_load_balancer=FLAG, capabilities=NAMES,
+        metrics_port=WHOLE, node_type=NODE_TYPE, is_load_balancer=FLAG, capabilities=CAPABILITIES,
         last_updated=TIME, ttl=DURATION, cluster=TEXT, public_key=TEXT, signature=TEXT,
     ),
     "DocumentPut": _closed(("value",), **_DOCUMENT),
     "DocumentPatch": _closed(**_DOCUMENT),
-    "Registered": _object(**_WRITTEN, update_id=UPDATE_ID),
+    "Registered": _object(**_WRITTEN, update_id=GIVEN_ID),
     "BatchResults": _object(
         ("results",), results={"type": "array", "items": _BATCH_RESULT}, **_CONFIRMED
     ),
@@ -229,10 +261,15 @@ SCHEMAS: Mapping[str, Schema] = {
     "Peers": _object(peers=_list(_reference("Peer"))),
     "Document": _object(
         key=NAME, value=OBJECT, etag=TEXT,
-        context={"type": "object", "additionalProperties": WHOLE}, conflict=FLAG,
+        context={
+            "type": "object",
+            "additionalProperties": _list({**_list(VERSION), "minItems": 2, "maxItems": 2}),
+            "description": "What this state knows of: by owner, ranges of versions.",
+        },
+        conflict=FLAG,
         conflicts=_list(_reference("Conflict")), owners=_list(NODE_ID), owners_rule=_RULE,
         ignored=_list(_object(writer=NODE_ID, node=TEXT)), last_updated=TIME, version=VERSION,
-        update_id=UPDATE_ID, **_CONFIRMED,
+        update_id=GIVEN_ID, **_CONFIRMED,
     ),
     "Documents": _object(
         documents=_list(_object(key=NAME, etag=TEXT, conflict=FLAG, last_updated=TIME))
@@ -263,7 +300,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Joined": _object(address=TEXT, joined=FLAG, members=WHOLE),
     "Forgotten": _object(id=TEXT, status=TEXT, version=VERSION),
     "Handshake": _object(
-        status={"enum": ["registered", "updated", "unchanged"]}, update_id=UPDATE_ID, root=TEXT,
+        status={"enum": ["registered", "updated", "unchanged"]}, update_id=GIVEN_ID, root=TEXT,
         peers=_list(
             _object(id=TEXT, address=TEXT, metrics_port=WHOLE, node_type=NODE_TYPE,
                     is_load_balancer=FLAG, last_updated=TIME)
@@ -284,7 +321,7 @@ SCHEMAS: Mapping[str, Schema] = {
         now=TIME,
     ),
     "Update": _object(
-        update_id=UPDATE_ID, name=TEXT, id=NAME, owner=NODE_ID, version=VERSION, committed_at=TIME,
+        update_id=GIVEN_ID, name=TEXT, id=NAME, owner=NODE_ID, version=VERSION, committed_at=TIME,
         holders=_list(_object(id=NODE_ID, name=TEXT, since=TIME, stored=FLAG)),
         lacking=_list(
             _object(id=NODE_ID, name=TEXT, since=TIME, attempts=WHOLE, next_try=MAYBE_TIME,

@@ -27,6 +27,29 @@ Body: TypeAlias = Literal[
 """Names of the request bodies in `schemas`."""
 
 
+_VISIBLE = "[^\\x00-\\x1f\\x7f]"
+TEXT: Mapping[str, object] = {"type": "string", "pattern": f"^{_VISIBLE}*$"}
+FLAG: Mapping[str, object] = {"enum": ["true", "false"]}
+TEXTS: Mapping[str, object] = {"type": "array", "items": TEXT}
+NODE_ID_PATTERN = "[a-z2-7]{51}[aq]"
+"""52 characters of base32; of the last one only the first bit counts."""
+OWNER_ID: Mapping[str, object] = {"type": "string", "pattern": f"^(self|{NODE_ID_PATTERN})$"}
+TIMEOUT: Mapping[str, object] = {
+    "type": "string",
+    "pattern": "^([1-5]?[0-9]s|[1-9][0-9]{0,3}ms|1m|60s)$",
+}
+
+
+def choice(*words: str) -> Mapping[str, object]:
+    """One of these words."""
+    return {"enum": list(words)}
+
+
+def whole(low: int, high: int) -> Mapping[str, object]:
+    """A whole number of this range."""
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One query parameter."""
@@ -34,6 +57,8 @@ class Parameter:
     name: str
     what: str
     required: bool = False
+    schema: Mapping[str, object] = field(default_factory=lambda: TEXT)
+    """What it may be, as JSON Schema; a list may be given again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

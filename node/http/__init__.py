@@ -15,10 +15,11 @@ from .errors import (
 from .later import Deferred, End, Outlet, StreamResponse, StreamSource
 from .limits import HttpLimits
 from .messages import Query, Request, Response, error_response, json_response, text_response
-from .router import AnyAnswer, AnyRoute, Match, Route, Router, SyncRoute
+from .router import PARAMETER_MAX, AnyAnswer, AnyRoute, Match, Route, Router, SyncRoute
 from .server import HttpServer
 
 __all__ = (
+    "PARAMETER_MAX",
     "STATUS_OF",
     "Answered",
     "AnyAnswer",

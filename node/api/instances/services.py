@@ -16,7 +16,7 @@ from node.api.finding import OWNER, the_instance, the_owner
 from node.api.lookup import LOOKUP_QUERY, Lookups
 from node.api.reading import patched, request_of
 from node.api.shapes import instance_shape
-from node.api.table import Endpoint, Parameter
+from node.api.table import Endpoint, Parameter, choice
 from node.context import NodeContext
 from node.http import (
     AnyAnswer,
@@ -84,7 +84,13 @@ class ServiceRoutes:
             Endpoint(
                 route=SyncRoute("GET", "/v1/services", self._lookups.overview),
                 summary="All services, with how many instances they have.",
-                query=(Parameter("node", "`self`: only what is registered with this node."),),
+                query=(
+                    Parameter(
+                        "node",
+                        "`self`: only what is registered with this node.",
+                        schema=choice("self"),
+                    ),
+                ),
                 answer="Services",
             ),
             Endpoint(
