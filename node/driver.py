@@ -200,7 +200,8 @@ class Driver:
         self._waiting[ticket] = done
         if answer is not None:
             self._answers[ticket] = answer
-        self._perform(effects)
+        if effects:
+            self._perform(effects)
         return ticket
 
     async def join(self, address: Address) -> bool:
@@ -302,7 +303,7 @@ class Driver:
             case Request():
                 self._tasks.start_soon(self._ask, effect)
             case Persist(keeps, tickets):
-                self._tasks.start_soon(self._persist, keeps, self._results(keeps, tickets))
+                self._persist(keeps, self._results(keeps, tickets))
             case Store(keep):
                 self._store(keep)
             case Mark(number):
@@ -358,23 +359,40 @@ class Driver:
 
     def _results(self, keeps: tuple[Keep, ...], tickets: tuple[int, ...]) -> list[Result]:
         answers = [self._answers.pop(ticket) for ticket in tickets if ticket in self._answers]
-        commits = (keep.commit for keep in keeps if isinstance(keep, KeepCommit))
-        return [answer(commit.head.dot) for commit in commits for answer in answers]
+        dots = [keep.commit.head.dot for keep in keeps if isinstance(keep, KeepCommit)]
+        return [answer(dot) for dot in dots for answer in answers]
 
-    async def _persist(self, keeps: tuple[Keep, ...], results: Sequence[Result]) -> None:
-        while True:
-            try:
-                await self._writer.write_through(keeps, results)
-            except (DiskFullError, QueueFullError) as error:
-                if not self.disk_full:
-                    log.warning("disk_full", reason=str(error))
-                self.disk_full = True
-                self._refuse_waiting()
-                await trio.sleep(PERSIST_RETRY_S)
-            except StorageError:
-                return  # fatal: the writer has told the server, which ends the process
-            else:
-                break
+    def _persist(self, keeps: tuple[Keep, ...], results: Sequence[Result]) -> None:
+        try:  # no task waits for the disk: to wake one costs more than to write a record
+            self._writer.write_then(keeps, results, partial(self._persisted, keeps, results))
+        except StorageError as error:  # told later all the same, as `begin` promises
+            self._tasks.start_soon(self._not_taken, keeps, results, error)
+
+    async def _not_taken(
+        self, keeps: tuple[Keep, ...], results: Sequence[Result], error: StorageError
+    ) -> None:
+        await trio.lowlevel.checkpoint()
+        self._persisted(keeps, results, error)
+
+    async def _persist_again(self, keeps: tuple[Keep, ...], results: Sequence[Result]) -> None:
+        await trio.sleep(PERSIST_RETRY_S)
+        self._persist(keeps, results)
+
+    def _persisted(
+        self, keeps: tuple[Keep, ...], results: Sequence[Result], error: StorageError | None
+    ) -> None:
+        if self._tasks.cancel_scope.cancel_called:
+            return  # the sockets are closed by now
+        if isinstance(error, DiskFullError | QueueFullError):
+            if not self.disk_full:
+                log.warning("disk_full", reason=str(error))
+            self.disk_full = True
+            self._refuse_waiting()
+            self._tasks.start_soon(self._persist_again, keeps, results)
+        elif error is None:  # any other is fatal: the writer has told the server, which ends all
+            self._landed()
+
+    def _landed(self) -> None:
         if self.disk_full:
             log.info("disk_has_room_again")
             self.disk_full = False
@@ -410,10 +428,8 @@ class Driver:
                 self._forgive(node)
             case Applied(owner, dot, _, after, steps):
                 self.counters.applied += 1
-                log.debug(
-                    "applied",
-                    owner=short_id(owner), version=dot.version, after=after.version, steps=steps,
-                )  # fmt: skip
+                who, at = short_id(owner), dot.version
+                log.debug("applied", owner=who, version=at, after=after.version, steps=steps)
             case _:
                 pass
         if self.peer.ready:
@@ -427,8 +443,7 @@ class Driver:
             self._turning = None
 
     def _forgive(self, node: NodeId) -> None:
-        record = self.peer.registry.node(node)
-        if record is not None:
+        if (record := self.peer.registry.node(node)) is not None:
             self.reachability.forgive(Address(record.host, record.port))
 
     def _expect(self, done: Done) -> int:

@@ -13,6 +13,8 @@ from .interface import Result
 
 Told: TypeAlias = Callable[[bool], None]
 """Called on trio's thread: whether all of it is durable."""
+Settled: TypeAlias = Callable[[StorageError | None], None]
+"""Called on trio's thread: it is durable, or why no part of it was written."""
 
 
 class Waiter:
@@ -23,6 +25,11 @@ class Waiter:
     def __init__(self) -> None:
         self.event = trio.Event()
         self.error: StorageError | None = None
+
+    def settle(self, error: StorageError | None) -> None:
+        """On trio's thread: it is over."""
+        self.error = error
+        self.event.set()
 
     async def outcome(self) -> None:
         """Wait for it. Raises StorageError, as the thread said."""
@@ -39,7 +46,8 @@ class Write:
     keeps: Sequence[Keep]
     results: Sequence[Result]
     size: int
-    waiter: Waiter | None
+    settled: Settled | None
+    """None: it was submitted, and nobody hears of it but by marks."""
     after: list[Told | None] = field(default_factory=list)
     """Marks that came after it and before the next; None where a keep was refused in between."""
 

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +45,7 @@ from .errors import (
 )
 from .interface import Result, Statistics, Store
 from .plan import size_of
-from .waiting import Read, Told, Waiter, Write
+from .waiting import Read, Settled, Told, Waiter, Write
 
 WAITING_MAX = 100_000
 """Keeps in the queue: at 20,000 a second, what a disk that stopped for five seconds leaves."""
@@ -181,13 +182,21 @@ class Writer:
             QueueFullError: too much waits; it was not taken.
             StorageError: of the kind that fits; see its `fatal`.
         """
-        waiter = Waiter() if self._waits else None
+        waiter = Waiter()
+        self.write_then(keeps, results, waiter.settle)
+        await waiter.outcome()
+
+    def write_then(self, keeps: Sequence[Keep], results: Sequence[Result], then: Settled) -> None:
+        """`write_through` for who does not wait: `then` is told, later, on trio's thread.
+
+        Raises:
+            QueueFullError, StorageError: it was not taken, and `then` will not be told.
+        """
         size = sum(map(size_of, keeps))
-        self._enqueue(Write(tuple(keeps), tuple(results), size, waiter))
-        if waiter is None:
-            await trio.lowlevel.checkpoint()
-        else:
-            await waiter.outcome()
+        settled = then if self._waits else None
+        self._enqueue(Write(tuple(keeps), tuple(results), size, settled))
+        if settled is None:
+            self._tell(lambda: then(None))
 
     async def find_result(self, update_id: str) -> Result | None:
         """What that update was answered with. Sees every `write_through` that has returned.
@@ -276,16 +285,16 @@ class Writer:
         with self._changed:
             self._check_usable()
             if self._waiting + len(write.keeps) > WAITING_MAX:
-                if write.waiter is None:
+                if write.settled is None:
                     self._note_refused()
                 raise QueueFullError(self._store.name, waiting=self._waiting)
             lingering = self._not_before is not None
-            if write.waiter is not None:
+            if write.settled is not None:
                 # Also while the disk is full: he wants to hear.
                 self._not_before = None
             elif not lingering and not self._writes:
                 self._not_before = time.monotonic() + LINGER_S
-            if write.waiter is None:
+            if write.settled is None:
                 self._newest = write
             self._writes.append(write)
             self._waiting += len(write.keeps)
@@ -419,13 +428,13 @@ class Writer:
         """Tell all waiters that there is no room; what was submitted stays, in its order."""
         with self._changed:
             everything = [*batch, *self._writes]
-            submitted = [write for write in everything if write.waiter is None]
+            submitted = [write for write in everything if write.settled is None]
             self._writes.clear()
             self._full = True
             if not self._closing:
                 self._not_before = time.monotonic() + RETRY_S
                 self._writes.extend(submitted)
-        refused = [write for write in everything if write.waiter is not None or self._closing]
+        refused = [write for write in everything if write.settled is not None or self._closing]
         self._settle(refused, error)
 
     def _end_with(self, error: StorageError, batch: list[Write]) -> None:
@@ -446,24 +455,22 @@ class Writer:
 
     def _settle(self, batch: list[Write], error: StorageError | None) -> None:
         """These are over: wake whoever waits for them, and for room."""
-        waiters = [write.waiter for write in batch if write.waiter is not None]
-        for waiter in waiters:
-            waiter.error = error
+        waiting = [partial(w.settled, error) for w in batch if w.settled is not None]
         with self._changed:
             self._waiting -= sum(len(write.keeps) for write in batch)
             if error is not None:
-                self._dropped += sum(len(w.keeps) for w in batch if w.waiter is None)
+                self._dropped += sum(len(w.keeps) for w in batch if w.settled is None)
             told = [pair for write in batch for pair in self._answers(write, error)]
             enough = self._waiting <= WAITING_MAX // 2 or self._fatal is not None
             tell_of_room = self._room_wanted and enough
             if tell_of_room:
                 self._room_wanted = False
-        if waiters or told or tell_of_room:
-            self._tell(lambda: self._wake(waiters, told, room=tell_of_room))
+        if waiting or told or tell_of_room:
+            self._tell(lambda: self._wake(waiting, told, room=tell_of_room))
 
     def _answers(self, write: Write, error: StorageError | None) -> Iterator[tuple[Told, bool]]:
         """What the marks on it are to hear, now that it is settled."""
-        if write.waiter is not None:
+        if write.settled is not None:
             return
         if write is self._newest:
             self._newest = None
@@ -476,9 +483,11 @@ class Writer:
                 self._lost = False
                 self._marks -= 1
 
-    def _wake(self, waiters: list[Waiter], told: list[tuple[Told, bool]], *, room: bool) -> None:
-        for waiter in waiters:
-            waiter.event.set()
+    def _wake(
+        self, waiting: Sequence[Callable[[], None]], told: list[tuple[Told, bool]], *, room: bool
+    ) -> None:
+        for settled in waiting:
+            settled()
         for then, kept in told:
             then(kept)
         if room:
