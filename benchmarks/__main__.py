@@ -23,7 +23,6 @@ from benchmarks.report.compare import changes, comparison
 from benchmarks.report.drawing import DrawingError, draw
 from benchmarks.report.pages import write_pages
 from benchmarks.report.results import (
-    DONE,
     FAILED,
     Outcome,
     Results,
@@ -147,10 +146,10 @@ def _draw(results: Results, folder: Path) -> None:
 
 def _write_docs(path: Path) -> int:
     results = read_results(path)
-    done = {one.found.suite for one in results.outcomes if one.status == DONE}
-    left = [suite.name for suite in SUITES if suite.name not in done]
+    tried = {one.found.suite for one in results.outcomes}
+    left = [suite.name for suite in SUITES if suite.name not in tried]
     if left:
-        _say(f"what is said of all suites is left as it stands; not measured: {', '.join(left)}")
+        _say(f"what is said of all suites is left as it stands; not in the run: {', '.join(left)}")
     for written in write_pages(results, whole=not left):
         print(written)
     return OK
