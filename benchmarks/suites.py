@@ -105,6 +105,16 @@ SUITES: tuple[Suite, ...] = (
         ("go", "iptables"),
     ),
     Suite(
+        "watchers",
+        "10,000 watchers, and a change for 1,000 of them",
+        "benchmarks.watchers",
+        _plans(
+            Plan("--watchers 1000 --watched 100 --changes 10 --idle 3 --settle 0", 0.7),
+            Plan("--idle 5", 1.0),
+            Plan("--changes 200", 3.0),
+        ),
+    ),
+    Suite(
         "delivery",
         "Updates while three of eight nodes are down",
         "benchmarks.delivery",

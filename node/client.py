@@ -40,6 +40,9 @@ PROBES_AT_ONCE_MAX = 256
 CAUSES_MAX = 16
 """How deep we look for the system's own error inside an exception."""
 
+EVENT_BYTES_MAX = 256 * 1024
+"""One server-sent event; a record has at most 8 KiB."""
+
 _TROUBLE = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -96,6 +99,16 @@ class Reply:
     status: int
     value: Json
     headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One server-sent event; without a kind and data it only says up to where one has come."""
+
+    id: str
+    """Empty where it has none."""
+    kind: str
+    data: str
 
 
 def _text(document: Mapping[str, Json], key: str) -> str:
@@ -201,6 +214,64 @@ class ApiClient:
         except _TROUBLE as error:
             raise ApiUnreachable(self._url, _reason(error)) from None
         return self._understood(response, raw, accept)
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds for one whole call."""
+        return self._timeout_s
+
+    def follow(
+        self,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        last_id: str | None = None,
+        silence_s: float,
+    ) -> Iterator[ServerEvent]:
+        """Read a stream of server-sent events until the node ends it.
+
+        Args:
+            path: As for `call`.
+            query: As for `call`.
+            last_id: The id of the last event that is known.
+            silence_s: Seconds without a byte after which the node counts as gone.
+
+        Raises:
+            ApiUnreachable, ApiRefused, ApiStrange: as `call`; also in the middle of the stream.
+        """
+        headers = {"Accept": "text/event-stream"}
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
+        timeout = httpx.Timeout(self._timeout_s, read=silence_s)
+        try:
+            with self._http.stream(
+                "GET",
+                self._url + path,
+                params=list(query) or None,
+                headers=headers,
+                timeout=timeout,
+            ) as response:
+                if response.status_code != 200:
+                    raw = self._read(response.iter_bytes(), time.monotonic() + self._timeout_s)
+                    self._understood(response, raw, ())
+                    raise ApiStrange(self._url, f"status {response.status_code}, and no events")
+                for block in self._blocks(response.iter_bytes()):
+                    yield _event(block)
+        except httpx.TimeoutException:
+            raise ApiUnreachable(self._url, f"no sign of life for {silence_s:g} s") from None
+        except httpx.DecodingError as error:
+            raise ApiStrange(self._url, str(error) or type(error).__name__) from None
+        except _TROUBLE as error:
+            raise ApiUnreachable(self._url, _reason(error)) from None
+
+    def _blocks(self, chunks: Iterator[bytes]) -> Iterator[str]:
+        rest = b""
+        for chunk in chunks:
+            *blocks, rest = (rest + chunk).split(b"\n\n")
+            if len(rest) > EVENT_BYTES_MAX:
+                raise ApiStrange(self._url, f"an event is longer than {EVENT_BYTES_MAX} bytes")
+            for block in blocks:
+                yield block.decode(errors="replace")
 
     def _read(self, chunks: Iterator[bytes], deadline: float) -> bytes:
         raw = bytearray()
@@ -336,3 +407,17 @@ def _causes(error: BaseException) -> list[BaseException]:
             if isinstance(cause, BaseException) and not known and len(found) < CAUSES_MAX:
                 found.append(cause)
     return found
+
+
+def _event(block: str) -> ServerEvent:
+    """A block of lines as the standard of server-sent events reads it."""
+    fields = {"id": "", "event": ""}
+    data: list[str] = []
+    for line in block.split("\n"):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name in fields:
+            fields[name] = value
+    return ServerEvent(fields["id"], fields["event"] if data else "", "\n".join(data))

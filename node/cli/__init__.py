@@ -42,6 +42,7 @@ VERBS = {
     "peers": Verb("peers", "list the members of the cluster (also: members)"),
     "services": Verb("services", "list the services that are registered"),
     "lookup": Verb("services", "where a service is, and how healthy"),
+    "watch": Verb("live.watch", "what changes, as it happens; or one service, live"),
     "register": Verb("register", "register an instance of a service with the node"),
     "deregister": Verb("register", "remove an instance that was registered with the node"),
     "partitions": Verb("partitions", "what partitions of the cluster did"),

@@ -101,7 +101,7 @@ def run_lookup(arguments: argparse.Namespace) -> int:
             show_json(document if why is None else {**document, "why": why})
         else:
             if instances:
-                show_table(HEADINGS, [_row(instance) for instance in instances])
+                show_table(HEADINGS, [row_of(instance) for instance in instances])
             if why is not None:
                 _show_why(why)
                 known = known or count_of(why, "total") > 0
@@ -143,7 +143,8 @@ def _warn_of_partition(reply: Reply) -> None:
         note(f"this node reaches {reach} of the members; what it shows may be old")
 
 
-def _row(instance: dict[str, Json]) -> tuple[str, ...]:
+def row_of(instance: dict[str, Json]) -> tuple[str, ...]:
+    """An instance as a row below `HEADINGS`."""
     address, port = text_of(instance, "address"), text_of(instance, "port")
     health = text_of(instance, "health")
     if instance.get("disputed") is True:

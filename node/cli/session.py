@@ -12,7 +12,16 @@ from urllib.parse import quote
 
 import orjson
 
-from node.client import ApiClient, ApiError, ApiRefused, ApiStrange, ApiUnreachable, Json, Reply
+from node.client import (
+    ApiClient,
+    ApiError,
+    ApiRefused,
+    ApiStrange,
+    ApiUnreachable,
+    Json,
+    Reply,
+    ServerEvent,
+)
 
 from .errors import DEGRADED, UNKNOWN, CommandError, UsageError
 from .options import current_settings
@@ -56,6 +65,21 @@ class Session:
             )
         except ApiError as error:
             raise explained(error) from None
+
+    @property
+    def timeout_s(self) -> float:
+        """The longest wait for one answer."""
+        return self._client.timeout_s
+
+    def ask(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = ()) -> Reply:
+        """Like `ApiClient.call`, errors too: for who may try again."""
+        return self._client.call(method, path, query=query)
+
+    def follow(
+        self, path: str, query: Sequence[tuple[str, str]], last_id: str | None, silence_s: float
+    ) -> Iterator[ServerEvent]:
+        """Like `ApiClient.follow`, errors too."""
+        return self._client.follow(path, query=query, last_id=last_id, silence_s=silence_s)
 
     def get(
         self, path: str, *, query: Sequence[tuple[str, str]] = (), accept: Sequence[int] = ()

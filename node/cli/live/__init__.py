@@ -1,0 +1,1 @@
+"""Verbs that go on until they are ended."""
