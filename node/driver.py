@@ -6,11 +6,10 @@ waits either: disk and streams are other tasks, and their answers come back as i
 
     datagrams ──▶ receive ──┐
     streams ────▶ serve ────┤                ┌──▶ transport.send_nowait
-    deadline ───▶ tick ─────┼─▶ effects ─────┼──▶ writer (a task waits, then persisted)
+    deadline ───▶ tick ─────┼─▶ effects ─────┼──▶ writer (then persisted)
     API ────────▶ propose ──┘                └──▶ pool (a task asks, then answered)
 
-A proposal is answered when its commit is on disk, or refused with the reason; whoever stops waiting
-does not undo it.
+A proposal is answered when its commit is on disk, or refused; who stops waiting undoes nothing.
 """
 
 import time
@@ -49,6 +48,7 @@ from protocol.signing import Signer
 from protocol.wire.handshake import Credentials, Session
 from storage import DiskFullError, QueueFullError, Result, StorageError, Writer
 
+from .delivery.gathering import Gathering
 from .reachability import Attempt, Reachability
 from .transport.datagrams import DatagramTransport
 from .transport.errors import TransportError
@@ -127,6 +127,7 @@ class Driver:
         self._last_ticket = 0
         self._waiting: dict[int, Done] = {}
         """By ticket, whoever has to be told; told once, and then forgotten."""
+        self._gathering = Gathering()
         self._answers: dict[int, Answer] = {}
         """By ticket, until the commit is on its way to the disk; also of who waits no more."""
         self._joins: dict[Address, list[_Outcome]] = {}
@@ -196,6 +197,8 @@ class Driver:
         if self.disk_full:
             raise DiskFull(definite=True)
         ticket = self._last_ticket = self._last_ticket + 1
+        if priority is not Priority.CRITICAL:
+            more = more or self._gathering.lacks(len(self._waiting) + 1)
         effects = self.peer.propose(changes, ticket, priority=priority, more=more, now=instant())
         self._waiting[ticket] = done
         if answer is not None:
@@ -273,8 +276,11 @@ class Driver:
     async def _keep_time(self) -> NoReturn:
         while True:
             # `_perform` moves the deadline of this scope forward whenever the peer's own moves.
-            with trio.CancelScope(deadline=self.peer.next_deadline) as self._timer:
+            deadline = self._gathering.sooner(self.peer.next_deadline)
+            with trio.CancelScope(deadline=deadline) as self._timer:
                 await trio.sleep_forever()
+            if trio.current_time() >= self._gathering.until_s:
+                self._sign()
             now, deadline = instant(), self.peer.next_deadline
             if now.mono_s >= deadline:
                 self.counters.lag_worst_s = max(self.counters.lag_worst_s, now.mono_s - deadline)
@@ -292,7 +298,7 @@ class Driver:
         finally:
             self._performing = False
         self.settled()
-        deadline = self.peer.next_deadline
+        deadline = self._gathering.sooner(self.peer.next_deadline)
         if deadline < self._timer.deadline:
             self._timer.deadline = deadline
 
@@ -303,6 +309,7 @@ class Driver:
             case Request():
                 self._tasks.start_soon(self._ask, effect)
             case Persist(keeps, tickets):
+                self._gathering.end(len(tickets))
                 self._persist(keeps, self._results(keeps, tickets))
             case Store(keep):
                 self._store(keep)
@@ -397,7 +404,15 @@ class Driver:
             log.info("disk_has_room_again")
             self.disk_full = False
         self.counters.commits += 1
-        self._perform(self.peer.persisted(now=instant()))
+        now = instant()
+        more = self._gathering.begin(len(self._waiting), now=now.mono_s)
+        self._perform(self.peer.persisted(now=now, more=more))
+        if more and not self._gathering.lacks(len(self._waiting)):
+            self._sign()
+
+    def _sign(self) -> None:
+        self._gathering.end(len(self._waiting))
+        self._perform(self.peer.sign(now=instant()))
 
     def _refuse_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}

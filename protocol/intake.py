@@ -413,6 +413,15 @@ class Intake:
         event = Applied(owner, head.dot, tuple(services), step.before, len(step.commits))
         return [Notify(event), *parts.translate(told, now)]
 
+    def admit_restored(self, now: float) -> list[MembershipEffect]:
+        """Tell membership of all that we knew when we ended."""
+        registry, told = self._parts.registry, list[MembershipEffect]()
+        for node in registry.owners():
+            record = registry.node(node)
+            if record is not None and node != self._parts.me:
+                told += self.member(node, record, now)
+        return told
+
     def member(self, node: NodeId, record: NodeRecord, now: float) -> list[MembershipEffect]:
         """Tell membership what a node says of itself."""
         membership = self._parts.membership

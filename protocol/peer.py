@@ -344,8 +344,8 @@ class Peer:
         good, effects = self.rotation.met(packed, source, now)
         return good, self._done(effects)
 
-    def persisted(self, *, now: Instant) -> list[Effect]:
-        """The commit of the last `Persist` is durable: show it, send it, write the next."""
+    def persisted(self, *, now: Instant, more: bool = False) -> list[Effect]:
+        """The last `Persist` is durable: show it, send it, write the next (`more`: on `sign`)."""
         self._advance(now)
         if self.rotation.ending_in_flight:
             return self._done(self.rotation.ended(now))
@@ -357,7 +357,13 @@ class Peer:
             self._ready = True
             effects.append(Notify(Ready()))
         effects.append(Notify(Committed(landed.tickets, landed.commit.head.dot)))
-        return self._done([*effects, *self._author(now), *self.rotation.persist()])
+        signed = [] if more else self._author(now)
+        return self._done([*effects, *signed, *self.rotation.persist()])
+
+    def sign(self, *, now: Instant) -> list[Effect]:
+        """Sign what waits, where it was said that `more` follows."""
+        self._advance(now)
+        return self._author(now)
 
     # What they come to
 
@@ -414,7 +420,7 @@ class Peer:
         if self._ready:
             self._courier.joined(now)
             return []
-        admitted = self._translate(self._admit_restored(now.mono_s), now)
+        admitted = self._translate(self._intake.admit_restored(now.mono_s), now)
         chain = Store(KeepChain(self._authoring.chain))
         return [*admitted, chain, *self.rotation.check_ourselves()]
 
@@ -425,14 +431,6 @@ class Peer:
             except RemoteProtocolError as error:
                 self.unrestored.append((stored.owner, str(error)))
             self._keyring.learn(stored.owner)
-
-    def _admit_restored(self, now: float) -> list[MembershipEffect]:
-        told: list[MembershipEffect] = []
-        for node in self.registry.owners():
-            record = self.registry.node(node)
-            if record is not None and node != self._me:
-                told += self._intake.member(node, record, now)
-        return told
 
     # Effects
 
