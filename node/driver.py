@@ -14,8 +14,7 @@ A proposal is answered when its commit is on disk, or refused; who stops waiting
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import NoReturn, assert_never
 
@@ -40,7 +39,6 @@ from protocol.effects import (
     Send,
     Store,
 )
-from protocol.errors import RefusalCode
 from protocol.events import Applied, Committed, Event, Joined, KeysChanged, MemberChanged
 from protocol.identity import Address, KeyChain, NodeId, short_id
 from protocol.peer import Peer
@@ -48,6 +46,7 @@ from protocol.signing import Signer
 from protocol.wire.handshake import Credentials, Session
 from storage import DiskFullError, QueueFullError, Result, StorageError, Writer
 
+from .delivery.counting import DriverCounters
 from .delivery.gathering import Gathering
 from .reachability import Attempt, Reachability
 from .transport.datagrams import DatagramTransport
@@ -77,21 +76,6 @@ class DiskFull(Exception):  # noqa: N818 (a state to answer for, not a failure o
     def __init__(self, *, definite: bool) -> None:
         super().__init__("no room on the disk")
         self.definite = definite
-
-
-@dataclass(slots=True)
-class DriverCounters:
-    """What the driver did, for `/telemetry`."""
-
-    refused: dict[RefusalCode, int] = field(default_factory=dict)
-    commits: int = 0
-    applied: int = 0
-    requests: int = 0
-    requests_failed: int = 0
-    requests_barred: int = 0
-    """Not made, because the peer had failed three times in a row."""
-    stores_skipped: int = 0
-    lag_worst_s: float = 0.0
 
 
 def instant() -> Instant:
@@ -213,6 +197,13 @@ class Driver:
         self._joins.setdefault(address, []).append(outcome)
         self._perform(self.peer.join(address, now=instant()))
         return await outcome.joined()
+
+    def measure(self, nodes: Collection[NodeId]) -> None:
+        """Have the round trips to a few of these measured, if need be; later reads show them."""
+        now = instant()
+        due = self.peer.membership.distances.due(nodes, now=now.mono_s)
+        if due:
+            self._perform(self.peer.measure(due, now=now))
 
     async def rotate(self, chain: KeyChain, signer: Signer) -> Dot:
         """Go on with a new key; returns when its first commit is on disk and visible here.

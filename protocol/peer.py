@@ -19,7 +19,7 @@ Rules this module keeps:
 4. Reading (`registry`, `membership`, `rotation`) is free at any time between two calls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import assert_never
@@ -36,8 +36,6 @@ from .delivery.courier import Courier, Recalled
 from .delivery.deliveries import Deliveries
 from .delivery.standing import Priority
 from .detector.detection import (
-    DetectorMessage,
-    Heartbeat,
     MembershipEffect,
     Reaped,
     RecordWanted,
@@ -72,7 +70,6 @@ from .sync.repair import Repair
 from .sync.surroundings import Surroundings
 from .wire import exchange
 from .wire.messages import (
-    ROOT_PREFIX_BYTES,
     Advert,
     Beat,
     DatagramKind,
@@ -283,6 +280,11 @@ class Peer:
         self._advance(now)
         return self._done(self._outreach.join(address))
 
+    def measure(self, nodes: Iterable[NodeId], *, now: Instant) -> list[Effect]:
+        """Somebody asks how far these are: ping a few whose round trip is not known of late."""
+        self._advance(now)
+        return self._done(self._translate(self.membership.measure(nodes, now=now.mono_s), now))
+
     def read_back(self, *, now: Instant) -> list[Effect]:
         """Everybody who could be asked was: stop waiting to hear of ourselves, if we need not.
 
@@ -440,7 +442,7 @@ class Peer:
         for one in told:
             match one:
                 case Tell(to, message):
-                    effects += self._tell([Told((to,), self._with_root(message, now))])
+                    effects += self._tell([Told((to,), self._post.with_root(message))])
                 case TryStream(to):
                     effects += self._outreach.check(to, now)
                 case StatusChanged():
@@ -458,11 +460,6 @@ class Peer:
                 case _:
                     assert_never(one)
         return effects
-
-    def _with_root(self, message: DetectorMessage, now: Instant) -> Message:
-        if not isinstance(message, Heartbeat):
-            return message
-        return Beat(message, self.registry.settled_root(now.mono_s)[:ROOT_PREFIX_BYTES])
 
     def _status_changed(self, change: StatusChanged, now: Instant) -> list[Effect]:
         self.registry.touch(change.node)

@@ -1,13 +1,14 @@
 """Datagrams as they leave and arrive: addressed, and authenticated by pairwise keys."""
 
 from .clocks import Instant
+from .detector.detection import DetectorMessage, Heartbeat
 from .dissemination import Told
 from .effects import Effect, Send
 from .errors import RefusedError
 from .identity import Address, NodeId
 from .keyring import Keyring
 from .registry import Registry
-from .wire.messages import DatagramKind, encode, seal
+from .wire.messages import ROOT_PREFIX_BYTES, Beat, DatagramKind, Message, encode, seal
 
 
 class Post:
@@ -35,6 +36,12 @@ class Post:
                     urgent = kind in (DatagramKind.EVIDENCE, DatagramKind.KEYS)
                     effects.append(Send(Address(record.host, record.port), datagram, urgent))
         return effects
+
+    def with_root(self, message: DetectorMessage) -> Message:
+        """As it is sent: a heartbeat says also what we hold."""
+        if not isinstance(message, Heartbeat):
+            return message
+        return Beat(message, self._registry.settled_root(self.now.mono_s)[:ROOT_PREFIX_BYTES])
 
     def address(self, node: NodeId) -> Address:
         """Where a node takes datagrams, or nowhere if that is not known."""

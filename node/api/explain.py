@@ -35,7 +35,8 @@ from protocol.records import Health
 from protocol.registry import Instance
 from protocol.signing import Trust, cluster_id
 
-from .lookup import LOOKUP_QUERY, Filters, Lookups, by_id, filters_of
+from .answers.nearest import by_id
+from .lookup import LOOKUP_QUERY, Filters, Lookups, filters_of
 from .shapes import Json, health_of
 from .table import Endpoint
 

@@ -14,7 +14,6 @@ Rules this module keeps:
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import inf
 
 import orjson
 
@@ -25,9 +24,8 @@ from node.http.errors import Headers
 from node.http.messages import Kept
 from node.watching.hub import Hub, Look, Watch
 from node.watching.limits import WAIT_DEFAULT_S, WAIT_MAX_S
-from protocol.detector.detection import Status
 from protocol.detector.partition import Partition
-from protocol.identity import NodeId, id_text
+from protocol.identity import id_text
 from protocol.peer import Peer
 from protocol.records import Health
 from protocol.registry import Instance
@@ -35,6 +33,7 @@ from protocol.registry import Instance
 from .answers.encoded import EncodedInstances
 from .answers.lately import Lately
 from .answers.narrowing import narrowed
+from .answers.nearest import by_id, nearest, owners_of
 from .shapes import Json, health_of, is_shown
 from .table import TEXTS, TIMEOUT, Parameter, choice, whole
 
@@ -118,9 +117,7 @@ class _Kept:
     index: str
     """What callers see."""
     digest: bytes
-    """Of what is listed."""
-    watched: bytes
-    """Of what wakes those who watch: the same, but for `near=self`."""
+    """Of what wakes those who watch: of what is listed, with `near=self` of the watched answer."""
     etag: str
     response: Response
 
@@ -135,6 +132,7 @@ class Lookups:
     """Answers `GET /v1/services` and `GET /v1/services/{name}`."""
 
     def __init__(self, context: NodeContext, hub: Hub) -> None:
+        self._context = context
         self._peer = context.peer
         self._hub = hub
         self._me = context.me
@@ -170,15 +168,21 @@ class Lookups:
             return False
         return kept.partition is peer.membership.partition()
 
-    def _current(self, name: str, pairs: Pairs, filters: Filters) -> _Kept:
+    def _current(
+        self, name: str, pairs: Pairs, filters: Filters, *, is_watched: bool = False
+    ) -> _Kept:
         """The answer as it is now; its index is the last one's if it shows the same."""
         last = self._kept.get((name, pairs))
         if last is not None and self._is_right(name, last):
             return last
         if filters.near:
-            watched = replace(filters, near=False, limit=LIMIT_MAX)
             rest = tuple(pair for pair in pairs if pair[0] not in _NEAREST)
-            return self._answer(name, filters, self._current(name, rest, watched))
+            # All of it is listed and encoded only for those who watch it, or where it was before.
+            watched = None
+            if is_watched or self._kept.get((name, rest)) is not None:
+                unlimited = replace(filters, near=False, limit=LIMIT_MAX)
+                watched = self._current(name, rest, unlimited)
+            return self._nearest(name, filters, watched)
         kept = self._answer(name, filters, last)
         if sum(len(k) + len(v) for k, v in pairs) <= KEPT_QUERY_MAX:
             self._kept.put((name, pairs), kept)
@@ -194,8 +198,8 @@ class Lookups:
         pairs = tuple(pair for pair in request.query.pairs if pair[0] not in _WAITING)
 
         def look() -> Look:
-            seen = self._current(name, pairs, filters)
-            return Look(seen.index, seen.watched, seen.answer)
+            seen = self._current(name, pairs, filters, is_watched=True)
+            return Look(seen.index, seen.digest, seen.answer)
 
         seen, asked = look(), request.headers.get("if-none-match")
         if seen.index != filters.index or not filters.wait_s:
@@ -212,7 +216,9 @@ class Lookups:
         """What a lookup lists, in its order, before the limit."""
         peer = self._peer
         wanted = narrowed(peer.registry.instances(name), filters, peer)
-        return self._nearest_first(wanted) if filters.near else sorted(wanted, key=by_id)
+        if filters.near:
+            return nearest(wanted, peer.membership.distances, len(wanted))
+        return sorted(wanted, key=by_id)
 
     def overview(self, request: Request) -> Response:
         """`GET /v1/services`."""
@@ -240,24 +246,37 @@ class Lookups:
         return kept[2]
 
     def _answer(self, name: str, filters: Filters, last: _Kept | None) -> _Kept:
-        """Look up anew. `last`: what was answered before, or, with `near`, what is watched."""
+        """Look up anew. `last`: what was answered before."""
         checked = self._peer.registry.index_of(name)
         partition = self._peer.membership.partition()
         wanted = self.matching(name, filters)[: filters.limit]
         shapes = self._encoded.array(wanted)
         digest = hashlib.blake2b(shapes, digest_size=16).digest()
-        is_same = last is not None and (last.digest == digest or filters.near)
-        index = last.index if last is not None and is_same else self._index(checked)
-        if last is not None and is_same and not filters.near and last.partition is partition:
+        is_same = last is not None and last.digest == digest
+        if last is not None and is_same and last.partition is partition:
             return replace(last, checked=checked)
-        watched = last.watched if last is not None and filters.near else digest
-        etag = "" if filters.near else f'"{index}"'
+        index = last.index if last is not None and is_same else self._index(checked)
+        etag = f'"{index}"'
+        side: Headers = (("X-Kith-Index", index), ("X-Kith-Partition", partition.value))
+        response = _listing(name, index, shapes, (*side, ("ETag", etag)))
+        return _Kept(checked, partition, index, digest, etag, response)
+
+    def _nearest(self, name: str, filters: Filters, watched: _Kept | None) -> _Kept:
+        """Look up the nearest. `watched`: the answer whose changes wake who watches these.
+
+        Without it the index is the service's own: it leads to what is watched as long as nothing
+        changes, and changes more often.
+        """
+        peer = self._peer
+        checked, partition = peer.registry.index_of(name), peer.membership.partition()
+        wanted = narrowed(peer.registry.instances(name), filters, peer)
+        shapes = self._encoded.array(nearest(wanted, peer.membership.distances, filters.limit))
+        index = self._index(checked) if watched is None else watched.index
+        digest = b"" if watched is None else watched.digest
         headers: Headers = (("X-Kith-Index", index), ("X-Kith-Partition", partition.value))
-        if etag:
-            headers = (*headers, ("ETag", etag))
-        document = {"service": name, "index": index, "instances": orjson.Fragment(shapes)}
-        response = replace(json_response(200, document, headers), kept=Kept())
-        return _Kept(checked, partition, index, digest, watched, etag, response)
+        response = _listing(name, index, shapes, headers)
+        self._context.driver.measure(owners_of(wanted))
+        return _Kept(checked, partition, index, digest, "", response)
 
     def _services(self, *, own: bool) -> dict[str, Json]:
         registry = self._peer.registry
@@ -286,17 +305,6 @@ class Lookups:
 
     def _headers(self, index: int, partition: Partition) -> Headers:
         return (("X-Kith-Index", self._index(index)), ("X-Kith-Partition", partition.value))
-
-    def _nearest_first(self, found: list[Instance]) -> list[Instance]:
-        rtts = {one.owner: self._rtt_s(one.owner) for one in found}
-        return sorted(found, key=lambda one: (rtts[one.owner], *by_id(one)))
-
-    def _rtt_s(self, owner: NodeId) -> float:
-        """To an owner; infinite where it is not known, or means nothing any more."""
-        view = self._peer.membership.view(owner)
-        if view is None or view.rtt_s is None or view.status is Status.DEAD:
-            return inf
-        return view.rtt_s
 
 
 def life_of(context: NodeContext) -> str:
@@ -349,9 +357,9 @@ def _waiting_of(query: Query) -> tuple[str | None, float]:
     return index, wait_s
 
 
-def by_id(found: Instance) -> tuple[str, bytes]:
-    """The order of lookups."""
-    return found.service.id, found.owner
+def _listing(name: str, index: str, shapes: bytes, headers: Headers) -> Response:
+    document = {"service": name, "index": index, "instances": orjson.Fragment(shapes)}
+    return replace(json_response(200, document, headers), kept=Kept())
 
 
 def _size(kept: _Kept) -> int:

@@ -138,6 +138,7 @@ class NodeRoutes:
                 value is None or shape.get(name) == value for name, value in equal.items()
             )
 
+        self._context.driver.measure(self._peer.membership.members())
         shapes = [shape for shape in self._everybody() if is_wanted(shape)]
         partition = self._peer.membership.partition().value
         return json_response(200, {"peers": shapes}, (("X-Kith-Partition", partition),))

@@ -26,11 +26,15 @@ class Bucket:
 
     def take(self, tokens: int = 1, *, reserve: int = 0, now: float) -> bool:
         """Take tokens if that leaves `reserve`; otherwise take none."""
-        self._fill(now)
-        if self._tokens < tokens + reserve:
+        if not self.has(tokens, reserve=reserve, now=now):
             return False
         self._tokens -= tokens
         return True
+
+    def has(self, tokens: int = 1, *, reserve: int = 0, now: float) -> bool:
+        """Whether so many could be taken."""
+        self._fill(now)
+        return self._tokens >= tokens + reserve
 
     def owe(self, tokens: int, *, debt_max: int, now: float) -> None:
         """Charge what is sent in any case; others wait until the debt is paid."""

@@ -40,7 +40,6 @@ from .detection import (
     SignedVotes,
     Status,
     Tell,
-    TryStream,
     Voice,
 )
 from .ground import Ground
@@ -94,12 +93,13 @@ class Membership:
         self._agenda = self._ground.agenda
         self._watch = Watch(self._ground)
         self._judge = self._watch.judge
+        self.distances = self._watch.distances
         self._unheard: dict[NodeId, None] = {}
         self._minority_at = NEVER
         # What to do when it is due, once for all members or for each. Every deed is in one table.
         self._for_all: dict[Deed, Callable[[], None]] = {
             Deed.BEAT: self._beat,
-            Deed.CONTACT_DEAD: self._contact_dead,
+            Deed.CONTACT_DEAD: self._watch.contact_dead,
             Deed.GOSSIP: self._judge.gossip,
             Deed.RECONNECT: self._reconnect,
             Deed.REFUTE: self._judge.refute_again,
@@ -254,6 +254,12 @@ class Membership:
         if seconds > self._config.grace_s:
             self._watch.lagged(seconds)
 
+    def measure(self, nodes: Iterable[NodeId], *, now: float) -> list[MembershipEffect]:
+        """Somebody asks how far these are; see `Distances`."""
+        self._advance(now)
+        self.distances.measure(nodes)
+        return self._done()
+
     def rekeyed(self, *, now: float) -> list[MembershipEffect]:
         """Our key is another: what we signed with the old one is signed and said anew."""
         self._advance(now)
@@ -372,6 +378,9 @@ class Membership:
         if not _is_sane(pair):
             self._ground.effects.append(Refused(member.node, "malformed"))
             return
+        if self.distances.answered(member, ack):
+            self._note(member)
+            return
         if pair <= member.acked or pair[0] < member.known[0]:
             self._ground.effects.append(Refused(member.node, "replayed"))
             return
@@ -424,16 +433,6 @@ class Membership:
             node = next(iter(self._unheard))
             del self._unheard[node]
             self._watch.check(node, Purpose.LOCAL)
-
-    def _contact_dead(self) -> None:
-        """Try one dead member at random: the two sides of an old split find each other."""
-        interval = self._config.dead_contact_interval_s
-        self._agenda.set(Deed.CONTACT_DEAD, self._me, self._now + interval)
-        dead = list(self._roster.having(Status.DEAD))
-        if dead:
-            node = self._rng.choice(dead)
-            self._watch.check(node, Purpose.RETURN)
-            self._ground.effects.append(TryStream(node))
 
     def _add(self, node: NodeId, incarnation: int, status: Status) -> None:
         if len(self._roster) + 1 >= self._config.members_max:

@@ -50,7 +50,8 @@ class Member:
 
     `proof` is the newest pair that came straight from it or signed by it: older votes are void.
     `known` is the newest pair at all; `beat` and `acked` the newest heartbeat and answer, against
-    replays. `farewell` is the incarnation in which it said that it stops or leaves, or −1.
+    replays; `measured_at` is when `rtt_s` last was. `farewell` is the incarnation in which it said
+    that it stops or leaves, or −1.
     """
 
     node: NodeId
@@ -69,6 +70,7 @@ class Member:
     contact_at: float = NEVER
     proved_at: float = NEVER
     rtt_s: float | None = None
+    measured_at: float = NEVER
     farewell: int = -1
 
     @property
@@ -80,6 +82,11 @@ class Member:
     def told(self) -> bool:
         """Whether to send it gossip: not where it would be lost."""
         return self.status is Status.ALIVE or self.status is Status.SUSPECT
+
+    def measured(self, rtt_s: float, *, now: float) -> None:
+        """One round trip was measured; what is kept is smoothed over some eight of them."""
+        self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + (rtt_s - self.rtt_s) / 8
+        self.measured_at = now
 
     def view(
         self, *, votes: tuple[NodeId, ...], observers: tuple[NodeId, ...], needed: int

@@ -26,6 +26,7 @@ from .detection import (
     Tell,
     TryStream,
 )
+from .distances import Distances
 from .ground import Ground
 from .heartbeat import LossMeter
 from .probing import RESERVE, Outcomes, Prober, Purpose
@@ -68,6 +69,7 @@ class Watch:
         self._rng = ground.rng
         self._voice = ground.voice
         self._prober = Prober(config, self._bucket, ground.agenda, ground.rng)
+        self.distances = Distances(ground, self._bucket, self._prober)
         self._outcomes = Outcomes(now=ground.now)
         self._answers = Bucket(
             config.budget_per_s * _ANSWERS_SHARE, config.budget_burst, now=ground.now
@@ -135,6 +137,7 @@ class Watch:
         self._agenda.shift(Deed.LATE, seconds)
         self._judge.ballots.postpone(seconds)
         self._prober.abandon()
+        self.distances.lagged()
 
     def heard(self, member: Member) -> None:
         """Any datagram of a member came: it is up, and we are not deaf."""
@@ -206,8 +209,7 @@ class Watch:
         if check is not None and check.tries == 1:
             # Only unrepeated pings give a round trip: which of several was answered is unknown
             # (Karn's rule).
-            rtt = self._ground.now - check.sent_at
-            member.rtt_s = rtt if member.rtt_s is None else member.rtt_s + (rtt - member.rtt_s) / 8
+            member.measured(self._ground.now - check.sent_at, now=self._ground.now)
         was = member.status
         doubted = was is not Status.ALIVE or member.node in self._judge.ballots
         member.contact_at = self._ground.now
@@ -257,10 +259,21 @@ class Watch:
         pings = self.loss.pings(self._config, odds=self._odds(node))
         self._prober.begin(node, purpose, pings, now=self._ground.now)
 
+    def contact_dead(self) -> None:
+        """Try one dead member at random: the two sides of an old split find each other."""
+        interval = self._config.dead_contact_interval_s
+        self._agenda.set(Deed.CONTACT_DEAD, self._me, self._ground.now + interval)
+        dead = list(self._roster.having(Status.DEAD))
+        if dead:
+            node = self._rng.choice(dead)
+            self.check(node, Purpose.RETURN)
+            self._ground.effects.append(TryStream(node))
+
     def leave(self, node: NodeId) -> None:
         """Drop a check under way, of a member that we are about to forget."""
         self._prober.answered(node)
         self._pings_heard.pop(node, None)
+        self.distances.forget(node)
 
     def asked(self, subject: NodeId) -> None:
         """Another observer gets no answer from one of our subjects so far."""

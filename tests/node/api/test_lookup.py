@@ -2,13 +2,14 @@
 
 import orjson
 import pytest
+import trio
 
 from node.api import lookup
 from protocol.detector.detection import Status
 from protocol.peer import NODE_RECORD
 from protocol.records import NodeRecord, Phase
 
-from .situations import TestNode, open_node, open_pair, until, web
+from .situations import SOON_S, TestNode, open_node, open_pair, until, web
 
 
 async def registered(node: TestNode) -> None:
@@ -147,10 +148,8 @@ async def test_kept_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     async with open_node() as node:
         for number in range(10):
             await node.instances(f"s{number}")
-        text = node.edge.telemetry()
-        (line,) = [one for one in text.splitlines() if one.startswith("kith_lookup_kept_bytes ")]
         most = 6 * lookup.KEPT_ANSWER_BYTES
-        assert most / 2 < float(line.split()[1]) <= most
+        assert most / 2 < kept_bytes(node) <= most
 
 
 @pytest.mark.trio
@@ -201,6 +200,55 @@ async def test_the_nearest_come_first() -> None:
         found = orjson.loads(near.body)["instances"]
         assert [one["id"] for one in found] == ["z-last-by-id", "a-first-by-id"]
         assert "etag" not in near.headers, "round-trip times change without an index"
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("path", ["/v1/services/web?near=self", "/v1/peers"])
+async def test_who_asks_for_distances_has_them_measured(path: str) -> None:
+    async with open_pair() as (alice, bob):
+        await bob.expect(201, "POST", "/v1/services", web())
+        distances = alice.context.peer.membership.distances
+        await until(lambda: list(alice.context.peer.registry.instances("web")))
+        await alice.expect(200, "GET", "/v1/services/web")
+        assert len(distances) == 0, "nobody asked for a distance"
+
+        with trio.fail_after(SOON_S):
+            while distances.rtt_s(bob.context.me) is None:
+                await alice.expect(200, "GET", path)
+
+        shown = await alice.expect(200, "GET", f"/v1/peers/{bob.id}")
+        assert isinstance(shown["rtt_ms"], float)
+        assert 0 < shown["rtt_ms"] < SOON_S * 1_000
+
+
+@pytest.mark.trio
+async def test_the_nearest_few_are_found_without_encoding_all() -> None:
+    async with open_node() as node:
+        for number in range(10):
+            await node.expect(201, "POST", "/v1/services", web(port=8000 + number))
+
+        found = await node.instances("web", "?near=self&limit=3")
+
+        assert [one["port"] for one in found] == [8000, 8001, 8002]
+        assert kept_bytes(node) == 0, "of ten instances seven were not looked at"
+
+
+@pytest.mark.trio
+async def test_the_index_of_the_nearest_can_be_waited_with_whether_all_were_listed_or_not() -> None:
+    async with open_node() as node:
+        await node.expect(201, "POST", "/v1/services", web(tags=["a"]))
+        near = (await node.ask("GET", "/v1/services/web?tag=a&near=self&limit=1")).headers
+        plain = (await node.ask("GET", "/v1/services/web?tag=a")).headers
+        await node.expect(201, "POST", "/v1/services", web(port=8001))
+        hidden = (await node.ask("GET", "/v1/services/web?tag=a&near=self&limit=1")).headers
+
+        assert near["x-kith-index"] == plain["x-kith-index"] == hidden["x-kith-index"]
+
+
+def kept_bytes(node: TestNode) -> float:
+    text = node.edge.telemetry()
+    (line,) = [one for one in text.splitlines() if one.startswith("kith_lookup_kept_bytes ")]
+    return float(line.split()[1])
 
 
 async def say(node: TestNode, phase: Phase) -> None:
