@@ -165,25 +165,25 @@ class Connection:
         self._reading = True
         try:
             with trio.CancelScope(deadline=self._deadline) as self._timer:
-                while True:
-                    data = await self._wire.receive()
-                    self._reader.feed(data)
-                    if self._is_soon:
-                        return "answer"
-                    if not data:
-                        return "close"
-                    if self._later is not None:
-                        self._hold(self._reader.waiting_bytes)
-                        if self._reader.waiting_bytes > self._service.limits.parked_bytes_max:
-                            return "close"
-                        continue
-                    following = self._advance()
-                    if following != "read" or not self._send_now():
-                        return following
+                return await self._wire.pump(self._take_in)
         finally:
             self._reading = False
         # The scope is armed lazily (see `_set_deadline`), so it may have fired for an old deadline.
         return "read" if trio.current_time() < self._deadline else self._time_out()
+
+    def _take_in(self, data: bytes) -> _Next | None:
+        """Serve what was received, in whatever task; None while there is nothing but to read on."""
+        self._reader.feed(data)
+        if self._is_soon:
+            return "answer"
+        if not data:
+            return "close"
+        if self._later is not None:
+            self._hold(self._reader.waiting_bytes)
+            too_much = self._reader.waiting_bytes > self._service.limits.parked_bytes_max
+            return "close" if too_much else None
+        following = self._advance()
+        return None if following == "read" and self._send_now() else following
 
     def _advance(self) -> _Next:
         """Serve the requests that are complete, up to one that has to be awaited."""

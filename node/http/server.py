@@ -23,6 +23,7 @@ from .dispatch import Dispatcher, Hooks
 from .encode import Encoder
 from .errors import ApiError
 from .limits import HttpLimits
+from .poller import Poller
 from .router import Router
 from .wire import SocketWire, StreamWire, Wire
 
@@ -60,6 +61,7 @@ class HttpServer:
         )
         self._service = Service(self._dispatcher, Encoder(node), self._limits)
         self._accepting = trio.CancelScope()
+        self._poller: Poller | None = None
         self._clients = self._service.clients
         self._refusing = 0
         self._ended = trio.Event()
@@ -88,12 +90,19 @@ class HttpServer:
         Raises:
             OSError: a listener broke, in an exception group; all connections have been cut off.
         """
-        async with trio.open_nursery() as nursery:
-            with self._accepting:
-                async with trio.open_nursery() as accepting:
-                    for listener in listeners:
-                        accepting.start_soon(self._accept, listener, nursery)
-                    task_status.started()
+        async with trio.open_nursery() as polling:
+            if Poller.is_possible():
+                self._poller = Poller()
+                polling.start_soon(self._poller.run)
+            async with trio.open_nursery() as nursery:
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for listener in listeners:
+                            accepting.start_soon(self._accept, listener, nursery)
+                        task_status.started()
+            polling.cancel_scope.cancel()
+        if self._poller is not None:
+            self._poller.close()
 
     async def serve_stream(self, stream: trio.abc.Stream, client: str) -> None:
         """Serve one connection over any stream, under the same limits. Closes the stream."""
@@ -146,7 +155,7 @@ class HttpServer:
             stream.socket.close()  # it went before we looked
             return
         # A client has one address, whether or not the listener speaks both IP versions.
-        await self._admit(SocketWire(stream), host.removeprefix("::ffff:"))
+        await self._admit(SocketWire(stream, self._poller), host.removeprefix("::ffff:"))
 
     async def _admit(self, wire: Wire, host: str) -> None:
         if self._service.draining:

@@ -1,17 +1,20 @@
 """A connection's bytes, as fast as the operating system gives them.
 
-`SocketWire` works on the socket itself: one pass through the scheduler per read, none for a write
-that the kernel takes at once. trio's own streams pass through it for every call, which at tens of
-thousands of requests a second is most of the work. `StreamWire` does the same over any trio stream.
+`SocketWire` works on the socket itself: no pass through the scheduler for a read that the `Poller`
+can hand on, and none for a write that the kernel takes at once. trio's own streams pass through it
+for every call, which at tens of thousands of requests a second is most of the work. `StreamWire`
+does the same over any trio stream.
 """
 
 import socket
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
-READ_BYTES = 16 * 1024
+from .poller import READ_BYTES, Poller, Take
+
+T = TypeVar("T")
 
 
 class Wire(Protocol):
@@ -19,6 +22,14 @@ class Wire(Protocol):
 
     async def receive(self) -> bytes:
         """Wait for bytes; empty at the end of the stream or when it broke. Always yields."""
+        ...
+
+    async def pump(self, take: Take[T]) -> T:
+        """Hand `take` what comes, as `receive` gives it, until it returns something.
+
+        Raises:
+            BaseException: whatever `take` raised.
+        """
         ...
 
     def send_now(self, data: bytes) -> int:
@@ -57,7 +68,8 @@ class Wire(Protocol):
 class SocketWire:
     """A connected TCP socket, taken over from trio."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, poller: Poller | None = None) -> None:
+        self._poller = poller
         family, kind = stream.socket.family, stream.socket.type
         self._socket = socket.socket(family, kind, fileno=stream.socket.detach())
         self._socket.setblocking(False)  # noqa: FBT003 - its only parameter
@@ -72,6 +84,14 @@ class SocketWire:
                 continue
             except (OSError, trio.ClosedResourceError):
                 return b""
+
+    async def pump(self, take: Take[T]) -> T:
+        """See `Wire`."""
+        if self._poller is not None:
+            return await self._poller.park(self._socket, take)
+        while (taken := take(await self.receive())) is None:
+            pass
+        return taken
 
     def send_now(self, data: bytes) -> int:
         """See `Wire`."""
@@ -131,6 +151,12 @@ class StreamWire:
             return bytes(await self._stream.receive_some(READ_BYTES))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
+
+    async def pump(self, take: Take[T]) -> T:
+        """See `Wire`."""
+        while (taken := take(await self.receive())) is None:
+            pass
+        return taken
 
     def send_now(self, data: bytes) -> int:
         """See `Wire`. A stream cannot be asked, so nothing is taken."""

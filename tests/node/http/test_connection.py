@@ -8,6 +8,7 @@ from node.http.clients import Client
 from node.http.connection import Connection, Service
 from node.http.dispatch import Dispatcher
 from node.http.encode import Encoder
+from node.http.poller import T, Take
 
 from .speaking import request
 
@@ -25,6 +26,11 @@ class RecordingWire:
         await trio.lowlevel.checkpoint()
         data, self.data = self.data, b""
         return data
+
+    async def pump(self, take: Take[T]) -> T:
+        while (taken := take(await self.receive())) is None:
+            pass
+        return taken
 
     def send_now(self, data: bytes) -> int:
         return 0

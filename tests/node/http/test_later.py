@@ -21,6 +21,7 @@ from node.http import (
     SyncRoute,
     json_response,
 )
+from node.http.poller import T, Take
 
 from .speaking import Client, in_memory, make_server, on_loopback, request
 
@@ -383,6 +384,10 @@ class StuckWire:
     """Takes nothing, and hears nothing."""
 
     async def receive(self) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def pump(self, take: Take[T]) -> T:
         await trio.sleep_forever()
         raise AssertionError
 
