@@ -29,7 +29,8 @@ CONFIRM = (
         "time.", schema=whole(0, CONFIRM_MAX),
     ),
     Parameter(
-        "confirm_timeout", 'How long, such as `"5s"`, which is the default; at most 60 s.',
+        "confirm_timeout", 'How long, such as `"5s"`, which is the default; at most 60 s. Of no '
+        "effect without `confirm`.",
         schema=TIMEOUT,
     ),
 )  # fmt: skip
