@@ -4,25 +4,28 @@ A history is invalid where
 
 1. an honest node holds a proof of two commits that no key of their owner signed, or that do not
    fork; a thief's counts, since with one it proves that the key is in other hands;
-2. a liar forked, two honest core nodes held the halves in calm, and an honest core node that ran on
-   does not hold the proof `evidence_calm_s` later, or, where links or nodes were somewhat slow,
+2. a liar forked, honest core nodes held both halves at one time, in calm, and one that ran on does
+   not hold the proof `evidence_calm_s` later, or, where links or nodes were somewhat slow,
    `evidence_late_s`;
 3. at the end two nodes of the core keep different proofs (where datagrams were lost: against other
-   liars), or one keeps none against a liar who showed honest core nodes both halves;
+   liars), or one keeps none against a liar of whom core nodes held both halves at one time;
 4. at the end a node of the core takes an owner of the core for disputed: an honest one settles its
    forks, by a merge that everybody heard.
 
 Two commits fork if they have one first parent, or one version. A half is *held* from when a node
-made it its head. *Calm* is when for `healed_s` no link was cut, none lost anything, and all of the
-core ran. What is excused, and no more: forks whose halves were both held too late to spread before
-the end; where datagrams were lost, further proofs against who is proved a liar already, and forks
-of the honest that are settled: both are told once, and again only where a sync is needed anyway;
-in rule 3, proofs with a thief's commit, which nobody takes who has heard of the next key.
+made it its head until it took a head that does not follow it by first parents: such a state comes
+whole, and the steps before it are forgotten. A half that all forgot before anybody took the other
+is compared with nothing. *Calm* is when for `healed_s` no link was cut, none lost anything, and all
+of the core ran. What is excused, and no more: forks whose halves were both held too late to spread
+before the end; where datagrams were lost, further proofs against who is proved a liar already, and
+forks of the honest that are settled: both are told once, and again only where a sync is needed
+anyway; in rule 3, proofs with a thief's commit, which nobody takes who has heard of the next key.
 
 Figures: `proved`, from both halves being held until the last core node has the proof, in calm, in
 quantiles over the forks.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -50,8 +53,8 @@ class _Reading:
     links: LinkTimes
     book: Casebook
     signed: dict[str, Signed] = field(default_factory=dict)
-    held_s: dict[tuple[str, str], float] = field(default_factory=dict)
-    """When each core node first held a commit."""
+    held: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """From when until when core nodes held each commit of a liar."""
     proved_s: dict[tuple[str, _Fork], float] = field(default_factory=dict)
     """When each node first held a proof."""
     took_s: list[float] = field(default_factory=list)
@@ -64,8 +67,7 @@ def check(history: History, limits: Limits) -> Finding:
     core = [node for node in history.core if node in honest]
     read = _Reading(history, limits, core, processes(history), LinkTimes(history), Casebook())
     read.signed = {one.commit: one for one in (*history.signed, *history.stolen)}
-    for taken in history.accepted:
-        read.held_s.setdefault((taken.node, taken.commit), taken.at_s)
+    _see_who_held_what(read)
     for one in history.proved:
         if one.node in honest:
             fork = (one.owner, *one.commits)
@@ -114,14 +116,44 @@ def _forks_of_liars(read: _Reading) -> Iterator[tuple[_Fork, float]]:
     yield from found.items()
 
 
+def _see_who_held_what(read: _Reading) -> None:
+    branches: dict[tuple[str, str], dict[str, float]] = {}
+    for taken in read.history.accepted:
+        if taken.node not in read.core or taken.owner not in read.history.villains:
+            continue
+        since_s = branches.setdefault((taken.node, taken.owner), {})
+        head = next(reversed(since_s), None)
+        if head is not None and not _follows(read, taken.commit, head):
+            _drop(read, since_s, taken.at_s)
+        since_s.setdefault(taken.commit, taken.at_s)
+    for since_s in branches.values():
+        _drop(read, since_s, math.inf)
+
+
+def _follows(read: _Reading, commit: str, head: str) -> bool:
+    """Whether first parents lead from a commit to that head."""
+    while commit != head:
+        one = read.signed.get(commit)
+        if one is None or not one.parents:
+            return False
+        commit = one.parents[0]
+    return True
+
+
+def _drop(read: _Reading, since_s: dict[str, float], until_s: float) -> None:
+    for commit, begin_s in since_s.items():
+        read.held.setdefault(commit, []).append((begin_s, until_s))
+    since_s.clear()
+
+
 def _both_held_s(read: _Reading, ours: str, theirs: str) -> float | None:
-    firsts = []
-    for commit in (ours, theirs):
-        times = [read.held_s[node, commit] for node in read.core if (node, commit) in read.held_s]
-        if not times:
-            return None
-        firsts.append(min(times))
-    return max(firsts)
+    """Since when both were held; who takes the one in place of the other could compare them."""
+    both = (
+        (max(our_begin_s, their_begin_s), min(our_end_s, their_end_s))
+        for our_begin_s, our_end_s in read.held.get(ours, ())
+        for their_begin_s, their_end_s in read.held.get(theirs, ())
+    )
+    return min((begin_s for begin_s, end_s in both if begin_s <= end_s), default=None)
 
 
 def _judge_spread(read: _Reading, fork: _Fork, held_s: float) -> None:

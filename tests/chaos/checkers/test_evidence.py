@@ -86,6 +86,35 @@ def test_a_half_that_nobody_of_the_core_took_is_not_waited_for() -> None:
     assert judged(story).verdict is Verdict.VALID
 
 
+def test_a_half_that_was_forgotten_before_another_took_the_other_is_not_waited_for() -> None:
+    for forgotten_s, verdict in ((59.9, Verdict.VALID), (60.1, Verdict.INVALID)):
+        story = Liars()
+        story.history.signed.append(Signed(59.0, "d", (0, 3), "M", "", ("Q", "A")))
+        story.takes("a", "d", 3, forgotten_s, commit="M")
+        story.over(proofs=())
+
+        assert judged(story).verdict is verdict
+
+
+def test_a_half_that_is_a_step_of_what_a_node_holds_still_counts() -> None:
+    story = Liars()
+    story.history.signed.append(Signed(59.0, "d", (0, 3), "A2", "", ("A",)))
+    story.history.signed.append(Signed(59.0, "d", (0, 4), "A3", "", ("A2",)))
+    story.takes("a", "d", 4, 59.9, commit="A3")
+    story.over(proofs=())
+
+    expect_invalid(story, "no proof of the fork of d, A against B", "60.000 s")
+
+
+def test_who_took_the_one_half_in_place_of_the_other_could_compare_them() -> None:
+    story = Liars()
+    story.history.accepted.pop()
+    story.takes("a", "d", 2, 60.0, commit="B")
+    story.over(proofs=())
+
+    expect_invalid(story, "no proof of the fork of d, A against B", "60.000 s")
+
+
 def test_no_time_is_judged_amid_or_soon_after_cuts_losses_and_crashes() -> None:
     for trouble in ("cut", "healed", "loss", "crash"):
         story = Liars()
