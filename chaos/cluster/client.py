@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -47,11 +49,54 @@ class Answer:
         return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-class Client:
-    """A connection to `port` on loopback; opened anew after a break."""
+Dial = Callable[[], socket.socket]
+"""Opens a TCP socket that is not connected yet, perhaps in another network than ours."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_S)
+
+class _Dialled(http.client.HTTPConnection):
+    """A connection whose socket is opened by somebody else."""
+
+    def __init__(self, host: str, port: int, *, timeout_s: float, dial: Dial) -> None:
+        super().__init__(host, port, timeout=timeout_s)
+        self._dial = dial
+        self._timeout_s = timeout_s
+
+    def connect(self) -> None:
+        opened = self._dial()
+        opened.settimeout(self._timeout_s)
+        self.sock = opened
+        opened.connect((self.host, self.port))
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _plain() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+
+class Client:
+    """A connection to `port`; opened anew after a break.
+
+    Args:
+        port: of the node's HTTP API.
+        host: its address.
+        timeout_s: for one answer, and for connecting.
+        token: shown with every request, if there is one.
+        dial: opens the socket; without, here.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        host: str = HOST,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+        dial: Dial = _plain,
+    ) -> None:
+        self._connection = _Dialled(host, port, timeout_s=timeout_s, dial=dial)
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +117,7 @@ class Client:
         Raises:
             NoAnswerError: no whole answer.
         """
-        headers = {"Content-Type": "application/json"}
+        headers = dict(self._headers)
         if request_id:
             headers["X-Request-Id"] = request_id
         encoded = None if body is None else json.dumps(body).encode()

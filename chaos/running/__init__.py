@@ -1,0 +1,1 @@
+"""A scenario put to a real cluster: run, watched, judged, recorded."""
