@@ -60,6 +60,19 @@ class Ability(enum.Enum):
     """Nodes of another build beside today's."""
 
 
+class DiskFailure(enum.Enum):
+    """How a disk fails."""
+
+    WRITES = "writes"
+    """Each write ends with EIO."""
+    SYNCS = "syncs"
+    """Each fsync ends with EIO; writes seem to work."""
+    FULL = "full"
+    """Each write ends with ENOSPC."""
+    SLOW = "slow"
+    """Each fsync takes a tenth of a second longer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterPlan:
     """What is to be made."""
@@ -162,6 +175,15 @@ class Member(Protocol):
 
     def resume(self) -> None:
         """SIGCONT; harmless if it was not paused."""
+
+    def limit(self, *, memory_bytes: int = 0, cpu_share: float = 0.0) -> None:
+        """Hold it to so much memory and so much of one processor from now on; 0: no limit."""
+
+    def shift_clock(self, offset_s: float) -> None:
+        """Let its wall clock be so much off from now on; 0: right. The monotonic one stays."""
+
+    def fail_disk(self, how: DiskFailure | None) -> None:
+        """Let all that it writes to its data fail so from now on; None: no more."""
 
 
 class Cluster(Protocol):
