@@ -2,12 +2,12 @@
 
 Rules this module keeps:
 
-1. There are two halves. What is asked for moves to the young one; when that is full, it becomes the
-   old one, and what nobody asked for since the last time goes, all at once. So finding and keeping
-   cost the same whatever is kept, and random asking for more than fits still finds most of it.
+1. What nobody asked for the longest goes first, and no more of it than is needed: a table in which
+   all fits that is asked for never loses any of it.
 2. Only what can be made anew is kept here: it may be gone at any time.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -19,44 +19,37 @@ class Lately(Generic[K, V]):
     """Values by key.
 
     Args:
-        bytes_max: Of both halves together.
+        bytes_max: Of all together. A value that takes more than half of it is not kept.
         size: How many bytes a value takes, with its key and its place.
     """
 
     def __init__(self, bytes_max: int, size: Callable[[V], int]) -> None:
-        self._half_max = bytes_max // 2
+        self._bytes_max = bytes_max
         self._size = size
-        self._young: dict[K, V] = {}
-        self._old: dict[K, V] = {}
-        self._young_bytes = self._old_bytes = 0
+        self._kept: OrderedDict[K, V] = OrderedDict()
+        self._bytes = 0
 
     @property
     def bytes(self) -> int:
         """How many are kept, at most `bytes_max`."""
-        return self._young_bytes + self._old_bytes
+        return self._bytes
 
     def get(self, key: K) -> V | None:
         """What is kept under a key, or None."""
-        found = self._young.get(key)
-        if found is None and self._old:
-            found = self._old.pop(key, None)
-            if found is not None:
-                self._old_bytes -= self._size(found)
-                self.put(key, found)
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
         return found
 
     def put(self, key: K, value: V) -> None:
         """Keep a value, instead of what is under its key; not one that is larger than a half."""
-        before, after = self._young.pop(key, None), self._size(value)
+        kept, size = self._kept, self._size
+        before, after = kept.pop(key, None), size(value)
         if before is not None:
-            self._young_bytes -= self._size(before)
-        stale = self._old.pop(key, None)
-        if stale is not None:
-            self._old_bytes -= self._size(stale)
-        if after > self._half_max:
+            self._bytes -= size(before)
+        if after > self._bytes_max // 2:
             return
-        if self._young_bytes + after > self._half_max:
-            self._old, self._old_bytes = self._young, self._young_bytes
-            self._young, self._young_bytes = {}, 0
-        self._young[key] = value
-        self._young_bytes += after
+        kept[key] = value
+        self._bytes += after
+        while self._bytes > self._bytes_max:
+            self._bytes -= size(kept.popitem(last=False)[1])

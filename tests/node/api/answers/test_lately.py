@@ -23,10 +23,29 @@ def test_what_is_asked_for_stays_and_what_is_not_goes() -> None:
     assert lately.get("forgotten") is None
 
 
-def test_a_value_replaces_the_one_before_in_whichever_half_that_is() -> None:
+def test_where_all_fits_that_is_asked_for_nothing_goes() -> None:
+    lately, names = table(), [f"{number}" for number in range(10)]
+    for name in names:
+        lately.put(name, b"x" * 10)
+
+    for _ in range(3):
+        assert [lately.get(name) for name in reversed(names)] == [b"x" * 10] * 10
+
+
+def test_no_more_goes_than_must() -> None:
+    lately = table()
+    for name in "abcd":
+        lately.put(name, b"x" * 25)
+
+    lately.put("e", b"x" * 30)
+
+    assert [name for name in "abcde" if lately.get(name)] == ["c", "d", "e"]
+
+
+def test_a_value_replaces_the_one_before() -> None:
     lately = table()
     lately.put("a", b"old")
-    lately.put("b", b"x" * 48)  # turns the halves
+    lately.put("b", b"x" * 48)
     lately.put("a", b"n")
 
     assert (lately.get("a"), lately.bytes) == (b"n", 49)
@@ -51,6 +70,4 @@ def test_it_never_tells_what_is_stale_and_never_holds_more_than_it_may(
             newest[key] = value
         else:
             assert lately.get(key) in (newest.get(key), None)
-        held = {**lately._old, **lately._young}
-        assert lately.bytes == sum(map(len, held.values())) <= MOST
-        assert len(held) == len(lately._old) + len(lately._young)
+        assert lately.bytes == sum(map(len, lately._kept.values())) <= MOST
