@@ -16,8 +16,9 @@ from math import inf
 
 from protocol.limits import GROUP_COMMIT_MAX
 
-GATHER_S = 0.003
-"""Most clients on this machine ask again within one; the disk takes as long."""
+GATHER_S = 0.005
+"""The longest that the design allows. Most clients ask again within one or two, and then nobody
+waits for it; a shorter one would only be armed and disarmed more often."""
 PAUSE_MAX = 64
 """Commits that are not waited with, at most, after waits in vain."""
 
