@@ -20,7 +20,7 @@ RUN python3 -m venv /opt/kith \
       && /opt/kith/bin/pip install --no-cache-dir --constraint constraints.txt .; \
     fi \
  && install -m 0644 -t /opt/kith deploy/container/healthcheck.py deploy/container/demo_service.py \
- && /opt/kith/bin/python -m compileall -q /opt/kith/lib /opt/kith/*.py \
+ && /opt/kith/bin/python -m compileall -q -o 0 -o 2 /opt/kith/lib /opt/kith/*.py \
  && /opt/kith/bin/kith version
 
 FROM ${BASE_IMAGE}
@@ -32,6 +32,7 @@ RUN echo 'kith:x:10001:10001:kith:/data:/sbin/nologin' >>/etc/passwd \
 ENV PATH=/opt/kith/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONOPTIMIZE=2 \
     HOME=/data \
     KITH_DATA_DIR=/data \
     KITH_HTTP=0.0.0.0:8400 \

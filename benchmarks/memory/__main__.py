@@ -14,15 +14,14 @@ from pathlib import Path
 
 from benchmarks.cluster import serf
 from benchmarks.cluster.fleet import BenchError, free_block
-from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.usage import Usage, usage_of
 from benchmarks.registrations import sides
 from benchmarks.repair import pair as repair
 from benchmarks.report import table, write
-from node.cli.local_cluster import ClusterError, end_all
+from node.cli.local_cluster import NODE_COMMAND, ClusterError, end_all
 
 from .figures import Found, figures
-from .nodes import SERVICES, Node, registration
+from .nodes import SERVICES, Node, prepare, registration
 
 NODES = 3
 OWN = 9_900
@@ -46,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settle_s = QUICK_SETTLE_S if arguments.quick else SETTLE_S
     found = Found(own=own)
     try:
-        KithSide.prepare()
+        prepare()
         _in_folder(partial(_cluster, found=found, settle_s=settle_s))
+        _in_folder(partial(_plain, found=found, settle_s=settle_s))
         for owners in OWNERS:
             _in_folder(partial(_others, found=found, owners=owners, owned=owned))
         _in_folder(partial(_peers, found=found, settle_s=settle_s))
@@ -82,6 +82,17 @@ def _cluster(folder: Path, found: Found, settle_s: float) -> None:
         _tell(f"owner of {found.own}", found.owning)
     finally:
         end_all([node.child for node in nodes], STOP_GRACE_S)
+
+
+def _plain(folder: Path, found: Found, settle_s: float) -> None:
+    node = Node(folder, 0, free_block(1), NODE_COMMAND)
+    try:
+        node.start()
+        time.sleep(settle_s)
+        found.plain = [node.usage()]
+        _tell("idle, with asserts and docstrings", found.plain)
+    finally:
+        end_all([node.child], STOP_GRACE_S)
 
 
 def _others(folder: Path, found: Found, owners: int, owned: int) -> None:

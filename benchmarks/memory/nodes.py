@@ -1,7 +1,13 @@
-"""Real nodes on loopback, empty or with what others own already on their disks."""
+"""Real nodes on loopback, empty or with what others own already on their disks.
+
+They run as the container image and the systemd unit run them, without what Python keeps for people
+who develop (`-OO`); one is run with it, for comparison.
+"""
 
 import http.client
 import json
+import os
+import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,24 +26,44 @@ LOOK_S = 0.02
 TIMEOUT_S = 30.0
 CLIENTS = 8
 SERVICES = 20
+DEPLOYED = (NODE_COMMAND[0], "-OO", *NODE_COMMAND[1:])
+"""Without docstrings and asserts, as `PYTHONOPTIMIZE=2` has it."""
 JSON = {"Content-Type": "application/json"}
+
+
+def prepare() -> None:
+    """Write the bytecode of all modules, as it lies in the image: else each node compiles its own.
+
+    Raises:
+        BenchError: the node's modules cannot be loaded.
+    """
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    for command in (DEPLOYED, NODE_COMMAND):
+        done = subprocess.run(
+            (*command, "--help"), capture_output=True, env=environ, check=False,
+            timeout=READY_WITHIN_S,
+        )  # fmt: skip
+        if done.returncode:
+            raise BenchError(f"kith node --help: {done.stderr[-200:]!r}")
 
 
 class Node:
     """One process; `first` is the gossip port of the first node of its cluster."""
 
-    def __init__(self, folder: Path, index: int, first: int) -> None:
+    def __init__(
+        self, folder: Path, index: int, first: int, command: Sequence[str] = DEPLOYED
+    ) -> None:
         self._gossip = first + index
         self._http = self._gossip + BLOCK_PORTS // 2
         self._data = folder / f"n{index}"
         self._data.mkdir(parents=True)
         seed = ("--seed", f"{HOST}:{first}") if index else ()
-        command = (
-            *NODE_COMMAND, "--name", f"n{index}", "--data-dir", str(self._data),
+        words = (
+            *command, "--name", f"n{index}", "--data-dir", str(self._data),
             "--cluster", CLUSTER_NAME, "--gossip", f"{HOST}:{self._gossip}",
             "--http", f"{HOST}:{self._http}", *seed,
         )  # fmt: skip
-        self.child = Child(f"n{index}", command, folder / f"n{index}.log")
+        self.child = Child(f"n{index}", words, folder / f"n{index}.log")
 
     def holding(self, owners: int, records: int) -> "Node":
         """The same, with what so many owners own on its disk; not started yet."""

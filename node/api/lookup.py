@@ -21,7 +21,7 @@ from node.context import NodeContext
 from node.durations import DurationError, parse_s
 from node.http import AnyAnswer, Query, Request, Response, invalid_field, json_response
 from node.http.errors import Headers
-from node.http.messages import Kept
+from node.http.messages import Kept, fitted
 from node.watching.hub import Hub, Look, Watch
 from node.watching.limits import WAIT_DEFAULT_S, WAIT_MAX_S
 from protocol.detector.partition import Partition
@@ -359,7 +359,8 @@ def _waiting_of(query: Query) -> tuple[str | None, float]:
 
 def _listing(name: str, index: str, shapes: bytes, headers: Headers) -> Response:
     document = {"service": name, "index": index, "instances": orjson.Fragment(shapes)}
-    return replace(json_response(200, document, headers), kept=Kept())
+    response = json_response(200, document, headers)
+    return replace(response, body=fitted(response.body), kept=Kept())
 
 
 def _size(kept: _Kept) -> int:

@@ -152,6 +152,15 @@ class Response:
     """For whoever keeps this very response to give it again."""
 
 
+def fitted(written: bytes) -> bytes:
+    """The same bytes in no more memory than they need.
+
+    orjson leaves what it wrote in the buffer in which it wrote it, 4 KiB and more: whoever keeps it
+    keeps a copy.
+    """
+    return bytes(memoryview(written))
+
+
 def json_response(status: int, value: object, headers: Headers = ()) -> Response:
     """An answer of JSON.
 

@@ -18,6 +18,7 @@ FOUND = Found(
     own=9_900,
     start_s=[0.4, 0.5, 0.6],
     idle=[usage(50.0), usage(52.0)],
+    plain=[usage(55.0)],
     owning=[usage(91.0)],
     holding={10_000: [usage(70.0), usage(90.0)]},
     answered={10_000: [usage(95.0)]},
@@ -40,7 +41,7 @@ def test_figures_stand_beside_those_of_the_peers_and_their_goals() -> None:
 
 def test_a_few_instances_are_not_held_against_the_goal_of_many() -> None:
     few = Found(
-        own=500, start_s=[1.0], idle=[usage(50.0)], owning=[usage(99.0)],
+        own=500, start_s=[1.0], idle=[usage(50.0)], plain=[usage(54.0)], owning=[usage(99.0)],
         holding={1_000: [usage(99.0)]}, answered={1_000: [usage(99.0)]},
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import orjson
 
 from node.api.shapes import instance_shape
+from node.http.messages import fitted
 from protocol.detector.detection import Status
 from protocol.identity import NodeId
 from protocol.peer import Peer
@@ -26,7 +27,7 @@ from .lately import Lately
 FEW = 4
 """Instances that are encoded anew each time: keeping them would cost more than it spares."""
 KEPT_BYTES_MAX = 24 * 1024 * 1024
-"""A service of 10,000 instances in either half."""
+"""Two services of 10,000 instances."""
 KEPT_INSTANCE_BYTES = 400
 """What one takes besides its JSON: key and objects."""
 
@@ -67,7 +68,7 @@ class EncodedInstances:
         key = owner, service.name, service.id
         kept = self._kept.get(key)
         if kept is None or kept.found is not found or kept.side != side:
-            data = orjson.dumps(instance_shape(self._peer, found))
+            data = fitted(orjson.dumps(instance_shape(self._peer, found)))
             kept = _Encoded(found, side, data)
             self._kept.put(key, kept)
         return kept.data
