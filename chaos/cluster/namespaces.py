@@ -13,29 +13,33 @@ for every protocol and connections that stand, as between two buildings; no addr
 Rules this module keeps:
 
 1. Traffic never leaves the namespaces: they have no route to anything else.
-2. Names are unique to this object; `close` removes all of it, also after half of it failed.
+2. Names are unique to this object and say whose it is (`names.py`); `close` removes all of it, also
+   after half of it failed or was interrupted.
 3. A cut, and its end, is one transaction: all links at one moment.
 
 Needs root, iproute2 and nftables; `why_not` says what is missing.
 """
 
 import ctypes
+import functools
 import os
-import secrets
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from .names import new_name
 
 NODES_MAX = 200
 COMMAND_TIMEOUT_S = 10.0
 _CLONE_NEWNET = 0x40000000
 """To `setns(2)`: the file is a network namespace."""
 _NAMESPACES = Path("/run/netns")
+_REVERSE_PATH = Path("/proc/sys/net/ipv4/conf/all/rp_filter")
 _TABLE = "kith"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -59,23 +63,33 @@ def why_not() -> str:
     return ""
 
 
+@functools.cache
+def why_not_cached() -> str:
+    """As `why_not`, which makes two networks: once in this process."""
+    return why_not()
+
+
 class Namespaces:
     """So many networks of one address each, joined by a switch; a context manager that ends them.
+
+    Args:
+        count: how many.
+        name: what the names of namespaces begin with; without, one of `names.new_name`.
 
     Raises:
         NetworkError: they cannot be made; nothing is left of them.
         ValueError: `count` is out of bounds.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, name: str = "") -> None:
         if not 1 <= count <= NODES_MAX:
             raise ValueError(f"count must be 1 to {NODES_MAX}, not {count}")
-        prefix = f"kith-{secrets.token_hex(4)}"
+        prefix = name or new_name()
         self._switch = f"{prefix}-switch"
         self._names = [f"{prefix}-{index}" for index in range(count)]
         try:
             self._make()
-        except NetworkError:
+        except BaseException:
             self.close()
             raise
 
@@ -95,7 +109,7 @@ class Namespaces:
 
     def address(self, index: int) -> str:
         """The one address of a namespace; it is in all others' network."""
-        return f"10.77.0.{index + 1}"
+        return address_of(index)
 
     def command(self, index: int, *words: str) -> list[str]:
         """What runs a program there. It takes the place of `ip`, so signals reach it."""
@@ -108,21 +122,8 @@ class Namespaces:
             NetworkError: the namespace cannot be entered.
         """
         opened: list[socket.socket] = []
-        failed: list[OSError] = []
-
-        def enter() -> None:
-            # A thread's namespace ends with it; its sockets stay where they were made.
-            try:
-                _enter(self._names[index])
-                opened.append(socket.socket(socket.AF_INET, kind))
-            except OSError as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=enter)
-        thread.start()
-        thread.join()
-        if failed:
-            raise NetworkError(f"namespace {self._names[index]} cannot be entered: {failed[0]}")
+        # Sockets stay where they were made.
+        self._within(index, lambda: opened.append(socket.socket(socket.AF_INET, kind)))
         return opened[0]
 
     def cut(self, *groups: Sequence[int]) -> None:
@@ -147,6 +148,11 @@ class Namespaces:
         """
         self._rule([])
 
+    def existing(self) -> list[str]:
+        """The names of those namespaces, the switch's among them, that are there."""
+        every = (*self._names, self._switch)
+        return [name for name in every if (_NAMESPACES / name).exists()]
+
     def close(self) -> None:
         """Remove all; harmless when repeated. Processes in there lose their network.
 
@@ -154,14 +160,30 @@ class Namespaces:
             NetworkError: something of it is left; all that could be removed is.
         """
         failed: list[NetworkError] = []
-        for name in (*self._names, self._switch):
+        for name in self.existing():
             try:
-                if (_NAMESPACES / name).exists():
-                    _run(["ip", "netns", "delete", name])
+                _run(["ip", "netns", "delete", name])
             except NetworkError as error:
                 failed.append(error)
         if failed:
             raise failed[0]
+
+    def _within(self, index: int, act: Callable[[], None]) -> None:
+        """Do something there, in a thread, whose namespace ends with it."""
+        failed: list[OSError] = []
+
+        def enter() -> None:
+            try:
+                _enter(self._names[index])
+                act()
+            except OSError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        if failed:
+            raise NetworkError(f"namespace {self._names[index]}: {failed[0]}")
 
     def _make(self) -> None:
         switch = self._switch
@@ -181,6 +203,7 @@ class Namespaces:
                 "link set eth0 up",
             ]
             _run(["ip", "-n", name, "-batch", "-"], lines)
+            self._within(index, _loosen_reverse_path)
 
     def _rule(self, rules: Sequence[str]) -> None:
         chain = ["chain cut {", "type filter hook forward priority 0;", *rules, "}"]
@@ -190,6 +213,17 @@ class Namespaces:
             *([f"table bridge {_TABLE} {{", *chain, "}"] if rules else ()),
         ]
         _run(["ip", "netns", "exec", self._switch, "nft", "-f", "-"], lines)
+
+
+def address_of(index: int) -> str:
+    """The address of the namespace of this index, in any `Namespaces`."""
+    return f"10.77.0.{index + 1}"
+
+
+def _loosen_reverse_path() -> None:
+    # What comes back another way than it went, as by a tun device, is no forgery here. The stricter
+    # of this and of the device's own setting counts, unless this one is 2.
+    _REVERSE_PATH.write_text("2")
 
 
 def _enter(name: str) -> None:
@@ -210,6 +244,7 @@ def _run(words: Sequence[str], lines: Sequence[str] = ()) -> None:
             capture_output=True,
             text=True,
             timeout=COMMAND_TIMEOUT_S,
+            start_new_session=True,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
