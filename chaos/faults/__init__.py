@@ -1,4 +1,4 @@
-"""What can go wrong, done to a real cluster from outside: one kind of fault a file.
+"""What can go wrong, done to a real cluster from outside: one group of faults a file.
 
 Rules this layer keeps:
 
@@ -6,3 +6,18 @@ Rules this layer keeps:
 2. What it does to links and processes it notes as it happens, for the checkers judge by that.
 3. It knows nodes by name and nothing of the scenario that it is part of.
 """
+
+from collections.abc import Mapping
+
+from .bandwidth import BANDWIDTH
+from .cuts import CUTS
+from .fault import FaultKind
+from .lives import LIVES
+from .surroundings import SURROUNDINGS
+
+FAULTS: Mapping[str, FaultKind] = {
+    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, BANDWIDTH)
+}
+"""By the name that scenarios use."""
+
+__all__ = ("FAULTS",)

@@ -30,6 +30,7 @@ class UnreadableFaultError(Exception):
     def __init__(self, field_name: str, message: str) -> None:
         super().__init__(f"{field_name}: {message}")
         self.field = field_name
+        self.what = message
 
 
 class Notes(Protocol):
