@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import clocks
+from .clocks import Clocks
 from .cluster import Ability, ClusterError, ClusterPlan, DiskFailure
 from .failing_disks import FailingDisks
 from .limits import Limits
@@ -35,7 +35,7 @@ class Equipment:
         self._folder = directory / FOLDER
         self._limits: Limits | None = None
         self._small: SmallDisks | None = None
-        self._clocks: clocks.Clocks | None = None
+        self._clocks: Clocks | None = None
         self._failing: FailingDisks | None = None
 
     def open(self) -> None:
@@ -49,14 +49,11 @@ class Equipment:
             for node in self._plan.names:
                 self._small.add(self._directory / node)
         if Ability.CLOCKS in needs:
-            self._clocks = _clocks(self._folder)
-            for node in self._plan.names:
-                self._clocks.add(node)
+            self._clocks = Clocks(self._folder)
+            self._clocks.open(self._plan.names)
         if Ability.DISK_ERRORS in needs:
             self._failing = FailingDisks(self._folder)
-            self._failing.open()
-            for node in self._plan.names:
-                self._failing.add(node)
+            self._failing.open(self._plan.names)
 
     def close(self) -> None:
         """Remove it; the nodes have ended. Harmless when repeated."""
@@ -130,12 +127,3 @@ def check_loaded(node: str, pid: int, libraries: Sequence[Path]) -> None:
             raise ClusterError(
                 f"node {node} runs without {library.name}; its log says why the loader refused it"
             )
-
-
-def _clocks(folder: Path) -> clocks.Clocks:
-    library = clocks.library_here()
-    if library is None:
-        raise ClusterError(clocks.why_not())
-    made = clocks.Clocks(folder, library=library)
-    made.open()
-    return made

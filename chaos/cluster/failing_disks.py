@@ -7,15 +7,13 @@ Rules this module keeps:
 3. A node without the library is an error, not a disk that never fails.
 """
 
-import functools
-import os
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .cluster import ClusterError, DiskFailure
-from .commands import run
+from .cluster import DiskFailure
+from .compiling import compile_library
+from .compiling import why_not as _why_not
+from .switches import write_in_place
 
 _SOURCE = Path(__file__).with_name("failing_disk.c")
 _BYTES: Mapping[DiskFailure | None, bytes] = {
@@ -27,17 +25,9 @@ _BYTES: Mapping[DiskFailure | None, bytes] = {
 }
 
 
-@functools.cache
 def why_not() -> str:
     """What keeps this machine from having such disks; empty if nothing does."""
-    if _compiler() == "":
-        return "no C compiler; on Debian: apt-get install gcc libc6-dev"
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            _compile(Path(place) / "trial.so")
-        except ClusterError as error:
-            return f"the compiler fails: {error}; on Debian: apt-get install gcc libc6-dev"
-    return ""
+    return _why_not(_SOURCE)
 
 
 class FailingDisks:
@@ -54,14 +44,12 @@ class FailingDisks:
         self.library = self._seen_as / "failing_disk.so"
         """As nodes see it."""
 
-    def open(self) -> None:
-        """Compile the library. Raises ClusterError."""
+    def open(self, names: Sequence[str]) -> None:
+        """Compile the library; these nodes' disks fail not, so far. Raises ClusterError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        _compile(self._folder / self.library.name)
-
-    def add(self, name: str) -> None:
-        """Make the switch of a node; nothing fails yet."""
-        self._switch(name).write_bytes(_BYTES[None])
+        compile_library(_SOURCE, self._folder / self.library.name)
+        for name in names:
+            self._switch(name).write_bytes(_BYTES[None])
 
     def environ(self, name: str, data_dir: Path) -> dict[str, str]:
         """What a node is run with, besides `LD_PRELOAD`; `data_dir` is as the node sees it."""
@@ -72,24 +60,7 @@ class FailingDisks:
 
     def fail(self, name: str, how: DiskFailure | None) -> None:
         """Let its disk fail so from now on. Raises ClusterError."""
-        try:
-            # In place: a new file would not be the one that the node looks at.
-            file = os.open(self._switch(name), os.O_WRONLY)
-            try:
-                os.pwrite(file, _BYTES[how], 0)
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise ClusterError(f"the disk of node {name} cannot be told: {error}") from None
+        write_in_place(self._switch(name), _BYTES[how], f"the disk of node {name}")
 
     def _switch(self, name: str) -> Path:
         return self._folder / f"{name}.disk"
-
-
-def _compiler() -> str:
-    return shutil.which("cc") or shutil.which("gcc") or ""
-
-
-def _compile(library: Path) -> None:
-    words = [_compiler(), "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl"]
-    run(words)

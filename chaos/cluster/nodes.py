@@ -180,7 +180,7 @@ class LocalMember:
         self._equipment.limit(self._name, memory_bytes=memory_bytes, cpu_share=cpu_share)
 
     def shift_clock(self, offset_s: float) -> None:
-        """By the file that libfaketime reads."""
+        """By the bytes that the library looks at."""
         self._equipment.shift_clock(self._name, offset_s)
 
     def fail_disk(self, how: DiskFailure | None) -> None:
