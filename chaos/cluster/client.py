@@ -107,6 +107,10 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection up; it is opened anew if it is used again."""
         self._connection.close()
 
     def call(

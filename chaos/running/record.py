@@ -117,6 +117,8 @@ class RunRecord:
     reason: str
     """Of a verdict that is not `valid`: why, in one line."""
     duration_s: float = 0.0
+    zero_mono_ns: int = 0
+    """Second 0 on the machine's monotonic clock, as the logs of the nodes have it (`mono_ns`)."""
     spans: list[Span] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)

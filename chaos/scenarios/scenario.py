@@ -77,7 +77,8 @@ class Scenario:
     steps: tuple[Step, ...]
     """By `at_s`."""
     faults_s: float
-    """When all faults are over; the workload goes on until then."""
+    """When the faults are healed that have no end of their own; none begins later. Once all are
+    healed, it is waited for the cluster to be steady."""
     settle_s: float
     """How long after that the cluster has, until it is judged."""
     steady_within_s: float = 30.0
