@@ -28,11 +28,15 @@ class Equipment:
         plan: of the cluster.
         directory: of the cluster; nodes' data lies in folders of their names.
         name: of the cluster on this machine.
+        seen_as: where containers see the libraries; their engine limits them. Without, nodes are
+            processes of this machine.
     """
 
-    def __init__(self, plan: ClusterPlan, directory: Path, name: str) -> None:
+    def __init__(
+        self, plan: ClusterPlan, directory: Path, name: str, *, seen_as: Path | None = None
+    ) -> None:
         self._plan, self._directory, self._name = plan, directory, name
-        self._folder = directory / FOLDER
+        self._folder, self._seen_as = directory / FOLDER, seen_as
         self._limits: Limits | None = None
         self._small: SmallDisks | None = None
         self._clocks: Clocks | None = None
@@ -41,7 +45,7 @@ class Equipment:
     def open(self) -> None:
         """Prepare what the plan needs."""
         needs = self._plan.needs
-        if needs & {Ability.MEMORY, Ability.CPU}:
+        if needs & {Ability.MEMORY, Ability.CPU} and self._seen_as is None:
             self._limits = Limits(self._name)
             self._limits.open(self._plan.names)
         if Ability.SMALL_DISKS in needs:
@@ -49,10 +53,10 @@ class Equipment:
             for node in self._plan.names:
                 self._small.add(self._directory / node)
         if Ability.CLOCKS in needs:
-            self._clocks = Clocks(self._folder)
+            self._clocks = Clocks(self._folder, seen_as=self._seen_as)
             self._clocks.open(self._plan.names)
         if Ability.DISK_ERRORS in needs:
-            self._failing = FailingDisks(self._folder)
+            self._failing = FailingDisks(self._folder, seen_as=self._seen_as)
             self._failing.open(self._plan.names)
 
     def close(self) -> None:
@@ -70,11 +74,13 @@ class Equipment:
 
     def environ(self, node: str, data_dir: Path) -> dict[str, str]:
         """What a node is run with."""
-        found = {VARIABLE: self._name}
+        # Containers are found by their project.
+        found = {} if self._seen_as else {VARIABLE: self._name}
         if self._clocks:
             found.update(self._clocks.environ(node))
         if self._failing:
-            found.update(self._failing.environ(node, data_dir.resolve()))
+            seen = data_dir if self._seen_as else data_dir.resolve()
+            found.update(self._failing.environ(node, seen))
         if libraries := self._libraries():
             found["LD_PRELOAD"] = ":".join(map(str, libraries))
         return found

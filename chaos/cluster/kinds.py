@@ -16,15 +16,18 @@ from pathlib import Path
 from types import FrameType
 
 from .cluster import Cluster, ClusterError, ClusterPlan
+from .composed import COMPOSE, ComposeCluster
 from .local import NAMESPACES, PROCESSES, LocalCluster
 
 KINDS: Mapping[str, str] = {
     PROCESSES: "a process each on this machine's loopback: no root, no links to cut",
     NAMESPACES: "a process each in a network of its own: all faults; needs root",
+    COMPOSE: "a container each, five to ten, by docker-compose.yml; needs Docker and the image",
 }
 _MAKERS: Mapping[str, Callable[[ClusterPlan, Path], Cluster]] = {
     PROCESSES: partial(LocalCluster, PROCESSES),
     NAMESPACES: partial(LocalCluster, NAMESPACES),
+    COMPOSE: ComposeCluster,
 }
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _HELD = (signal.SIGINT, *_ENDING)

@@ -13,16 +13,15 @@ Rules this module keeps:
 """
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import limits, small_disks
+from . import engine, limits, small_disks
 from .cluster import ClusterError
-from .commands import run, succeeds
+from .commands import run
 from .names import name_in, owner_of, processes_by_name
 from .places import end_inside
 
@@ -30,9 +29,7 @@ NAMESPACE, PROCESS, MOUNT, GROUP, COMPOSE = (
     "namespace", "process", "mount", "control group", "compose project",
 )  # fmt: skip
 _NAMESPACES = Path("/run/netns")
-_PROJECT = "com.docker.compose.project"
 _END_S = 10.0
-_ANSWER_S = 5.0
 _POLL_S = 0.02
 _ROUNDS = 3
 """Of ending processes: one that was just being started may show only after the first."""
@@ -55,12 +52,12 @@ class Leftover:
 
 def find() -> tuple[Leftover, ...]:
     """All that clusters left whose process has ended. Raises ClusterError."""
-    return tuple(one for one in _everything() if _is_dead(one.name))
+    return tuple(one for one in everything() if _is_dead(one.name))
 
 
 def find_of(name: str) -> tuple[Leftover, ...]:
     """All that bears the name of one cluster, whether its process runs or not."""
-    return tuple(one for one in _everything() if one.name == name)
+    return tuple(one for one in everything() if one.name == name)
 
 
 def remove(found: Iterable[Leftover]) -> None:
@@ -98,7 +95,8 @@ def end_processes(name: str) -> None:
         _await_end(name)
 
 
-def _everything() -> list[Leftover]:
+def everything() -> list[Leftover]:
+    """All that bears a cluster's name, of those that live, too. Raises ClusterError."""
     found = [
         Leftover(NAMESPACE, path.name, name_in(path.name))
         for path in (_NAMESPACES.iterdir() if _NAMESPACES.is_dir() else ())
@@ -119,12 +117,12 @@ def _is_dead(name: str) -> bool:
 
 def _projects() -> list[str]:
     """Compose projects of clusters that have anything left; none where Docker does not answer."""
-    if not shutil.which("docker") or not succeeds(["docker", "version"], timeout_s=_ANSWER_S):
+    if engine.why_not():
         return []
     found: list[str] = []
     for kind in ("ps --all", "network ls", "volume ls"):
-        words = ["docker", *kind.split(), "--filter", f"label={_PROJECT}"]
-        template = f'{{{{.Label "{_PROJECT}"}}}}'
+        words = ["docker", *kind.split(), "--filter", f"label={engine.PROJECT_LABEL}"]
+        template = f'{{{{.Label "{engine.PROJECT_LABEL}"}}}}'
         found += run([*words, "--format", template]).split()
     return [name for name in dict.fromkeys(found) if name_in(name) == name]
 
@@ -153,12 +151,14 @@ def _remove_group(what: str) -> None:
 
 def remove_project(project: str) -> None:
     """Remove a compose project's containers, networks and volumes. Raises ClusterError."""
+    for container in engine.containers(f"label={engine.PROJECT_LABEL}={project}"):
+        engine.end_visitors(container.init_pid)
     for listing, removal in (
         ("ps --all --quiet", "rm --force --volumes"),
         ("network ls --quiet", "network rm"),
         ("volume ls --quiet", "volume rm --force"),
     ):
-        words = ["docker", *listing.split(), "--filter", f"label={_PROJECT}={project}"]
+        words = ["docker", *listing.split(), "--filter", f"label={engine.PROJECT_LABEL}={project}"]
         if found := run(words).split():
             run(["docker", *removal.split(), *found])
 

@@ -7,22 +7,19 @@ Rules this module keeps:
 """
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import clocks, failing_disks, leftovers, limits, namespaces, small_disks
-from .cluster import Ability, ClusterError, ClusterPlan
+from .cluster import Ability, ClusterPlan
 from .equipment import Equipment
 from .names import new_name
 from .nodes import Launch, LocalMember
 from .places import Apart, Loopback, Place
 from .processes import ROOT
+from .steps import attempt_all, await_readiness, check_abilities, seeds_of
 
 PROCESSES, NAMESPACES = "processes", "namespaces"
-READY_S = 60.0
-POLL_S = 0.02
-SEEDS = 3
 NO_LINKS = (
     "nodes on loopback share one address, so no link of theirs can be told from another; "
     "use --cluster namespaces, as root"
@@ -141,46 +138,6 @@ class LocalCluster:
             return seed
         index = self._plan.names.index(seed)
         return f"{self._place.address(index)}:{self._place.ports(index)[1]}"
-
-
-def seeds_of(plan: ClusterPlan, name: str) -> tuple[str, ...]:
-    """What a node is told to ask first: by the plan, or else those that follow it in its names."""
-    if name in plan.seeds:
-        return plan.seeds[name]
-    at, count = plan.names.index(name), len(plan.names)
-    return tuple(plan.names[(at + step) % count] for step in range(1, min(SEEDS, count - 1) + 1))
-
-
-def check_abilities(kind: str, plan: ClusterPlan, why_not: Callable[[Ability], str]) -> None:
-    """Raises ClusterError for the first ability that the plan needs and the cluster has not."""
-    for ability in Ability:
-        if ability in plan.needs and (reason := why_not(ability)):
-            raise ClusterError(f"--cluster {kind} cannot do {ability.value} here: {reason}")
-
-
-def await_readiness(members: Sequence[LocalMember], seconds: float = READY_S) -> None:
-    """Wait until all take work. Raises ClusterError if one ends, or the time is over."""
-    waiting = list(members)
-    end = time.perf_counter() + seconds
-    while waiting := [member for member in waiting if not member.check_readiness()]:
-        if time.perf_counter() > end:
-            names = ", ".join(member.name for member in waiting)
-            raise ClusterError(
-                f"not ready after {seconds:g} s: {names}; logs in {waiting[0].log.parent}"
-            )
-        time.sleep(POLL_S)
-
-
-def attempt_all(*acts: Callable[[], None]) -> None:
-    """Do each, also after one of them failed. Raises ClusterError that says all that failed."""
-    failed: list[str] = []
-    for act in acts:
-        try:
-            act()
-        except ClusterError as error:
-            failed.append(str(error))
-    if failed:
-        raise ClusterError("; ".join(failed))
 
 
 def _why_no_build(root: Path | None) -> str:

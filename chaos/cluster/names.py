@@ -38,7 +38,12 @@ class Owner:
     @property
     def is_alive(self) -> bool:
         """Whether that very process still runs."""
-        return _start_ticks(self.pid) == self.start_ticks
+        return self.start_ticks > 0 and _start_ticks(self.pid) == self.start_ticks
+
+
+def owner(pid: int) -> Owner:
+    """That process, told apart from any later one of the same id."""
+    return Owner(pid, _start_ticks(pid))
 
 
 def new_name() -> str:

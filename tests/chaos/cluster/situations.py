@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from chaos.cluster import namespaces
-from chaos.cluster.client import NoAnswerError
+from chaos.cluster import composed, namespaces
+from chaos.cluster.client import Answer, NoAnswerError
 from chaos.cluster.cluster import Ability, Cluster, ClusterPlan, Member, names_of
 from chaos.cluster.kinds import make_cluster, running
 
@@ -22,6 +23,8 @@ def skip_unless_possible(kind: str) -> None:
     """Skip, and say so, where this machine cannot have such a cluster."""
     if kind == "namespaces" and (reason := namespaces.why_not_cached()):
         pytest.skip(f"NOT TESTED: nodes in networks of their own; {reason}")
+    if kind == "compose" and (reason := composed.why_no_containers()):
+        pytest.skip(f"NOT TESTED: nodes in containers; {reason}")
 
 
 @contextmanager
@@ -74,6 +77,24 @@ def see_each_other(cluster: Cluster) -> bool:
         names <= {name for name, status in beliefs(member).items() if status == "alive"}
         for member in members
     )
+
+
+def register(member: Member, name: str = "web") -> Answer:
+    """A service, whose answer is waited for however long a disk takes."""
+    with member.client(timeout_s=PATIENCE_S) as client:
+        return client.call("POST", "/v1/services", {"name": name, "port": 80})
+
+
+def code(answer: Answer) -> str:
+    """Of an error; empty if it is none."""
+    error = answer.value.get("error")
+    return str(error["code"]) if isinstance(error, dict) else ""
+
+
+def ahead_s(member: Member) -> float:
+    """By how much a node's wall clock is ahead of ours."""
+    now = str(member.call("GET", "/v1/clock").value["now"])
+    return datetime.fromisoformat(now).timestamp() - time.time_ns() / 1e9
 
 
 def identity(member: Member) -> str:

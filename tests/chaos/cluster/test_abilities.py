@@ -8,13 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from chaos.cluster import limits, small_disks
-from chaos.cluster.client import Answer, NoAnswerError
+from chaos.cluster.client import NoAnswerError
 from chaos.cluster.cluster import (
     Ability,
     Cluster,
@@ -27,7 +26,15 @@ from chaos.cluster.kinds import make_cluster, running
 from chaos.cluster.limits import Limits
 from chaos.cluster.names import new_name
 
-from .situations import PATIENCE_S, answers, expect_within, open_cluster
+from .situations import (
+    PATIENCE_S,
+    ahead_s,
+    answers,
+    code,
+    expect_within,
+    open_cluster,
+    register,
+)
 
 MIB = 1024 * 1024
 DISK_BYTES = 12 * MIB
@@ -39,22 +46,6 @@ ONE = ClusterPlan(names=("a",))
 TWO = ClusterPlan(names=("a", "b"))
 
 pytestmark = pytest.mark.slow
-
-
-def register(member: Member, name: str = "web") -> Answer:
-    with member.client(timeout_s=PATIENCE_S) as client:
-        return client.call("POST", "/v1/services", {"name": name, "port": 80})
-
-
-def code(answer: Answer) -> str:
-    error = answer.value.get("error")
-    return str(error["code"]) if isinstance(error, dict) else ""
-
-
-def ahead_s(member: Member) -> float:
-    """By how much a node's wall clock is ahead of ours."""
-    now = str(member.call("GET", "/v1/clock").value["now"])
-    return datetime.fromisoformat(now).timestamp() - time.time_ns() / 1e9
 
 
 @pytest.fixture

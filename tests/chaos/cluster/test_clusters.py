@@ -9,7 +9,7 @@ import pytest
 from chaos.cluster import leftovers
 from chaos.cluster.cluster import Cluster, ClusterError, ClusterPlan, member_named
 from chaos.cluster.kinds import KINDS, make_cluster, running
-from chaos.cluster.names import owner_of, processes_by_name
+from chaos.cluster.names import owner_of
 
 from .situations import (
     PATIENCE_S,
@@ -22,15 +22,15 @@ from .situations import (
     skip_unless_possible,
 )
 
-MADE = ("processes", "namespaces")
+MADE = ("processes", "namespaces", "compose")
 PLAN = ClusterPlan(names=("a", "b", "c", "d"), late=("d",), zones={"a": "east", "d": "west"})
 
 pytestmark = pytest.mark.slow
 
 
 def our_names() -> set[str]:
-    """Of clusters of this process that have nodes; others may test on this machine, too."""
-    owners = {name: owner_of(name) for name in processes_by_name()}
+    """Of clusters of this process; others may test on this machine, too."""
+    owners = {one.name: owner_of(one.name) for one in leftovers.everything()}
     return {name for name, owner in owners.items() if owner and owner.pid == os.getpid()}
 
 
@@ -164,8 +164,8 @@ def test_nothing_is_left_behind_but_logs_and_data(kind: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", MADE)
 def test_a_start_that_fails_half_way_says_why_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
     skip_unless_possible(kind)
-    (tmp_path / "b").write_text("no directory")
-    cluster = make_cluster(kind, ClusterPlan(names=("a", "b")), tmp_path)
+    plan = ClusterPlan(names=("a", "b"), seeds={"b": ("no address at all",)})
+    cluster = make_cluster(kind, plan, tmp_path)
     before = our_names()
 
     with pytest.raises(ClusterError, match="node b ended"), running(cluster):

@@ -72,7 +72,7 @@ def needs() -> list[Ability]:
     return [ability for ability in wanted if not plain.why_not(ability)]
 
 
-@pytest.mark.parametrize("kind", ["processes", "namespaces"])
+@pytest.mark.parametrize("kind", ["processes", "namespaces", "compose"])
 def test_what_a_killed_run_left_is_found_and_removed(
     kind: str, directory: Path, needs: list[Ability]
 ) -> None:
@@ -86,10 +86,11 @@ def test_what_a_killed_run_left_is_found_and_removed(
     counts = {
         what: sum(one.kind == what for one in left) for what in sorted({o.kind for o in left})
     }
-    assert counts[leftovers.PROCESS] == 2
+    assert counts.get(leftovers.PROCESS, 0) == (0 if kind == "compose" else 2)
     assert counts.get(leftovers.NAMESPACE, 0) == (3 if kind == "namespaces" else 0)
+    assert counts.get(leftovers.COMPOSE, 0) == (1 if kind == "compose" else 0)
     assert counts.get(leftovers.MOUNT, 0) == (2 if Ability.SMALL_DISKS in needs else 0)
-    assert (leftovers.GROUP in counts) == (Ability.MEMORY in needs)
+    assert (leftovers.GROUP in counts) == (Ability.MEMORY in needs and kind != "compose")
     pids = [int(one.what) for one in left if one.kind == leftovers.PROCESS]
     leftovers.remove(left)
     assert left_by(run.pid) == []
@@ -100,7 +101,7 @@ def is_node(pid: int) -> bool:
     return b"node.cli" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["processes", "namespaces"])
+@pytest.mark.parametrize("kind", ["processes", "namespaces", "compose"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_interrupted_leaves_nothing(
     kind: str, number: signal.Signals, directory: Path, needs: list[Ability]

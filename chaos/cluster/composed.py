@@ -1,0 +1,300 @@
+"""Clusters of containers: the project's own `docker-compose.yml`, under a name of their own.
+
+What a plan asks beyond that file stands in a second one, written into the cluster's directory: more
+nodes than five, seeds, zones, addresses that stay, small disks, libraries that bend clocks and
+disks. Nodes do not start again by themselves, as elsewhere.
+
+Rules this module keeps:
+
+1. All that is made bears the project's name, and is removed by it.
+2. A project that somebody else runs is never touched.
+"""
+
+import ipaddress
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import SystemRandom
+
+from . import clocks, engine, failing_disks, leftovers, small_disks
+from .client import Json, Shape
+from .cluster import Ability, ClusterError, ClusterPlan
+from .commands import run
+from .containers import ContainerMember
+from .equipment import FOLDER, Equipment
+from .names import VARIABLE, new_name
+from .places import GOSSIP_PORT
+from .processes import ROOT, clean_environment
+from .steps import attempt_all, await_readiness, check_abilities, seeds_of
+
+COMPOSE = "compose"
+NODES_MAX = 10
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+SERVICES = ("a", "b", "c", "d", "e")
+"""Those of that file that are nodes."""
+PATTERN = SERVICES[1]
+"""More nodes are made like this one, which publishes no port."""
+SEEN_AS = Path("/chaos")
+"""Where the libraries lie in a container."""
+_UP_S = 180.0
+_SUBNETS = ipaddress.ip_network("10.128.0.0/9")
+_SUBNET_DRAWS = 100
+_STARTS = 3
+_LIBRARIES = frozenset({Ability.CLOCKS, Ability.DISK_ERRORS})
+_BY_ROOT = frozenset({
+    Ability.LINKS, Ability.DELAY, Ability.BANDWIDTH, Ability.DISKS, Ability.HOSTILE,
+    Ability.SMALL_DISKS, *_LIBRARIES,
+})  # fmt: skip
+NOT_ROOT = "not root, who alone may enter containers' networks and volumes; run it as root"
+ONE_BUILD = (
+    "all containers are of one image; use --cluster namespaces, which runs a checkout of the other "
+    "build beside this one"
+)
+
+
+class ComposeCluster:
+    """A container for each node; `chaos.cluster.cluster.Cluster` says what its methods do.
+
+    Raises:
+        ClusterError: more nodes than are made of containers.
+    """
+
+    def __init__(self, plan: ClusterPlan, directory: Path) -> None:
+        if len(plan.names) > NODES_MAX:
+            raise ClusterError(
+                f"--cluster compose: {len(plan.names)} nodes; {NODES_MAX} at most, "
+                "more by --cluster namespaces"
+            )
+        self._plan, self._directory = plan, directory.absolute()
+        self._project = new_name()
+        self._token = os.environ.get("KITH_TOKEN") or secrets.token_hex(16)
+        self._subnet = _free_subnet(())
+        self._equipment = Equipment(plan, self._directory, self._project, seen_as=SEEN_AS)
+        self._members = self._make_members()
+
+    @property
+    def kind(self) -> str:
+        """`compose`."""
+        return COMPOSE
+
+    @property
+    def plan(self) -> ClusterPlan:
+        """What it was made from."""
+        return self._plan
+
+    @property
+    def directory(self) -> Path:
+        """Of logs, and of the second file."""
+        return self._directory
+
+    @property
+    def project(self) -> str:
+        """As Compose calls it."""
+        return self._project
+
+    @property
+    def members(self) -> Sequence[ContainerMember]:
+        """In the order of the plan's names."""
+        return tuple(self._members)
+
+    def why_not(self, ability: Ability) -> str:
+        """What keeps this machine from it."""
+        if reason := why_no_containers():
+            return reason
+        if ability in _BY_ROOT and os.geteuid() != 0:
+            return NOT_ROOT
+        if ability is Ability.VERSIONS:
+            return ONE_BUILD
+        if ability in _REASONS and (reason := _REASONS[ability]()):
+            return reason
+        return ""
+
+    def start(self) -> None:
+        """Make the project, start the nodes, wait until they take work."""
+        check_abilities(COMPOSE, self._plan, self.why_not)
+        if reason := why_no_containers():
+            raise ClusterError(f"--cluster {COMPOSE}: {reason}")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._equipment.open()
+        self._create()
+        found = {one.service: one for one in engine.containers(self._filter())}
+        for member in self._members:
+            member.bind(found[member.name])
+        first = [member for member in self._members if member.name not in self._plan.late]
+        for member in first:
+            member.start()
+        await_readiness(first)
+        for member in first:
+            self._equipment.check(member.name, member.pid)
+
+    def close(self) -> None:
+        """Collect the logs, and remove all that bears the project's name."""
+        attempt_all(
+            *(member.collect_log for member in self._members),
+            lambda: leftovers.end_processes(self._project),
+            self._remove,
+            self._equipment.close,
+            lambda: leftovers.check_none(self._project),
+        )
+
+    def _make_members(self) -> list[ContainerMember]:
+        return [
+            ContainerMember(
+                name, address=self._address(index), token=self._token,
+                directory=self._directory, equipment=self._equipment,
+            )
+            for index, name in enumerate(self._plan.names)
+        ]  # fmt: skip
+
+    def _address(self, index: int) -> str:
+        # The first is the bridge's own.
+        return str(self._subnet.network_address + index + 2)
+
+    def _filter(self) -> str:
+        return f"label={engine.PROJECT_LABEL}={self._project}"
+
+    def _create(self) -> None:
+        """Make network, volumes and containers; in another subnet if this one is taken."""
+        for left in reversed(range(_STARTS)):
+            second = self._directory / "compose.json"
+            second.write_text(json.dumps(self._second_file(), indent=1), "utf-8")
+            try:
+                self._compose("-f", str(second), "up", "--no-start", "--no-build")
+            except ClusterError as error:
+                if "overlaps" not in str(error) or not left:
+                    raise
+                self._subnet = _free_subnet((self._subnet,))
+                self._members = self._make_members()
+            else:
+                return
+
+    def _compose(self, *words: str) -> None:
+        environ = {
+            **clean_environment(),
+            "KITH_TOKEN": self._token,
+            "KITH_IMAGE": engine.image(),
+            "KITH_PORT": "0",
+            "KITH_CLUSTER": self._project,
+            "COMPOSE_PARALLEL_LIMIT": str(NODES_MAX),
+            VARIABLE: self._project,
+        }
+        first = [*engine.compose(), "-p", self._project, "-f", str(COMPOSE_FILE)]
+        run([*first, *words, *self._plan.names], timeout_s=_UP_S, env=environ, cwd=ROOT)
+
+    def _remove(self) -> None:
+        if not shutil.which("docker"):
+            return
+        leftovers.remove_project(self._project)
+        for member in self._members:
+            member.bind(None)
+
+    def _second_file(self) -> Shape:
+        small = Ability.SMALL_DISKS in self._plan.needs
+        extra = [name for name in self._plan.names if name not in SERVICES]
+        services: Shape = {
+            name: self._service(name, self._address(index), on_disk=small)
+            for index, name in enumerate(self._plan.names)
+        }
+        volumes: Shape = {name: {} for name in extra}
+        subnet: Shape = {"subnet": str(self._subnet)}
+        networks: Shape = {"kith": {"ipam": {"config": [subnet]}}}
+        return {"services": services, "networks": networks, "volumes": volumes}
+
+    def _service(self, name: str, address: str, *, on_disk: bool) -> Shape:
+        environ: Shape = {
+            "KITH_NAME": name,
+            "KITH_SEED": ",".join(self._seed(one) for one in seeds_of(self._plan, name)),
+            **self._equipment.environ(name, Path(engine.DATA)),
+        }
+        if zone := self._plan.zones.get(name):
+            environ["KITH_ZONE"] = zone
+        # In the long form: Compose 1.29 takes a volume of one letter for a Windows drive otherwise.
+        volumes: list[Json] = [
+            {"type": "bind", "source": str(self._directory / name), "target": engine.DATA}
+            if on_disk
+            else {"type": "volume", "source": name, "target": engine.DATA}
+        ]
+        if self._plan.needs & _LIBRARIES:
+            folder = str(self._directory / FOLDER)
+            volumes.append(
+                {"type": "bind", "source": folder, "target": str(SEEN_AS), "read_only": True}
+            )
+        command: list[Json] = ["node", *self._plan.options]
+        service: Shape = {
+            "hostname": name,
+            "restart": "no",
+            "command": command,
+            "environment": environ,
+            "volumes": volumes,
+            "networks": {"kith": {"ipv4_address": address}},
+            "logging": {"driver": "json-file", "options": {"max-size": "200m", "max-file": "1"}},
+        }
+        if name not in SERVICES:
+            service["extends"] = {"file": str(COMPOSE_FILE), "service": PATTERN}
+        return service
+
+    def _seed(self, seed: str) -> str:
+        return f"{seed}:{GOSSIP_PORT}" if seed in self._plan.names else seed
+
+
+def why_no_containers() -> str:
+    """What keeps this machine from having such clusters; empty if nothing does."""
+    if reason := engine.why_not():
+        return reason
+    if not engine.compose():
+        return "no docker-compose; on Debian: apt-get install docker-compose"
+    if not COMPOSE_FILE.is_file():
+        return f"no {COMPOSE_FILE}; run it from a checkout of Kith"
+    return engine.why_no_image()
+
+
+def _why_no_library() -> str:
+    """Whether a library of this machine can be loaded in the image, which has a libc of its own."""
+    if reason := clocks.why_not():
+        return reason
+    with tempfile.TemporaryDirectory() as place:
+        made = clocks.Clocks(Path(place), seen_as=SEEN_AS)
+        made.open(["trial"])
+        Path(place).chmod(0o755)
+        look = f"import sys; sys.exit({made.library.name!r} not in open('/proc/self/maps').read())"
+        try:
+            engine.docker(
+                "run", "--rm", "--network", "none", "--volume", f"{place}:{SEEN_AS}:ro",
+                "--env", f"LD_PRELOAD={made.library}", "--entrypoint", "/opt/kith/bin/python",
+                engine.image(), "-c", look,
+            )  # fmt: skip
+        except ClusterError:
+            return (
+                f"image {engine.image()} has another libc than this machine, so it does not load "
+                "libraries of this one; make the image of this machine's distribution"
+            )
+    return ""
+
+
+_REASONS: dict[Ability, Callable[[], str]] = {
+    Ability.SMALL_DISKS: small_disks.why_not,
+    Ability.CLOCKS: _why_no_library,
+    Ability.DISK_ERRORS: lambda: failing_disks.why_not() or _why_no_library(),
+}
+
+
+def _free_subnet(refused: Sequence[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
+    """A small network that this machine has no way to; drawn by lot, as others draw, too."""
+    rng, taken = SystemRandom(), [*_routes(), *refused]
+    for _ in range(_SUBNET_DRAWS):
+        first = int(_SUBNETS.network_address) + 256 * rng.randrange(_SUBNETS.num_addresses // 256)
+        drawn = ipaddress.IPv4Network((first, 24))
+        if not any(drawn.overlaps(one) for one in taken):
+            return drawn
+    raise ClusterError(f"--cluster {COMPOSE}: no free network in {_SUBNETS}; remove unused ones")
+
+
+def _routes() -> list[ipaddress.IPv4Network]:
+    if not shutil.which("ip"):
+        return []
+    found = [line.split()[0] for line in run(["ip", "-4", "route"]).splitlines() if line.strip()]
+    return [ipaddress.IPv4Network(word) for word in found if word[0].isdecimal()]
