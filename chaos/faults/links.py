@@ -75,6 +75,16 @@ class LinkTable:
             if self._effects.pop(owner, None) is not None:
                 self._apply()
 
+    def clear(self) -> None:
+        """End all that lies on these links, also what another process put there.
+
+        Raises:
+            FaultError: a node's rules could not be taken away.
+        """
+        with self._lock:
+            self._effects.clear()
+            self._apply()
+
     def again(self, node: str) -> None:
         """Set a node's rules, which its network may have lost with its process."""
         with self._lock:

@@ -63,7 +63,8 @@ VERBS = {
     "doctor": Verb(
         "doctor", "whether the data directories of nodes that do not run are whole", ("json",)
     ),
-    "sim": Verb("sim", "try the protocol in simulated clusters, replayed by seed", ("json",)),
+    "sim": Verb("chaos", "try the protocol in simulated clusters, replayed by seed", ("json",)),
+    "chaos": Verb("chaos", "put real clusters through partitions, crashes and worse", ("json",)),
     "version": Verb("version", "print the version of this program"),
 }
 ALIASES = {"members": "peers"}

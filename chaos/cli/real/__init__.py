@@ -1,0 +1,1 @@
+"""`kith chaos`: real clusters put through scenarios, from the command line."""

@@ -1,0 +1,129 @@
+"""What may be typed after `kith chaos`.
+
+Rules this module keeps:
+
+1. Every wrong value is refused before anything is started, with field, value and remedy.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaos.cli.errors import CommandError
+from chaos.cluster.kinds import KINDS
+
+CLUSTER_DEFAULT = "namespaces"
+RUNS = Path("chaos-runs")
+SEED_MAX = 2**63 - 1
+REPEATS_MAX = 1_000
+
+EXAMPLES = """\
+examples:
+  kith chaos list                                    scenarios, faults, kinds of clusters
+  kith chaos run split-majority                      five nodes, cut in three and two
+  kith chaos run split-even ring-partition --seed 7 --repeat 3
+  kith chaos run ./mine.toml --cluster processes     a scenario of one's own
+  kith chaos partition a,b c,d,e --cluster attach    hold a partition on a running cluster
+  kith chaos heal --cluster attach                   and end it
+
+exit codes: 0 valid, 1 invalid, 2 unknown, 64 wrong usage
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs below `kith chaos`, each with its options."""
+    verbs = parser.add_subparsers(required=True, metavar="VERB", dest="chaos_verb")
+    listing = verbs.add_parser("list", help="scenarios, faults, expectations, kinds of clusters")
+    _add_json(listing)
+    running = verbs.add_parser("run", help="put a cluster through scenarios, and judge it")
+    _add_run(running)
+    for name, help_ in (
+        ("partition", "cut a running cluster into groups, and leave it so"),
+        ("heal", "end what `partition` did"),
+    ):
+        holding = verbs.add_parser(name, help=help_)
+        if name == "partition":
+            holding.add_argument(
+                "groups", nargs="+", metavar="a,b", help="names of nodes that stay together"
+            )
+        _add_cluster(holding, "attach")
+        _add_json(holding)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help="a name, or a file that ends in .toml"
+    )
+    parser.add_argument("--all", action="store_true", help="all that come with Kith")
+    parser.add_argument("--quick", action="store_true", help="the short set")
+    parser.add_argument("--seed", type=whole(0, SEED_MAX), default=1, metavar="N")
+    parser.add_argument(
+        "--repeat", type=whole(1, REPEATS_MAX), default=1, metavar="N",
+        help="so many runs of each, with the seeds that follow",
+    )  # fmt: skip
+    _add_cluster(parser, CLUSTER_DEFAULT)
+    parser.add_argument(
+        "--dir", type=Path, default=RUNS, metavar="DIR", help=f"where reports go ({RUNS})"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the nodes' data, beside their logs"
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on after a run that is not valid"
+    )
+    parser.add_argument(
+        "--old-build", type=Path, metavar="DIR",
+        help="a checkout of another version, for scenarios with nodes of two",
+    )  # fmt: skip
+    _add_json(parser)
+
+
+def _add_cluster(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--cluster", choices=tuple(KINDS), default=default, help=f"kind of cluster ({default})"
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document"
+    )
+
+
+class whole:  # noqa: N801 - reads as what it makes
+    """Reads a whole number within bounds, for argparse."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._high = low, high
+
+    def __call__(self, text: str) -> int:
+        """Raises ArgumentTypeError."""
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text[:32]!r} is no whole number") from None
+        if not self._low <= value <= self._high:
+            raise argparse.ArgumentTypeError(f"{value} is not in {self._low}..{self._high}")
+        return value
+
+
+def groups_of(words: Sequence[str], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The groups that `partition` is to cut apart.
+
+    Raises:
+        CommandError: a node is not there, or in two groups; fewer than two groups.
+    """
+    groups = tuple(tuple(name for name in word.split(",") if name) for word in words)
+    named = [name for group in groups for name in group]
+    for name in named:
+        if name not in names:
+            raise CommandError(
+                f"{name!r} is no node of this cluster", hint=f"its nodes are {', '.join(names)}"
+            )
+        if named.count(name) > 1:
+            raise CommandError(f"{name} is in two groups", hint="name each node once")
+    if len(groups) < 2 or not all(groups):
+        raise CommandError(
+            "a partition has two groups or more", hint="such as: kith chaos partition a,b c,d,e"
+        )
+    return groups
