@@ -34,6 +34,13 @@ class ClusterError(Exception):
     """
 
 
+class NoNetworkError(ClusterError):
+    """Of a container that does not run: its network ended with it, and begins anew with it.
+
+    Whatever was done to that network is gone; do it again when the node was started.
+    """
+
+
 class Ability(enum.Enum):
     """Something that can be done to a cluster, if it is of the right kind on the right machine."""
 
@@ -159,7 +166,10 @@ class Member(Protocol):
         """One request on a connection of its own. Raises NoAnswerError."""
 
     def inside(self, *words: str) -> list[str]:
-        """The words that run a program of this machine in the node's network."""
+        """The words that run a program of this machine in the node's network.
+
+        Raises NoNetworkError while the node has none.
+        """
 
     def start(self) -> None:
         """Start it, and do not wait until it is ready."""

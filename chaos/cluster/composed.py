@@ -45,7 +45,7 @@ _SUBNETS = ipaddress.ip_network("10.128.0.0/9")
 _SUBNET_DRAWS = 100
 _STARTS = 3
 _LIBRARIES = frozenset({Ability.CLOCKS, Ability.DISK_ERRORS})
-_BY_ROOT = frozenset({
+BY_ROOT = frozenset({
     Ability.LINKS, Ability.DELAY, Ability.BANDWIDTH, Ability.DISKS, Ability.HOSTILE,
     Ability.SMALL_DISKS, *_LIBRARIES,
 })  # fmt: skip
@@ -105,7 +105,7 @@ class ComposeCluster:
         """What keeps this machine from it."""
         if reason := why_no_containers():
             return reason
-        if ability in _BY_ROOT and os.geteuid() != 0:
+        if ability in BY_ROOT and os.geteuid() != 0:
             return NOT_ROOT
         if ability is Ability.VERSIONS:
             return ONE_BUILD

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import engine
 from .client import Answer, Client, NoAnswerError, Shape
-from .cluster import ClusterError, DiskFailure
+from .cluster import ClusterError, DiskFailure, NoNetworkError
 from .engine import Container
 from .equipment import Equipment
 from .names import Owner, owner
@@ -53,7 +53,7 @@ class ContainerMember:
         self._equipment = equipment
         self._container: Container | None = None
         self._node: Owner | None = None
-        self._paused = self._limited = False
+        self._paused = self._limited = self._ended = False
 
     @property
     def name(self) -> str:
@@ -126,7 +126,7 @@ class ContainerMember:
         """The words that run a program of this machine in the container's network."""
         init_pid = self._init_pid()
         if not init_pid:
-            raise ClusterError(f"node {self._name} does not run; its container has no network")
+            raise NoNetworkError(f"node {self._name} does not run; its container has no network")
         return ["nsenter", "--net", "--target", str(init_pid), *words]
 
     def start(self) -> None:
@@ -151,6 +151,7 @@ class ContainerMember:
             # The engine thaws whom it kills.
             engine.docker("kill", self.container.id)
             engine.docker("wait", self.container.id)
+            self._ended = True
         self._paused = False
 
     def stop(self) -> None:
@@ -159,6 +160,7 @@ class ContainerMember:
         if not self._init_pid():
             return
         engine.docker("stop", "--time", str(STOP_S), self.container.id)
+        self._ended = True
 
     def pause(self) -> None:
         """Freeze all its processes."""
@@ -198,10 +200,12 @@ class ContainerMember:
         self._prepared().fail_disk(self._name, how)
 
     def undo(self) -> None:
-        """Thaw it, and take its limits away. Raises ClusterError."""
+        """Thaw it, take its limits away, and start it if it was ended. Raises ClusterError."""
         self.resume()
         if self._limited:
             self.limit()
+        if self._ended and not self._init_pid():
+            self.start()
 
     def collect_log(self, *, since: str = "") -> None:
         """Write its log. Raises ClusterError."""

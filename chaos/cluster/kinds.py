@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from .attached import ATTACH, attach
 from .cluster import Cluster, ClusterError, ClusterPlan
 from .composed import COMPOSE, ComposeCluster
 from .local import NAMESPACES, PROCESSES, LocalCluster
@@ -23,11 +24,13 @@ KINDS: Mapping[str, str] = {
     PROCESSES: "a process each on this machine's loopback: no root, no links to cut",
     NAMESPACES: "a process each in a network of its own: all faults; needs root",
     COMPOSE: "a container each, five to ten, by docker-compose.yml; needs Docker and the image",
+    ATTACH: "a cluster that runs already: `make up`, or nodes by URL (KITH_CHAOS_ATTACH)",
 }
 _MAKERS: Mapping[str, Callable[[ClusterPlan, Path], Cluster]] = {
     PROCESSES: partial(LocalCluster, PROCESSES),
     NAMESPACES: partial(LocalCluster, NAMESPACES),
     COMPOSE: ComposeCluster,
+    ATTACH: attach,
 }
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _HELD = (signal.SIGINT, *_ENDING)

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chaos.cluster.cluster import Member
+from chaos.cluster.cluster import Member, NoNetworkError
 
 from .fault import FaultError, Stage
 
@@ -111,6 +111,8 @@ class LinkTable:
         for member in self._stage.cluster.members:
             try:
                 act(member)
+            except NoNetworkError:
+                continue  # `again` sets its rules when it has a network
             except FaultError as error:
                 failed.append(str(error))
         return failed
