@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check conformance format sim scenarios bench bench-cluster image up down clean
+.PHONY: help setup run demo test check conformance format chaos chaos-all sim scenarios bench bench-cluster image up down clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,16 @@ conformance: $(CONFORMANCE)/.ready  ## schemathesis against the HTTP API of a th
 
 SEEDS ?= 1..100
 JOBS ?= 2
+
+chaos: setup  ## the short set of scenarios on real clusters, in minutes; needs root for networks that are cut, else says so
+	$(BIN)/kith chaos run --quick --keep-going --skip-impossible
+
+OLD_BUILD ?= .chaos-old
+
+chaos-all: setup  ## every scenario three times in namespaces, then those that can be cut in containers (hours)
+	@test -d $(OLD_BUILD) || git worktree add --detach $(OLD_BUILD) HEAD~1
+	$(BIN)/kith chaos run --all --repeat 3 --keep-going --cluster namespaces --old-build $(OLD_BUILD)
+	$(BIN)/kith chaos run --all --repeat 3 --keep-going --cluster compose --skip-impossible
 
 sim: setup  ## simulated clusters, a hundred seeds (SEEDS=1..500 JOBS=2), up to the first failure
 	$(BIN)/kith sim --seeds $(SEEDS) --jobs $(JOBS)

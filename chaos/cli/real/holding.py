@@ -10,6 +10,7 @@ from random import Random
 from chaos.cli.errors import UNKNOWN, VALID, CommandError
 from chaos.cli.report import Json, json_text
 from chaos.cli.tables import show
+from chaos.cluster.attached import ATTACH, attached_names
 from chaos.cluster.cluster import Ability, Cluster, ClusterError, ClusterPlan
 from chaos.cluster.kinds import make_cluster
 from chaos.faults.fault import FaultError, Stage
@@ -51,7 +52,13 @@ def heal(kind: str, *, as_json: bool) -> int:
 
 def _attached(kind: str) -> Cluster:
     try:
-        cluster = make_cluster(kind, ClusterPlan(names=("a",)), RUNS)
+        names = attached_names() if kind == ATTACH else ("a",)
+        cluster = make_cluster(kind, ClusterPlan(names=names), RUNS)
+        if kind != ATTACH:
+            raise CommandError(
+                f"a cluster of {kind} lives as long as its run",
+                hint="hold a partition on one that runs: make up, then --cluster attach",
+            )
         cluster.start()
     except ClusterError as error:
         raise CommandError(str(error), exit_code=UNKNOWN) from None

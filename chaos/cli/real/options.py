@@ -72,6 +72,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--keep-going", action="store_true", help="go on after a run that is not valid"
     )
     parser.add_argument(
+        "--skip-impossible", action="store_true",
+        help="say loudly which scenarios this machine cannot run, and go on without them",
+    )  # fmt: skip
+    parser.add_argument(
         "--old-build", type=Path, metavar="DIR",
         help="a checkout of another version, for scenarios with nodes of two",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from pathlib import Path
 from chaos.cli.errors import INTERRUPTED, INVALID, UNKNOWN, VALID, CommandError
 from chaos.cli.report import Json, json_text
 from chaos.cli.tables import coloured, facts, section, show, table
-from chaos.cluster.cluster import Cluster, ClusterError
+from chaos.cluster.cluster import Ability, Cluster, ClusterError
 from chaos.cluster.kinds import make_cluster
 from chaos.running.record import RunRecord
 from chaos.running.run import run as run_scenario
@@ -58,11 +58,16 @@ def run(arguments: argparse.Namespace, *, as_json: bool) -> int:
     elif len(records) > 1:
         show(section("All runs", _overview(records)))
     worst = next((one for one in _WORST if any(r.verdict is one for r in records)), None)
-    return code if code is not None else CODES[worst] if worst is not None else UNKNOWN
+    if code is None:
+        code = CODES[worst] if worst is not None else VALID  # all were skipped, and that was said
+    return code
 
 
 def _each(scenarios: Sequence[Scenario], arguments: argparse.Namespace) -> Iterator[RunRecord]:
     for scenario in scenarios:
+        if arguments.skip_impossible and (reason := _why_impossible(scenario, arguments)):
+            sys.stderr.write(f"kith chaos: SKIPPED, NOT RUN: {scenario.name}; {reason}\n")
+            continue
         for seed in range(arguments.seed, arguments.seed + arguments.repeat):
             yield _one(scenario, seed, arguments)
 
@@ -79,6 +84,16 @@ def _chosen(arguments: argparse.Namespace) -> list[Scenario]:
     if not words:
         raise CommandError("no scenario is named", hint="kith chaos list shows all")
     return [scenario_of(word) for word in words]
+
+
+def _why_impossible(scenario: Scenario, arguments: argparse.Namespace) -> str:
+    """What keeps this machine from running it; empty if nothing does."""
+    try:
+        cluster = make_cluster(arguments.cluster, scenario.plan, arguments.dir)
+    except ClusterError as error:
+        return str(error)
+    abilities = sorted({*scenario.plan.needs, Ability.PROCESSES}, key=lambda one: one.value)
+    return next((reason for one in abilities if (reason := cluster.why_not(one))), "")
 
 
 def _with_old_build(scenario: Scenario, old_build: Path | None) -> Scenario:

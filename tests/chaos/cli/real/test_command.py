@@ -93,3 +93,21 @@ def test_what_has_no_links_cannot_be_cut(capsys: pytest.CaptureFixture[str]) -> 
     cluster = make_cluster("processes", ClusterPlan(names=("a", "b")), Path())
 
     assert "use --cluster namespaces" in cluster.why_not(Ability.LINKS)
+
+
+def test_what_cannot_be_run_here_is_said_loudly_and_left_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("run", "split-even", "--cluster", "processes", "--dir", str(tmp_path / "runs"))
+
+    assert main(["chaos", *words, "--skip-impossible"]) == 0
+    assert "SKIPPED, NOT RUN: split-even; nodes on loopback" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+    assert main(["chaos", *words]) == 2
+    assert "--cluster processes cannot do links here" in capsys.readouterr().err
+
+
+def test_only_what_runs_anyway_can_be_held_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "partition", "a", "b", "--cluster", "namespaces"]) == 64
+    assert "--cluster attach" in capsys.readouterr().err
