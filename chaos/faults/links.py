@@ -4,35 +4,45 @@ One table of links holds the sum of all faults of links that are in force. It is
 packets arrive, by the address they come from, so that each direction is cut by itself and clients
 beside the nodes meet no rule.
 
+    INPUT ──▶ KITH-CHAOS   -s 10.77.0.2/32 -j DROP                                      cut
+                           -s 10.77.0.3/32 -m statistic … --probability 0.1 -j DROP     lossy
+
 Rules this module keeps:
 
 1. All that is in force follows from the table; each change sets every node's rules anew, each
-   node's at one moment.
-2. The rules live in a chain of our own, which is gone when nothing is in force.
-3. What the table comes to is noted right after it is so.
+   node's at one moment, and all nodes' as nearly at one as can be.
+2. The rules live in a chain of our own, which is gone where nothing is in force.
+3. Bad is noted before it is done, good after: while filters change, whatever was cut or will be
+   counts as cut, so that nobody is blamed for the moments in between.
+4. What a filter holds is known, or looked up before it is changed.
+5. A node without a network, since it does not run, is no error; `again` gives it its rules.
 """
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chaos.cluster.cluster import Member, NoNetworkError
+from chaos.cluster.cluster import ClusterError, Member, NoNetworkError
 
 from .fault import FaultError, Stage
+from .programs import Job, run_together
 
 CHAIN = "KITH-CHAOS"
-HOOKED = ("iptables", "-C", "INPUT", "-j", CHAIN)
 TIMEOUT_S = 20.0
-LATE_MAX_S = 0.02
-"""Up to which latency links are merely late; beyond it no promise of time is judged."""
+LATE_MAX_S = 0.05
+"""Up to which latency links are merely late; beyond it no promise of time is judged.
+
+A round trip then takes two thirds of the time that a heartbeat's absence is borne (150 ms).
+"""
+LOSS_MIN = 1e-6
 _KEY = "links"
 
 Pair = tuple[str, str]
 """From, to."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Effect:
     """What one fault does to links."""
 
@@ -49,6 +59,9 @@ class LinkTable:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._effects: dict[object, Effect] = {}
+        self._in_force: dict[str, tuple[str, ...] | None] = {}
+        """Rules by node; without: none of ours. None: it has to be looked up."""
+        self._told = Effect()
         self._lock = threading.RLock()
 
     @staticmethod
@@ -72,8 +85,8 @@ class LinkTable:
     def take(self, owner: object) -> None:
         """End what a fault does; harmless if it does nothing. Raises FaultError."""
         with self._lock:
-            if self._effects.pop(owner, None) is not None:
-                self._apply()
+            self._effects.pop(owner, None)
+            self._apply()
 
     def clear(self) -> None:
         """End all that lies on these links, also what another process put there.
@@ -83,64 +96,92 @@ class LinkTable:
         """
         with self._lock:
             self._effects.clear()
+            self._in_force = {member.name: None for member in self._stage.cluster.members}
             self._apply()
 
     def again(self, node: str) -> None:
-        """Set a node's rules, which its network may have lost with its process."""
+        """Set a node's rules, which its network may have lost with its process.
+
+        Raises:
+            FaultError: they could not be set.
+        """
         with self._lock:
-            for member in self._stage.cluster.members:
-                if member.name == node and self._effects:
-                    self._set(member)
+            if self._effects:
+                self._in_force[node] = None
+                self._apply()
 
     def _apply(self) -> None:
-        failed = self._each(self._set)
-        blocked = frozenset(pair for effect in self._effects.values() for pair in effect.blocked)
-        shares = [share for effect in self._effects.values() for share in effect.loss.values()]
-        self._stage.notes.links(
-            blocked,
-            loss=max(shares, default=0.0),
-            hard=any(effect.hard for effect in self._effects.values()),
-            late=any(effect.late for effect in self._effects.values()),
+        wanted = self._sum()
+        told = self._told
+        self._note(
+            Effect(
+                told.blocked | wanted.blocked,
+                {**told.loss, **_worse(told.loss, wanted.loss)},
+                hard=told.hard or wanted.hard,
+                late=told.late or wanted.late,
+            )
         )
-        failed += self._each(self._unhook)  # takes time, and changes nothing for packets
+        self._change_filters(wanted)
+        self._note(wanted)
+
+    def _note(self, effect: Effect) -> None:
+        if effect != self._told:
+            self._told = effect
+            worst = max(effect.loss.values(), default=0.0)
+            self._stage.notes.links(effect.blocked, loss=worst, hard=effect.hard, late=effect.late)
+
+    def _sum(self) -> Effect:
+        effects = self._effects.values()
+        passes: dict[Pair, float] = {}
+        for effect in effects:
+            for pair, share in effect.loss.items():
+                passes[pair] = passes.get(pair, 1.0) * (1.0 - share)
+        return Effect(
+            frozenset().union(*(effect.blocked for effect in effects)),
+            {pair: round(1.0 - share, 6) for pair, share in passes.items()},
+            hard=any(effect.hard for effect in effects),
+            late=any(effect.late for effect in effects),
+        )
+
+    def _change_filters(self, wanted: Effect) -> None:
+        changes: list[tuple[Member, tuple[str, ...], Job]] = []
+        failed: list[str] = []
+        for member in self._stage.cluster.members:
+            rules = tuple(self._rules(member.name, wanted))
+            try:
+                before = self._in_force.get(member.name, ())
+                if before is None:
+                    before = _looked_up(member)
+                if script := _script(before, rules):
+                    words = member.inside("iptables-restore", "--noflush")
+                    changes.append((member, rules, Job(words, script)))
+                self._in_force[member.name] = before
+            except NoNetworkError:
+                self._in_force[member.name] = None
+            except (ClusterError, FaultError) as error:
+                self._missed(member, str(error), failed)
+        wrong = run_together([job for _, _, job in changes])
+        for (member, rules, _), what in zip(changes, wrong, strict=True):
+            if what:
+                self._missed(member, what, failed)
+            else:
+                self._in_force[member.name] = rules
         if failed:
             raise FaultError("; ".join(failed))
 
-    def _each(self, act: Callable[[Member], None]) -> list[str]:
-        failed = []
-        for member in self._stage.cluster.members:
-            try:
-                act(member)
-            except NoNetworkError:
-                continue  # `again` sets its rules when it has a network
-            except FaultError as error:
-                failed.append(str(error))
-        return failed
+    def _missed(self, member: Member, what: str, failed: list[str]) -> None:
+        self._in_force[member.name] = None
+        failed.append(f"the links of node {member.name} cannot be changed: {what}")
 
-    def _set(self, member: Member) -> None:
-        rules = list(self._rules(member.name))
-        # A chain that is there is emptied by `:CHAIN`, and jumps to it stay.
-        hook = [] if not rules or _succeeds(member, *HOOKED) else [f"-I INPUT -j {CHAIN}"]
-        lines = ["*filter", f":{CHAIN} - [0:0]", *rules, *hook, "COMMIT", ""]
-        _run(member, "\n".join(lines), "iptables-restore", "--noflush")
-
-    def _unhook(self, member: Member) -> None:
-        """Take the chain away where it does nothing."""
-        if not any(self._rules(member.name)):
-            if _succeeds(member, *HOOKED):
-                _run(member, "", "iptables", "-D", "INPUT", "-j", CHAIN)
-            _run(member, "", "iptables", "-X", CHAIN)
-
-    def _rules(self, node: str) -> Iterable[str]:
+    def _rules(self, node: str, wanted: Effect) -> Iterable[str]:
         for other in self._stage.cluster.members:
             pair = (other.name, node)
             source = f"-A {CHAIN} -s {other.address}/32"
-            if any(pair in effect.blocked for effect in self._effects.values()):
+            share = wanted.loss.get(pair, 0.0)
+            if pair in wanted.blocked:
                 yield f"{source} -j DROP"
-                continue
-            for effect in self._effects.values():
-                if share := effect.loss.get(pair):
-                    yield f"{source} -m statistic --mode random --probability {share:.4f} -j DROP"
+            elif share >= LOSS_MIN:
+                yield f"{source} -m statistic --mode random --probability {share:.6f} -j DROP"
 
 
 def between(groups: Iterable[Iterable[str]]) -> frozenset[Pair]:
@@ -161,32 +202,44 @@ def all_pairs(names: Iterable[str]) -> frozenset[Pair]:
     return between((name,) for name in names)
 
 
-def run_inside(member: Member, given: str, *words: str) -> None:
-    """Run a program of this machine in a node's network.
+def run_inside(member: Member, given: str, *words: str) -> str:
+    """Run a program of this machine in a node's network, and return what it said.
 
     Raises:
         FaultError: it failed.
     """
-    _run(member, given, *words)
-
-
-def _run(member: Member, given: str, *words: str) -> None:
-    done = _done(member, given, *words)
-    if done.returncode:
-        said = " ".join(done.stderr.split())[:400]
-        raise FaultError(f"{' '.join(words)} for node {member.name}: {said}")
-
-
-def _succeeds(member: Member, *words: str) -> bool:
-    return _done(member, "", *words).returncode == 0
-
-
-def _done(member: Member, given: str, *words: str) -> "subprocess.CompletedProcess[str]":
     command = member.inside(*words)
     try:
-        return subprocess.run(  # noqa: S603 - our own words, no shell
+        done = subprocess.run(  # noqa: S603 - our own words, no shell
             command, input=given, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
             start_new_session=True,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FaultError(f"{' '.join(words)} for node {member.name}: {error}") from None
+    if done.returncode:
+        said = " ".join(done.stderr.split())[:400]
+        raise FaultError(f"{' '.join(words)} for node {member.name}: {said}")
+    return done.stdout
+
+
+def _worse(one: Mapping[Pair, float], other: Mapping[Pair, float]) -> dict[Pair, float]:
+    return {pair: max(share, one.get(pair, 0.0)) for pair, share in other.items()}
+
+
+def _looked_up(member: Member) -> tuple[str, ...]:
+    """What stands in a node's filter, as far as it is ours."""
+    saved = run_inside(member, "", "iptables-save", "-t", "filter")
+    return tuple(line for line in saved.splitlines() if CHAIN in line)
+
+
+def _script(before: tuple[str, ...], rules: tuple[str, ...]) -> str:
+    """What changes a filter from that to this, in one transaction; empty if it is the same."""
+    if before == rules:
+        return ""
+    # A chain that is there is emptied by its line, and jumps to it stay.
+    lines = ["*filter", f":{CHAIN} - [0:0]"]
+    if not rules:
+        lines += [f"-D INPUT -j {CHAIN}", f"-F {CHAIN}", f"-X {CHAIN}"]
+    elif not before:
+        lines.append(f"-I INPUT -j {CHAIN}")
+    return "\n".join([*lines, *rules, "COMMIT", ""])

@@ -19,17 +19,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from chaos.cluster.client import NoAnswerError
-from chaos.cluster.cluster import Ability, ClusterError, Member, member_named
+from chaos.cluster.cluster import Ability, member_named
 from chaos.history import Life
 
 from .fault import FaultError, FaultKind, Stage, Table
 from .fields import Fields
-from .links import LinkTable
+from .hands import POLL_S, Ends, await_ready, each, holding, kill, start, stop
 from .recurring import Recurring
 
-READY_S = 60.0
-POLL_S = 0.05
 PERIOD_MAX_S = 3_600.0
 _PROCESSES = frozenset({Ability.PROCESSES})
 _DISKS = frozenset({Ability.PROCESSES, Ability.DISKS})
@@ -38,67 +35,23 @@ LOCK = "lock"
 """In a data directory; it belongs to the process, not to the data."""
 
 
-def kill(stage: Stage, name: str) -> None:
-    """SIGKILL, and note it; harmless if it does not run. Raises ClusterError."""
-    member = member_named(stage.cluster, name)
-    if member.pid:
-        stage.notes.life(name, Life.CRASHED)
-        member.kill()
-
-
-def stop(stage: Stage, name: str) -> None:
-    """SIGTERM, and note it; harmless if it does not run. Raises ClusterError."""
-    member = member_named(stage.cluster, name)
-    if member.pid:
-        stage.notes.life(name, Life.STOPPED)
-        member.stop()
-
-
-def start(stage: Stage, name: str) -> None:
-    """Start it, and note it; harmless if it runs. Raises ClusterError, FaultError."""
-    member = member_named(stage.cluster, name)
-    if member.pid:
-        return
-    member.start()
-    stage.notes.life(name, Life.STARTED)
-    LinkTable.of(stage).again(name)
-
-
-def is_ready(member: Member) -> bool:
-    """Whether it takes work."""
-    try:
-        return member.call("GET", "/readyz").status == 200
-    except NoAnswerError:
-        return False
-
-
-def await_ready(stage: Stage, names: tuple[str, ...], is_over: Callable[[], bool]) -> None:
-    """Wait until all take work, or it is over. Raises FaultError if they do not in time."""
-    end = time.perf_counter() + READY_S
-    for name in names:
-        member = member_named(stage.cluster, name)
-        while not is_ready(member) and not is_over():
-            if time.perf_counter() > end:
-                raise FaultError(f"{name} is not ready {READY_S:g} s after its start")
-            time.sleep(POLL_S)
-
-
 @dataclass(slots=True, eq=False)
 class Ended:
     """Nodes that end together, and are started again when it is healed."""
 
     nodes: tuple[str, ...]
-    end: Callable[[Stage, str], None]
+    act: Callable[[Stage, str], bool]
     text: str
+    _ends: Ends = field(default_factory=Ends, init=False)
 
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
         stage.notes.say(self.text)
-        _each(self.nodes, partial(self.end, stage))
+        each(self.nodes, partial(self._ends.end, self.act, stage))
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`."""
-        _each(self.nodes, partial(start, stage))
+        self._ends.start_all(stage)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,17 +65,19 @@ class Paused:
         stage.notes.say(f"frozen: {' '.join(self.nodes)}")
         for name in self.nodes:
             member = member_named(stage.cluster, name)
-            if member.pid and not member.is_paused:
-                stage.notes.life(name, Life.PAUSED)
-                member.pause()
+            with holding(stage, name):
+                if member.pid and not member.is_paused:
+                    stage.notes.life(name, Life.PAUSED)
+                    member.pause()
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`."""
         for name in self.nodes:
             member = member_named(stage.cluster, name)
-            if member.is_paused:
-                member.resume()
-                stage.notes.life(name, Life.RESUMED)
+            with holding(stage, name):
+                if member.is_paused:
+                    member.resume()
+                    stage.notes.life(name, Life.RESUMED)
 
 
 @dataclass(slots=True, eq=False)
@@ -133,6 +88,7 @@ class Restarted:
     rolling: bool
     gap_s: float
     _going: Recurring | None = None
+    _ends: Ends = field(default_factory=Ends, init=False)
 
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
@@ -146,13 +102,13 @@ class Restarted:
             if going is not None:
                 going.end()
         finally:
-            _each(self.nodes, partial(start, stage))
+            self._ends.start_all(stage)
 
     def _acts(self, stage: Stage, going: Recurring) -> Iterator[float]:
         for batch in [(name,) for name in self.nodes] if self.rolling else [self.nodes]:
             stage.notes.say(f"restarting {' '.join(batch)}")
-            _each(batch, partial(stop, stage))
-            _each(batch, partial(start, stage))
+            each(batch, partial(self._ends.end, stop, stage))
+            each(batch, partial(self._ends.start, stage))
             await_ready(stage, batch, lambda: going.is_over)
             yield self.gap_s
 
@@ -166,6 +122,7 @@ class CrashStorm:
     down_s: float
     most: int
     _going: Recurring | None = None
+    _ends: Ends = field(default_factory=Ends, init=False)
 
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
@@ -179,7 +136,7 @@ class CrashStorm:
             if going is not None:
                 going.end()
         finally:
-            _each(self.nodes, partial(start, stage))
+            self._ends.start_all(stage)
 
     def _acts(self, stage: Stage, _going: Recurring) -> Iterator[float]:
         down: dict[str, float] = {}
@@ -187,13 +144,13 @@ class CrashStorm:
         while True:
             for name in [name for name, until_s in down.items() if until_s <= now_s]:
                 stage.notes.say(f"{name} is started again")
-                start(stage, name)
+                self._ends.start(stage, name)
                 del down[name]
-            up = [name for name in self.nodes if name not in down]
+            up = [one for one in self.nodes if member_named(stage.cluster, one).pid]
             if now_s >= kill_at_s and up and len(down) < self.most:
                 name = stage.rng.choice(up)
                 stage.notes.say(f"{name} is killed")
-                kill(stage, name)
+                self._ends.end(kill, stage, name)
                 down[name] = now_s + self.down_s
                 kill_at_s = now_s + self.every_s
             due_s = min([*down.values(), max(kill_at_s, now_s + POLL_S)])
@@ -210,7 +167,7 @@ class Started:
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
         stage.notes.say(f"started: {' '.join(self.nodes)}")
-        _each(self.nodes, partial(start, stage))
+        each(self.nodes, partial(start, stage))
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`. A node that has joined is no fault."""
@@ -221,19 +178,22 @@ class Wiped:
     """Nodes that lose their disks."""
 
     nodes: tuple[str, ...]
+    _lost: list[str] = field(default_factory=list, init=False)
 
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
         for name in self.nodes:
             stage.notes.say(f"{name} loses its disk")
-            kill(stage, name)
-            _empty(member_named(stage.cluster, name).data_dir)
-            stage.notes.life(name, Life.DAMAGED)
-            start(stage, name)
+            with holding(stage, name):
+                self._lost.append(name)
+                kill(stage, name)
+                stage.notes.life(name, Life.DAMAGED)
+                _empty(member_named(stage.cluster, name).data_dir)
+                start(stage, name)
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`."""
-        _each(self.nodes, partial(start, stage))
+        each(self._lost, partial(start, stage))
 
 
 @dataclass(slots=True, eq=False)
@@ -248,34 +208,28 @@ class OldSnapshot:
         for name in self.nodes:
             stage.notes.say(f"a copy of {name}'s disk is taken")
             member = member_named(stage.cluster, name)
-            stop(stage, name)
             copy = stage.cluster.directory / f"{name}.snapshot"
-            _copy(member.data_dir, copy)
-            self._copies[name] = copy
-            start(stage, name)
+            with holding(stage, name):
+                ran = stop(stage, name)
+                try:
+                    _copy(member.data_dir, copy)
+                    self._copies[name] = copy
+                finally:
+                    if ran:
+                        start(stage, name)
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`. The old disk comes back here: what follows is the healing of that."""
         for name in list(self._copies):
             stage.notes.say(f"{name} comes back with its old disk")
             member = member_named(stage.cluster, name)
-            kill(stage, name)
-            _empty(member.data_dir)
-            _copy(self._copies.pop(name), member.data_dir)
-            stage.notes.life(name, Life.DAMAGED)
-        _each(self.nodes, partial(start, stage))
-
-
-def _each(nodes: tuple[str, ...], act: Callable[[str], None]) -> None:
-    """Do it to each, also after it failed for one. Raises FaultError that names all failures."""
-    failed = []
-    for name in nodes:
-        try:
-            act(name)
-        except (ClusterError, FaultError) as error:
-            failed.append(f"{name}: {error}")
-    if failed:
-        raise FaultError("; ".join(failed))
+            with holding(stage, name):
+                kill(stage, name)
+                stage.notes.life(name, Life.DAMAGED)
+                _empty(member.data_dir)
+                _copy(self._copies[name], member.data_dir)
+                start(stage, name)
+            del self._copies[name]
 
 
 def _empty(directory: Path) -> None:

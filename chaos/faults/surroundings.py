@@ -6,10 +6,15 @@ memory-pressure    no more than so much memory
 cpu-starvation     no more than a share of one processor
 clock-skew         its wall clock is off, all the time
 clock-jump         its wall clock jumps there and back, over and over
+
+Rules this module keeps:
+
+1. Whom a fault may end, it watches: that end is noted, and undone when the fault is healed.
+2. Two faults that hold one node to something hold it to the lesser; each heals its own.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from chaos.cluster.cluster import Ability, DiskFailure, Member, member_named
@@ -17,6 +22,7 @@ from chaos.history import Life
 
 from .fault import FaultKind, Stage, Table
 from .fields import Fields
+from .hands import Watch, each
 from .recurring import Recurring
 
 MEMORY_MIB_MAX = 64 * 1024
@@ -25,33 +31,89 @@ PERIOD_MAX_S = 3_600.0
 STARVED_SHARE = 0.5
 """Below this share of a processor a node may be late with everything."""
 _NODES = "names of nodes"
+_KEY = "holds"
 
 
-@dataclass(slots=True, eq=False)
+Act = Callable[[Stage, Member, object], None]
+"""Told the stage, whom, and by which fault."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
 class Bent:
     """Something is done to nodes, and undone."""
 
     nodes: tuple[str, ...]
     text: str
-    bend: Callable[[Member], None]
-    straighten: Callable[[Member], None]
+    bend: Act
+    straighten: Act
     slows: bool = False
     """Whether it may keep a node from answering in time."""
+    ends: bool = False
+    """Whether it may end a node, which is then started again when it is healed."""
+    _bent: list[str] = field(default_factory=list, init=False)
+    _watch: Watch | None = field(default=None, init=False)
 
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
-        stage.notes.say(f"{self.text}: {' '.join(self.nodes)}")
+        stage.notes.say(f"{self.text} {' '.join(self.nodes)}")
+        if self.ends:
+            self._watch = Watch(stage, self.nodes)
         for name in self.nodes:
+            self._bent.append(name)
             if self.slows:
                 stage.notes.life(name, Life.PAUSED)
-            self.bend(member_named(stage.cluster, name))
+            self.bend(stage, member_named(stage.cluster, name), self)
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`."""
-        for name in self.nodes:
-            self.straighten(member_named(stage.cluster, name))
-            if self.slows:
-                stage.notes.life(name, Life.RESUMED)
+        try:
+            each(tuple(self._bent), partial(self._straighten, stage))
+        finally:
+            watch, self._watch = self._watch, None
+            if watch is not None:
+                watch.end()
+
+    def _straighten(self, stage: Stage, name: str) -> None:
+        self.straighten(stage, member_named(stage.cluster, name), self)
+        self._bent.remove(name)
+        if self.slows:
+            stage.notes.life(name, Life.RESUMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one fault lets a node have; 0: all there is."""
+
+    memory_bytes: int = 0
+    cpu_share: float = 0.0
+
+
+class Holds:
+    """What all faults in force let each node have; one for a stage."""
+
+    def __init__(self) -> None:
+        self._holds: dict[str, dict[object, Hold]] = {}
+
+    @staticmethod
+    def of(stage: Stage) -> "Holds":
+        """The stage's own."""
+        found = stage.held.get(_KEY)
+        if not isinstance(found, Holds):
+            found = stage.held[_KEY] = Holds()
+        return found
+
+    def put(self, member: Member, owner: object, hold: Hold | None) -> None:
+        """Let a fault hold a node so, or no more. Raises ClusterError."""
+        holds = self._holds.setdefault(member.name, {})
+        holds.pop(owner, None)
+        if hold is not None:
+            holds[owner] = hold
+        member.limit(
+            memory_bytes=min(
+                (one.memory_bytes for one in holds.values() if one.memory_bytes), default=0
+            ),
+            cpu_share=min((one.cpu_share for one in holds.values() if one.cpu_share), default=0.0),
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -90,14 +152,23 @@ class Jumping:
             member_named(stage.cluster, name).shift_clock(offset_s)
 
 
-def _fail(how: DiskFailure | None, member: Member) -> None:
-    member.fail_disk(how)
+def _failing(how: DiskFailure | None) -> Act:
+    return lambda _stage, member, _owner: member.fail_disk(how)
+
+
+def _held(hold: Hold | None) -> Act:
+    return lambda stage, member, owner: Holds.of(stage).put(member, owner, hold)
+
+
+def _shifted(offset_s: float) -> Act:
+    return lambda _stage, member, _owner: member.shift_clock(offset_s)
 
 
 def _full(table: Table, names: tuple[str, ...]) -> Bent:
-    nodes = _nodes_of(Fields(table), names)
-    bend, straighten = partial(_fail, DiskFailure.FULL), partial(_fail, None)
-    return Bent(nodes, "no room on the disk of", bend, straighten)
+    return Bent(
+        nodes=_nodes_of(Fields(table), names), text="no room on the disk of",
+        bend=_failing(DiskFailure.FULL), straighten=_failing(None),
+    )  # fmt: skip
 
 
 def _errors(table: Table, names: tuple[str, ...]) -> Bent:
@@ -106,38 +177,37 @@ def _errors(table: Table, names: tuple[str, ...]) -> Bent:
     word = fields.text("how", DiskFailure.WRITES.value)
     if word not in words:
         raise fields.wrong("how", f"{word!r} is none of {', '.join(words)}")
-    nodes = _nodes_of(fields, names)
-    how = DiskFailure(word)
-    return Bent(nodes, f"the disk fails ({word}) of", partial(_fail, how), partial(_fail, None))
+    return Bent(
+        nodes=_nodes_of(fields, names), text=f"the disk fails ({word}) of",
+        bend=_failing(DiskFailure(word)), straighten=_failing(None),
+        ends=word in (DiskFailure.WRITES.value, DiskFailure.SYNCS.value),
+    )  # fmt: skip
 
 
 def _memory(table: Table, names: tuple[str, ...]) -> Bent:
     fields = Fields(table)
     mib = fields.whole("mib", 80, 32, MEMORY_MIB_MAX)
-    nodes = _nodes_of(fields, names)
     return Bent(
-        nodes, f"{mib} MiB of memory for", lambda member: member.limit(memory_bytes=mib << 20),
-        lambda member: member.limit(), slows=True,
+        nodes=_nodes_of(fields, names), text=f"{mib} MiB of memory for",
+        bend=_held(Hold(memory_bytes=mib << 20)), straighten=_held(None), slows=True, ends=True,
     )  # fmt: skip
 
 
 def _processor(table: Table, names: tuple[str, ...]) -> Bent:
     fields = Fields(table)
     share = fields.number("share", 0.1, 0.01, 1.0)
-    nodes = _nodes_of(fields, names)
     return Bent(
-        nodes, f"{share:.0%} of a processor for", lambda member: member.limit(cpu_share=share),
-        lambda member: member.limit(), slows=share < STARVED_SHARE,
+        nodes=_nodes_of(fields, names), text=f"{share:.0%} of a processor for",
+        bend=_held(Hold(cpu_share=share)), straighten=_held(None), slows=share < STARVED_SHARE,
     )  # fmt: skip
 
 
 def _skew(table: Table, names: tuple[str, ...]) -> Bent:
     fields = Fields(table)
-    offset_s, nodes = _offset_of(fields), _nodes_of(fields, names, end=False)
-    fields.end()
+    offset_s = _offset_of(fields)
     return Bent(
-        nodes, f"a clock that is {offset_s:+g} s off for",
-        lambda member: member.shift_clock(offset_s), lambda member: member.shift_clock(0.0),
+        nodes=_nodes_of(fields, names), text=f"a clock that is {offset_s:+g} s off for",
+        bend=_shifted(offset_s), straighten=_shifted(0.0),
     )  # fmt: skip
 
 
@@ -152,10 +222,9 @@ def _offset_of(fields: Fields) -> float:
     return -offset_s if fields.flag("behind", default=False) else offset_s
 
 
-def _nodes_of(fields: Fields, names: tuple[str, ...], *, end: bool = True) -> tuple[str, ...]:
+def _nodes_of(fields: Fields, names: tuple[str, ...]) -> tuple[str, ...]:
     nodes = fields.nodes("nodes", names)
-    if end:
-        fields.end()
+    fields.end()
     return nodes
 
 

@@ -76,11 +76,15 @@ def expect(holds: Callable[[], bool], what: str) -> None:
 
 
 def statuses(member: Member) -> dict[str, str]:
-    """What a node holds of the others; nothing if it does not answer."""
+    """What a node holds of the others; nothing if it does not answer.
+
+    Of two of one name, as after a disk was lost, what it holds of the one that lives.
+    """
     try:
         rows = member.call("GET", "/v1/peers").rows("peers")
     except NoAnswerError:
         return {}
+    rows.sort(key=lambda row: row["status"] == "alive")
     return {str(row["name"]): str(row["status"]) for row in rows}
 
 
