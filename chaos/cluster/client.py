@@ -3,8 +3,9 @@
 import http.client
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -13,6 +14,7 @@ Shape: TypeAlias = dict[str, Json]
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 10.0
+LINE_MAX = 64 * 1024
 
 
 class NoAnswerError(Exception):
@@ -134,3 +136,20 @@ class Client:
             self._connection.close()
             raise NoAnswerError(f"{method} {path}: {error!r}") from None
         return Answer(response.status, value if isinstance(value, dict) else {})
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of an answer without end, such as `/v1/events`, as they come.
+
+        Raises:
+            NoAnswerError: it ended after all, is refused, or no line came within the time.
+        """
+        try:
+            self._connection.request("GET", path, headers=self._headers)
+            response = self._connection.getresponse()
+            while response.status == HTTPStatus.OK and (line := response.readline(LINE_MAX)):
+                yield line
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise NoAnswerError(f"GET {path}: {error!r}") from None
+        finally:
+            self._connection.close()
+        raise NoAnswerError(f"GET {path}: status {response.status}, and it is over")

@@ -69,6 +69,8 @@ class Coverage:
     owner: str
     took_s: tuple[float, ...]
     """Ascending: until one other node had it, until two had it, and so on."""
+    reached_count: int = 0
+    """How many other nodes its owner reached then; `took_s` is shorter if some did not get it."""
 
 
 @dataclass(frozen=True, slots=True)
