@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -116,14 +116,20 @@ class Client:
         self._connection.close()
 
     def call(
-        self, method: str, path: str, body: Shape | None = None, *, request_id: str = ""
+        self,
+        method: str,
+        path: str,
+        body: Shape | None = None,
+        *,
+        request_id: str = "",
+        more: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request in JSON.
+        """One request in JSON; `more`: further headers.
 
         Raises:
             NoAnswerError: no whole answer.
         """
-        headers = dict(self._headers)
+        headers = {**self._headers, **(more or {})}
         if request_id:
             headers["X-Request-Id"] = request_id
         encoded = None if body is None else json.dumps(body).encode()

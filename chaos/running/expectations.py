@@ -17,7 +17,7 @@ Rules this module keeps:
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from chaos.verdict import Verdict
 
 from .figures import lost_updates, unanswered
 from .record import Expected, RunRecord
+from .watching import Sightings
 
 SIDES = ("none", "majority", "minority", "even")
 TIMES_MAX_S = 86_400.0
@@ -45,7 +46,7 @@ class Scene:
 
     history: History
     record: RunRecord
-    sides: Mapping[str, Sequence[tuple[float, str]]]
+    sightings: Sightings
     scenario: Scenario
     looked: dict[int, list[str]] = field(default_factory=dict)
     """By the expectation's place: what was found at the moment that it names."""

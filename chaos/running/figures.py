@@ -16,7 +16,7 @@ from typing import TypeVar
 from chaos.history import Action, Belief, History, Operation, Outcome
 from chaos.verdict import Finding, Verdict
 
-from .record import Moment, RunRecord, Sample
+from .record import Coverage, Moment, RunRecord, Sample
 
 MOMENTS_MAX = 12
 SLOW_MS = 500.0
@@ -63,6 +63,16 @@ def figures_of(
         for name in _KEPT_FIGURES.get(finding.checker, ()):
             if name in finding.figures:
                 figures[_RENAMED.get(name, name)] = finding.figures[name]
+    return figures
+
+
+def spread(coverage: Sequence[Coverage]) -> dict[str, float]:
+    """How long updates took to be on all nodes that their owners reached."""
+    whole = sorted(one.took_s[-1] for one in coverage if len(one.took_s) == one.reached_count)
+    figures = {f"coverage_{label}_s": rank(whole, share) for label, share in _SHARES if whole}
+    if coverage:
+        figures["coverage_count"] = len(coverage)
+        figures["coverage_short_count"] = len(coverage) - len(whole)
     return figures
 
 

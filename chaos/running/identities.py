@@ -39,6 +39,11 @@ class Identities:
         with self._lock:
             return self._names.get(node, node)
 
+    def names(self) -> tuple[str, ...]:
+        """Everybody's."""
+        with self._lock:
+            return tuple(dict.fromkeys(self._names.values()))
+
     def ids_of(self, name: str) -> tuple[str, ...]:
         """All ids under which a node was seen."""
         with self._lock:

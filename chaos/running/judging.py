@@ -1,48 +1,95 @@
-"""From what was done and seen to a history, and from that to findings.
+"""From what was done and seen to a history, and from that to findings and a verdict.
 
-The simulator's checkers judge real clusters, too; `REAL` allows for what a real machine adds. What
-a history of a real cluster lacks is what only the inside of a node could tell: who took which
-commit when, proofs of forks with their commits, what a queue holds. Checkers that need these say
-`unknown`, and count for nothing.
+The simulator's checkers judge real clusters, too; `REAL` allows for what a real machine adds. Some
+of them need what only the inside of a node could tell, and are not asked:
+
+    authenticity, rotation   what a thief or a replay made a node take
+    bounded                  the sizes of tables; memory is an expectation here
+    evidence                 which commits a liar signed; that all hold proof is an expectation
+    delivery                 what a receipt said when it came
+    reports                  the names and hashes of the records behind every commit
+
+Commits are told apart by owner and version. When one was signed is not seen from outside; it was
+after the last of its writes was asked for and before the first was acknowledged, and the earlier
+moment is taken: then a commit covers all that was acknowledged before it was signed.
 
 Rules this module keeps:
 
 1. Nothing observed is no pass: without operations, or where a fault was not done, the verdict is
    `unknown`.
+2. What a node lost together with its identity, by a wiped disk, is nobody's any more: writes from
+   before are not judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from chaos.checkers import CHECKERS, Limits
 from chaos.cluster.client import NoAnswerError
 from chaos.cluster.cluster import Cluster, Member
-from chaos.history import Belief, History, Key, Operation, View
+from chaos.history import (
+    Accepted,
+    DocumentState,
+    DocumentWrite,
+    History,
+    Key,
+    Life,
+    Lived,
+    Operation,
+    Signed,
+    View,
+)
 from chaos.verdict import Finding, Verdict
 
+from . import editing
+from .asking import shown
 from .identities import Identities
 from .journal import Journal
-from .watching import Sightings, beliefs_of, heads_of
-from .workload import NUMBER
+from .ledger import Ledger
+from .watching import Sightings, beliefs_of, commit_of, dots_of, heads_of
 
 REAL = Limits(
-    # Beliefs are polled (0.1 s), processes share two processors with the clients, and a node that
-    # waits for its turn notices later: half as long again as in the simulator.
-    registration_visible_s=8.0,
-    healed_s=8.0,
-    started_s=12.0,
-    wrongly_unreachable_s=4.5,
-    wrongly_unreachable_lossy_s=9.0,
-    detection_base_s=8.0,
-    detection_together_s=15.0,
-    split_detection_s=12.0,
+    # Beliefs are polled every 0.05 s, and nodes, clients and whatever else the machine does wait
+    # for their turn on its processors: a second more than in the simulator, two where several
+    # nodes are busy at once. A process needs a second or two until it can do anything.
+    registration_visible_s=5.0,
+    kept_after_s=2.0,
+    healed_s=6.0,
+    started_s=10.0,
+    wrongly_unreachable_s=4.0,
+    wrongly_unreachable_lossy_s=8.0,
+    detection_base_s=6.0,
+    detection_together_s=12.0,
+    split_detection_s=10.0,
 )
-JUDGED = ("set_full", "resurrection", "roots", "false_death", "burial", "detection")
+JUDGED = ("set_full", "resurrection", "roots", "false_death", "burial", "detection", "documents")
 """The checkers that a real history can feed."""
 NEEDED = "set_full"
 """Without its word nothing was observed."""
+SHOWN_MAX = 10_000
 
 
-def view_of(member: Member, services: Sequence[str], identities: Identities) -> View | None:
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that a run leaves behind."""
+
+    cluster: Cluster
+    journal: Journal
+    ledger: Ledger
+    sightings: Sightings
+    identities: Identities
+    views: Sequence[View]
+    healed_at_s: float
+    """When the last fault was over."""
+    ended_at_s: float
+
+
+def view_of(
+    member: Member,
+    services: Sequence[str],
+    identities: Identities,
+    writes: Mapping[int, DocumentWrite],
+) -> View | None:
     """What a node shows at the end; None if it does not answer."""
     try:
         rows = member.call("GET", "/v1/peers").rows("peers")
@@ -50,13 +97,13 @@ def view_of(member: Member, services: Sequence[str], identities: Identities) -> 
         root = str(member.call("GET", "/v1/root").value.get("root"))
         found: list[tuple[Key, int]] = []
         for service in services:
-            answer = member.call("GET", f"/v1/services/{service}?limit=10000")
-            for row in answer.rows("instances"):
-                metadata = row.get("metadata")
-                number = metadata.get(NUMBER) if isinstance(metadata, dict) else None
-                if isinstance(number, str) and number.isdigit():
-                    owner = identities.name_of(str(row.get("owner")))
-                    found.append((Key(owner, service, str(row.get("id"))), int(number)))
+            answer = member.call("GET", f"/v1/services/{service}?limit={SHOWN_MAX}")
+            found += shown(answer, identities)
+        documents: list[DocumentState] = []
+        for key in editing.KEYS if writes else ():
+            document = member.call("GET", f"/v1/documents/{key}")
+            state = editing.state_of(key, document.value, writes)
+            documents += [state] if state.entries else []
     except NoAnswerError:
         return None
     held = dict(clock) if isinstance(clock, dict) else {}
@@ -68,49 +115,126 @@ def view_of(member: Member, services: Sequence[str], identities: Identities) -> 
         shown=tuple(sorted(found, key=lambda one: str(one[0]))),
         beliefs=tuple((name, belief) for name, belief in beliefs.items() if name != member.name),
         held=tuple(
-            sorted((identities.name_of(owner), str(dot.get("version")))
-            for owner, dot in held.items() if isinstance(dot, dict))
+            sorted((identities.name_of(owner), str(dot[1])) for owner, dot in dots_of(held).items())
         ),
-    )  # fmt: skip
+        documents=tuple(documents),
+    )
 
 
-def history_of(
-    cluster: Cluster,
-    journal: Journal,
-    operations: Sequence[Operation],
-    sightings: Sightings,
-    views: Sequence[View],
-    times_s: tuple[float, float],
-) -> History:
-    """All of a run, as checkers read it. `times_s`: when all was healed, when it ended."""
+def history_of(seen: Observed) -> History:
+    """All of a run, as checkers read it."""
+    names, journal, ledger = seen.cluster.plan.names, seen.journal, seen.ledger
     villains = tuple(journal.villains)
-    heal_at_s, end_s = times_s
+    lost = _lost_writes(seen)
+    operations = [
+        replace(one, seen=tuple(pair for pair in one.seen if pair[1] not in lost)) if lost else one
+        for one in ledger.operations
+        if one.number not in lost
+    ]
+    accepted = sorted(seen.sightings.accepted, key=lambda one: one.at_s)
     return History(
-        nodes=tuple(
-            name
-            for name in cluster.plan.names
-            if name not in cluster.plan.late or any(one.node == name for one in journal.lives)
-        ),
+        nodes=names,
         villains=villains,
-        heal_at_s=heal_at_s,
-        end_s=end_s,
+        heal_at_s=seen.healed_at_s,
+        end_s=seen.ended_at_s,
         core=tuple(
             member.name
-            for member in cluster.members
+            for member in seen.cluster.members
             if member.pid and not member.is_paused and member.name not in villains
         ),
         operations=sorted(operations, key=lambda one: one.completed_s),
-        beliefs=sorted(sightings.beliefs, key=lambda one: one.at_s),
-        lives=sorted(journal.lives, key=lambda one: one.at_s),
+        document_writes=[one for one in ledger.document_writes if one.number not in lost],
+        beliefs=sorted(seen.sightings.beliefs, key=lambda one: one.at_s),
+        accepted=accepted,
+        signed=signed_of(operations, ledger.versions, accepted, seen.identities),
+        lives=[*_never_there(seen), *sorted(journal.lives, key=lambda one: one.at_s)],
         links=list(journal.link_states),
-        roots=sorted(sightings.roots, key=lambda one: one.at_s) if not villains else [],
-        views=list(views),
+        # Who forks shows everybody another head of one version, and so other roots.
+        roots=[] if villains else sorted(seen.sightings.roots, key=lambda one: one.at_s),
+        views=[
+            replace(view, shown=tuple(pair for pair in view.shown if pair[1] not in lost))
+            for view in seen.views
+        ],
     )
+
+
+def _never_there(seen: Observed) -> list[Lived]:
+    """Nodes that were left out at first, and that nobody started."""
+    started = {lived.node for lived in seen.journal.lives}
+    late = [name for name in seen.cluster.plan.late if name not in started]
+    return [Lived(0.0, name, Life.STOPPED) for name in late]
+
+
+def _lost_writes(seen: Observed) -> dict[int, None]:
+    """Writes of nodes that came back as somebody else, from before they lost their keys."""
+    lost: dict[int, None] = {}
+    for name in seen.cluster.plan.names:
+        damaged_s = [
+            one.at_s
+            for one in seen.journal.lives
+            if one.node == name and one.life is Life.DAMAGED
+        ]  # fmt: skip
+        if len(seen.identities.ids_of(name)) > 1 and damaged_s:
+            lost |= {
+                one.number: None
+                for one in seen.ledger.operations
+                if one.key is not None and one.node == name and one.invoked_s <= damaged_s[-1]
+            }
+            lost |= {
+                one.number: None
+                for one in seen.ledger.document_writes
+                if one.node == name and one.invoked_s <= damaged_s[-1]
+            }
+    return lost
+
+
+def signed_of(
+    operations: Sequence[Operation],
+    versions: Mapping[int, int],
+    accepted: Sequence[Accepted],
+    identities: Identities,
+) -> list[Signed]:
+    """The commits that were seen from outside, each as early as it may have been signed.
+
+    Args:
+        operations: all that were asked for.
+        versions: by number, of the commits that acknowledged writes came into.
+        accepted: which heads nodes were seen to hold.
+        identities: whose they are.
+    """
+    asked_s: dict[tuple[str, int], float] = {}
+    for one in operations:
+        version = versions.get(one.number)
+        if version is not None and one.key is not None:
+            place = one.key.owner, version
+            asked_s[place] = max(one.invoked_s, asked_s.get(place, one.invoked_s))
+    commits = {(one.owner, one.version[1]): one.commit for one in accepted}
+    signed: list[Signed] = []
+    for owner in dict.fromkeys(owner for owner, _ in (*asked_s, *commits)):
+        ids = identities.ids_of(owner)
+        at_s = 0.0
+        both = {version for name, version in (*asked_s, *commits) if name == owner}
+        for version in sorted(both):
+            at_s = max(at_s, asked_s.get((owner, version), 0.0))
+            name = commits.get((owner, version)) or commit_of(ids[-1] if ids else owner, version)
+            signed.append(Signed(at_s, owner, (0, version), name, ""))
+    return sorted(signed, key=lambda one: one.at_s)
 
 
 def judge(history: History, limits: Limits = REAL) -> list[Finding]:
     """The findings of all checkers that a real history can feed."""
     return [check(history, limits) for name, check in CHECKERS if name in JUDGED]
+
+
+def quiet_until_s(journal: Journal, healed_at_s: float, limits: Limits = REAL) -> float:
+    """Until when nothing may be asked of a cluster after its faults, so that all can be judged."""
+    begun_s = [
+        one.at_s + limits.started_s
+        for one in journal.lives
+        if one.life in (Life.STARTED, Life.RESUMED)
+    ]
+    settled_s = healed_at_s + max(limits.registration_visible_s, limits.healed_s)
+    return max([settled_s, *begun_s])
 
 
 def verdict_of(
@@ -137,8 +261,3 @@ def verdict_of(
         if verdict is Verdict.UNKNOWN:
             return Verdict.UNKNOWN, why
     return Verdict.VALID, ""
-
-
-def is_alive(beliefs: Sequence[tuple[str, Belief]], node: str) -> bool:
-    """Whether somebody who believes this takes a node for alive."""
-    return dict(beliefs).get(node) is Belief.ALIVE

@@ -1,20 +1,22 @@
 """A scenario put to a real cluster, from its start to the record of what came of it.
 
-    start ─▶ steady ─▶ clients and watchers begin ─▶ faults ─▶ all healed ─▶ steady ─▶ settle
-                       second 0                      as their times say               ─▶ judge
+    start ─▶ steady ─▶ clients, watchers ─▶ faults ─▶ all healed ─▶ steady again ─▶ settled ─▶ judge
+                       second 0             as their   writers end   lookups go on   for as long
+                                            times say                                as limits ask
 
 Rules this module keeps:
 
 1. Every fault that was begun is healed, whatever happened: an error, Ctrl-C, a node that died.
-2. A fault that could not be done makes the run `unknown`: it proves nothing.
-3. One thread injects and heals; clients and watchers have their own, which end before it judges.
+2. A fault that could not be done, or a cluster that was not steady before, makes the run
+   `unknown`: it proves nothing.
+3. A cluster has as much time after the faults as the checkers allow it, or they would say nothing.
 """
 
-import heapq
 import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,23 +24,32 @@ from random import Random
 from typing import Protocol
 
 from chaos.cli.origin import origin
-from chaos.cluster.cluster import Cluster, ClusterError, Member
+from chaos.cluster.cluster import Cluster, Member
 from chaos.cluster.kinds import running
-from chaos.faults.fault import FaultError, Stage
-from chaos.scenarios.scenario import Scenario, Step
+from chaos.faults.fault import Stage
+from chaos.history import History
+from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
 
 from . import expectations, figures
+from .acting import Acts
+from .healing import healed_s
 from .identities import Identities
 from .journal import Journal, RunClock
-from .judging import history_of, judge, verdict_of, view_of
+from .judging import Observed, history_of, judge, quiet_until_s, verdict_of, view_of
+from .ledger import Ledger
 from .record import SAMPLES_MAX, Expected, RunRecord
+from .spreading import Followers, coverage_of
 from .steady import why_not_steady
 from .watching import Watchers
-from .workload import Clients, Ledger
+from .workload import Clients
 
 POLL_S = 0.05
-LOGS_READ_BYTES_MAX = 64 * 1024 * 1024
+LOOKS_S = 2.0
+"""Of lookups after the time that everything has to be everywhere."""
+START_S = 10.0
+JUDGE_S = 2.0
+Look = Callable[[], None]
 
 
 class Teller(Protocol):
@@ -62,16 +73,45 @@ class _Run:
     cluster: Cluster
     seed: int
     teller: Teller
-    clock: RunClock = field(default_factory=RunClock)
-    identities: Identities = field(default_factory=Identities)
+    clock: RunClock
+    journal: Journal
+    identities: Identities
+    ledger: Ledger
+    clients: Clients
+    watchers: Watchers
+    followers: Followers
+    acts: Acts
+    expects: list[expectations.Expects]
+    looked: dict[int, list[str]] = field(default_factory=dict)
     failed: str = ""
     """Why it proves nothing."""
     unsteady: str = ""
     """What did not come right after the faults."""
-    healed_at_s: float = 0.0
-    steady_at_s: float = 0.0
-    expects: list[expectations.Expects] = field(default_factory=list)
-    looked: dict[int, list[str]] = field(default_factory=dict)
+    steady_at_s: float | None = None
+
+    @staticmethod
+    def of(scenario: Scenario, cluster: Cluster, seed: int, teller: Teller) -> "_Run":
+        clock, identities = RunClock(), Identities()
+        journal, ledger = Journal(clock, teller.say), Ledger(clock, identities)
+        return _Run(
+            scenario, cluster, seed, teller, clock, journal, identities, ledger,
+            Clients(cluster, scenario.workload, ledger, seed=seed),
+            Watchers(cluster, clock, identities),
+            Followers(cluster, clock),
+            Acts(Stage(cluster, journal, Random(f"{seed}/faults")), clock, journal),
+            [expectations.read(one, scenario.plan.names) for one in scenario.expectations],
+        )  # fmt: skip
+
+    @property
+    def healed_at_s(self) -> float:
+        """When the last fault was over; where there was none, when they were to be."""
+        healed_s = self.acts.healed_at_s
+        return self.scenario.faults_s if healed_s is None else healed_s
+
+    def meant_to_run(self) -> list[Member]:
+        """All but the late ones that nobody started."""
+        late = self.scenario.plan.late
+        return [one for one in self.cluster.members if one.name not in late or one.pid]
 
 
 def run(
@@ -79,33 +119,32 @@ def run(
 ) -> RunRecord:
     """Run it; the cluster is started here, and closed.
 
+    Args:
+        scenario: what is to be done.
+        cluster: made by the scenario's plan, and not started.
+        seed: of all that is drawn: what clients ask for and when, and what faults draw.
+        teller: told how it goes.
+        replay: the command that runs it again, for the record.
+
     Raises:
         ClusterError: the cluster could not be made, or something of it is left.
         KeyboardInterrupt: Ctrl-C; all is healed and closed.
     """
-    this = _Run(scenario, cluster, seed, teller)
-    names = scenario.plan.names
-    this.expects = [expectations.read(one, names) for one in scenario.expectations]
+    this = _Run.of(scenario, cluster, seed, teller)
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     begun = time.perf_counter()
-    teller.phase("starting", 10.0)
+    teller.phase("starting", START_S)
     with running(cluster):
-        journal = Journal(this.clock, teller.say)
-        ledger = Ledger(this.clock, this.identities)
-        clients = Clients(cluster, scenario.workload, ledger, seed=seed)
-        watchers = Watchers(cluster, this.clock, this.identities)
-        _await_steady(this, "steady before", journal)
-        this.clock.begin()
-        zero_mono_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        watchers.start()
-        clients.start()
         try:
-            _faults(this, journal)
-            _settle(this, journal)
-        finally:
-            clients.stop()
-            watchers.stop()
-        record = _judged(this, journal, ledger, watchers)
+            _await_steady_before(this)
+            this.clock.begin()
+            zero_mono_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            if not this.failed:
+                _work(this)
+            record = _judged(this)
+        except (KeyboardInterrupt, SystemExit):
+            this.journal.say("interrupted; all faults are healed, and the cluster is closed")
+            raise
     record.started_at, record.replay, record.zero_mono_ns = started_at, replay, zero_mono_ns
     record.duration_s = round(time.perf_counter() - begun, 1)
     record.logs = {member.name: _relative(member.log, cluster) for member in cluster.members}
@@ -113,147 +152,143 @@ def run(
     return record
 
 
-def _await_steady(this: _Run, name: str, journal: Journal) -> None:
+def _await_steady_before(this: _Run) -> None:
     """Wait until the cluster is steady, or the time for that is over: then the run has failed."""
     scenario = this.scenario
-    this.teller.phase(name, scenario.steady_within_s)
+    this.teller.phase("steady before", scenario.steady_within_s)
     members = [one for one in this.cluster.members if one.name not in scenario.plan.late]
     begun = time.perf_counter()
     while why := why_not_steady(members):
         spent_s = time.perf_counter() - begun
         this.teller.progress(spent_s)
         if spent_s > scenario.steady_within_s:
-            this.failed = f"not steady after {scenario.steady_within_s:g} s: {why}"
-            journal.say(this.failed)
+            this.failed = (
+                f"it was not steady {scenario.steady_within_s:g} s after its start, so no fault "
+                f"was tried: {why}"
+            )
+            this.journal.say(this.failed)
             break
         time.sleep(POLL_S)
     for member in members:
         this.identities.learn(member)
 
 
-def _faults(this: _Run, journal: Journal) -> None:
-    scenario, clock = this.scenario, this.clock
-    stage = Stage(this.cluster, journal, Random(f"{this.seed}/faults"))
-    due: list[tuple[float, int, str]] = []
-    for place, step in enumerate(scenario.steps):
-        heapq.heappush(due, (step.at_s, place, "inject"))
-        ends_s = scenario.faults_s if step.for_s is None else step.at_s + step.for_s
-        heapq.heappush(due, (ends_s, place, "heal"))
-    for place, expects in enumerate(this.expects):
-        if expects.look_at_s is not None and expects.look_at_s < expectations.AT_THE_END:
-            heapq.heappush(due, (expects.look_at_s, place, "look"))
-    this.teller.phase("faults", scenario.faults_s)
-    begun: dict[int, float] = {}
+def _work(this: _Run) -> None:
+    """Clients, faults, healing: all from second 0 until it is judged."""
+    scenario = this.scenario
+    this.watchers.start()
+    this.followers.start()
+    this.clients.start()
     try:
-        while due:
-            now_s = clock.now_s()
-            this.teller.progress(now_s)
-            if due and due[0][0] <= now_s:
-                _, place, what = heapq.heappop(due)
-                if what == "inject":
-                    begun[place] = now_s
-                    _inject(this, stage, scenario.steps[place], journal)
-                elif what == "look":
-                    this.looked[place] = this.expects[place].look(this.cluster)
-                elif place in begun:
-                    _heal(this, stage, scenario.steps[place], journal, begun.pop(place))
-                continue
-            time.sleep(max(0.0, min(POLL_S, due[0][0] - now_s)))
+        this.teller.phase("faults", scenario.faults_s)
+        this.acts.play(scenario.steps, _looks(this), scenario.faults_s, this.teller.progress)
+        this.failed = this.acts.failed
+        this.clients.stop_writing()
+        written_s = this.clock.now_s()
+        _await_steady_again(this)
+        _settle(this, written_s)
     finally:
-        for place in list(begun):
-            _heal(this, stage, scenario.steps[place], journal, begun.pop(place))
-        this.healed_at_s = clock.now_s()
+        this.clients.stop()
+        this.watchers.stop()
+        this.followers.stop()
 
 
-def _inject(this: _Run, stage: Stage, step: Step, journal: Journal) -> None:
-    try:
-        step.fault.inject(stage)
-    except (FaultError, ClusterError) as error:
-        this.failed = this.failed or f"{step.kind.name} could not be done: {error}"
-        journal.say(this.failed)
+def _looks(this: _Run) -> list[tuple[float, Look]]:
+    """What expectations have to see for themselves, and when."""
+    return [
+        (expects.look_at_s, _look(this, place, expects))
+        for place, expects in enumerate(this.expects)
+        if expects.look_at_s is not None and expects.look_at_s < expectations.AT_THE_END
+    ]
 
 
-def _heal(this: _Run, stage: Stage, step: Step, journal: Journal, begun_s: float) -> None:
-    try:
-        step.fault.heal(stage)
-    except (FaultError, ClusterError) as error:
-        this.failed = this.failed or f"{step.kind.name} could not be healed: {error}"
-        journal.say(this.failed)
-    finally:
-        text = f"{step.kind.name} {_shown(step)}".strip()
-        journal.span(step.kind.name, text, step.victims, begun_s)
+def _look(this: _Run, place: int, expects: expectations.Expects) -> Look:
+    def look() -> None:
+        this.looked[place] = expects.look(this.cluster)
+
+    return look
 
 
-def _shown(step: Step) -> str:
-    return " ".join(f"{name}={value}" for name, value in step.table.items())
-
-
-def _settle(this: _Run, journal: Journal) -> None:
-    """Wait until the cluster is steady again; clients go on, so roots meet between two writes."""
-    scenario, clock = this.scenario, this.clock
-    this.teller.phase("healing", scenario.steady_within_s)
-    begun_s = this.healed_at_s
-    while True:
-        why = why_not_steady(_meant_to_run(this), journal.villains)
-        spent_s = clock.now_s() - begun_s
-        if not why:
-            this.steady_at_s = clock.now_s()
-            journal.say(f"steady again {spent_s:.2f} s after the last fault was healed")
-            break
+def _await_steady_again(this: _Run) -> None:
+    within_s, clock, journal = this.scenario.steady_within_s, this.clock, this.journal
+    healed_at_s = this.healed_at_s
+    this.teller.phase("healing", within_s)
+    while why := why_not_steady(this.meant_to_run(), journal.villains):
+        spent_s = clock.now_s() - healed_at_s
         this.teller.progress(spent_s)
-        if spent_s > scenario.steady_within_s:
-            this.unsteady = f"not steady {scenario.steady_within_s:g} s after healing: {why}"
+        if spent_s > within_s:
+            this.unsteady = f"not steady {within_s:g} s after healing: {why}"
             journal.say(this.unsteady)
             break
         time.sleep(POLL_S)
-    journal.span("healing", "until the cluster is steady again", (), begun_s)
-    this.teller.phase("settling", scenario.settle_s)
-    until_s = clock.now_s() + scenario.settle_s
+    else:
+        this.steady_at_s = clock.now_s()
+        journal.say("steady again: all ready, all alive to each other, all roots equal")
+    journal.span("healing", "until the cluster is steady again", (), healed_at_s)
+
+
+def _settle(this: _Run, written_s: float) -> None:
+    """Wait until everything can be judged; lookups go on."""
+    clock = this.clock
+    begun_s = clock.now_s()
+    until_s = max(
+        begun_s + this.scenario.settle_s,
+        quiet_until_s(this.journal, max(this.healed_at_s, written_s)) + LOOKS_S,
+    )
+    this.teller.phase("settling", until_s - begun_s)
     while clock.now_s() < until_s:
-        this.teller.progress(scenario.settle_s - (until_s - clock.now_s()))
+        this.teller.progress(clock.now_s() - begun_s)
         time.sleep(POLL_S)
 
 
-def _meant_to_run(this: _Run) -> list[Member]:
-    """All but the late ones that nobody started."""
-    late = this.scenario.plan.late
-    return [one for one in this.cluster.members if one.name not in late or one.pid]
-
-
-def _judged(this: _Run, journal: Journal, ledger: Ledger, watchers: Watchers) -> RunRecord:
-    scenario, cluster = this.scenario, this.cluster
-    this.teller.phase("judging", 2.0)
+def _judged(this: _Run) -> RunRecord:
+    """Views at the end, the history, and what it comes to."""
+    scenario, cluster, ledger = this.scenario, this.cluster, this.ledger
+    this.teller.phase("judging", JUDGE_S)
     for place, expects in enumerate(this.expects):
         if expects.look_at_s == expectations.AT_THE_END:
             this.looked[place] = expects.look(cluster)
     services = [f"shop-{number}" for number in range(scenario.workload.services)]
-    found = (view_of(member, services, this.identities) for member in _meant_to_run(this))
+    edits = {one.number: one for one in ledger.document_writes}
+    found = (view_of(member, services, this.identities, edits) for member in this.meant_to_run())
     views = [view for view in found if view is not None]
-    times_s = this.healed_at_s, this.clock.now_s()
-    sightings = watchers.sightings
-    history = history_of(cluster, journal, ledger.operations, sightings, views, times_s)
-    findings = judge(history)
-    record = RunRecord(
-        scenario=scenario.name, title=scenario.title, about=scenario.about, cluster=cluster.kind,
-        nodes=cluster.plan.names, seed=this.seed, started_at="", commit=origin(),
-        versions=_versions(), replay="", source=scenario.source, verdict=Verdict.UNKNOWN,
-        reason="",
+    history = history_of(
+        Observed(
+            cluster, this.journal, ledger, this.watchers.sightings, this.identities, views,
+            this.healed_at_s, this.clock.now_s(),
+        )
     )  # fmt: skip
-    record.spans, record.said = journal.spans, journal.said
-    record.samples = figures.thinned(ledger.samples, SAMPLES_MAX)
-    record.samples_left_out = len(ledger.samples) - len(record.samples)
-    record.seen, record.findings = sightings.seen(), findings
-    record.figures = figures.figures_of(history, findings, ledger.samples)
-    if this.steady_at_s:
-        record.figures["healed_s"] = round(this.steady_at_s - this.healed_at_s, 3)
-    scene = expectations.Scene(history, record, sightings.sides, scenario, this.looked)
+    record = _recorded(this, history)
+    scene = expectations.Scene(history, record, this.watchers.sightings, scenario, this.looked)
     record.expected = [
         expectations.judge(scene, one, place) for place, one in enumerate(this.expects)
     ]
     if this.unsteady:
         record.expected.append(Expected("steady after healing", Verdict.INVALID, this.unsteady))
     others = [(one.verdict, f"{one.text}: {one.why}") for one in record.expected]
-    record.verdict, record.reason = verdict_of(findings, others, this.failed)
+    record.verdict, record.reason = verdict_of(record.findings, others, this.failed)
+    return record
+
+
+def _recorded(this: _Run, history: History) -> RunRecord:
+    """All but what the expectations come to."""
+    scenario, cluster, ledger = this.scenario, this.cluster, this.ledger
+    record = RunRecord(
+        scenario=scenario.name, title=scenario.title, about=scenario.about, cluster=cluster.kind,
+        nodes=cluster.plan.names, seed=this.seed, started_at="", commit=origin(),
+        versions=_versions(), replay="", source=scenario.source, verdict=Verdict.UNKNOWN,
+        reason="",
+    )  # fmt: skip
+    record.spans, record.said = this.journal.spans, this.journal.said
+    record.samples = figures.thinned(ledger.samples, SAMPLES_MAX)
+    record.samples_left_out = len(ledger.samples) - len(record.samples)
+    record.seen, record.findings = this.watchers.sightings.seen(), judge(history)
+    record.coverage = coverage_of(history, this.followers.arrivals)
+    record.figures = figures.figures_of(history, record.findings, ledger.samples)
+    record.figures |= figures.spread(record.coverage)
+    took_s = None if this.steady_at_s is None else healed_s(history)
+    if took_s is not None:
+        record.figures["healed_s"] = round(took_s, 3)
     return record
 
 

@@ -27,6 +27,7 @@ from chaos.cluster.client import NoAnswerError
 from chaos.cluster.cluster import Cluster, Member
 from chaos.history import Action, History, Key, Operation, Outcome
 
+from .asking import NUMBER
 from .journal import RunClock
 from .record import Coverage
 
@@ -38,7 +39,6 @@ IDLE_S = 1.0
 AGAIN_S = 0.1
 JOIN_S = 10.0
 _PATH = "/v1/events?kind=registered&kind=changed"
-NUMBER = "n"
 _DATA, _ID = b"data: ", b"id: "
 
 
@@ -188,7 +188,7 @@ def coverage_of(history: History, arrivals: Arrivals) -> list[Coverage]:
 def _followed(
     history: History, arrivals: Arrivals
 ) -> Iterator[tuple[Operation, dict[str, float], float]]:
-    """Acknowledged writes, when each node showed them or a later one, and when they were removed."""
+    """Acknowledged writes, when each node showed them or a later one, when they were removed."""
     by_key: dict[Key, list[Operation]] = {}
     for one in history.operations:
         if one.key is not None and one.outcome is not Outcome.FAILED:

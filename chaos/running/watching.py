@@ -1,35 +1,44 @@
 """What each node believes and holds, asked all the while: one thread a node.
 
-Every `PEERS_S` a node tells how it sees the others, every `ROOTS_S` which heads it holds and which
-root it says. A sample of a root counts if the root was the same before and after the heads were
-asked for, so that both belong together.
+    every POLL_S    how it sees the others; its root, and if that is another, which heads it holds
+    every SLOWLY_S  on which side of a partition it says it is, whether it takes work, its memory
+
+A sample of a root counts if the root was the same before and after the heads were asked for, so
+that both belong together.
 
 Rules this module keeps:
 
 1. A node that does not answer tells nothing; what it believed stands until it starts anew.
-2. What was seen is bounded by `SEEN_MAX`; no more is kept beyond it, and that is said.
+2. A moment is that of the answer: by then it was so.
+3. What was seen is bounded; what is left out is counted.
 """
 
 import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
-from chaos.cluster.client import Client, NoAnswerError, Shape
+from chaos.cluster.client import Answer, Client, NoAnswerError, Shape
 from chaos.cluster.cluster import Cluster, Member
-from chaos.history import Belief, Believed, RootSample
+from chaos.history import Accepted, Belief, Believed, RootSample
 
 from .identities import Identities
 from .journal import RunClock
 from .record import Seen
 
-PEERS_S = 0.1
-ROOTS_S = 0.5
+POLL_S = 0.05
+SLOWLY_S = 0.25
 TIMEOUT_S = 1.0
 JOIN_S = 10.0
 SEEN_MAX = 50_000
-SAMPLES_MAX = 20_000
+SAMPLES_MAX = 50_000
+ACCEPTED_MAX = 200_000
 _BELIEFS = {belief.value: belief for belief in Belief}
+_KIBI = 1024
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -38,8 +47,13 @@ class Sightings:
 
     beliefs: list[Believed] = field(default_factory=list)
     roots: list[RootSample] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
     sides: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     """By node: when its partition state became which."""
+    readiness: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    """By node: when `/readyz` began to answer with which status."""
+    memory_bytes: dict[str, int] = field(default_factory=dict)
+    """By node: the most resident memory that it was seen with; nothing where one cannot see it."""
     left_out: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,63 +109,94 @@ class _Watcher:
         self._identities = identities
         self._sightings = sightings
         self._enough = enough
-        self._pid = 0
+        self._pid = -1
         self._held: dict[str, Belief] = {}
-        self._side = ""
+        self._heads: dict[str, tuple[int, int]] = {}
+        self._root = ""
 
     def run(self) -> None:
         """Ask until it is enough."""
         with self._member.client(timeout_s=TIMEOUT_S) as client:
-            next_root_s = self._clock.now_s()
-            while not self._enough.wait(PEERS_S):
+            slowly_s = self._clock.now_s()
+            while not self._enough.wait(POLL_S):
                 try:
+                    self._begin_anew_if_it_did()
                     self._look(client)
-                    if self._clock.now_s() >= next_root_s:
-                        next_root_s = self._clock.now_s() + ROOTS_S
-                        self._sample(client)
+                    self._sample(client)
+                    if self._clock.now_s() >= slowly_s:
+                        slowly_s = self._clock.now_s() + SLOWLY_S
+                        self._ask_slowly(client)
                 except NoAnswerError:
                     continue
 
-    def _look(self, client: Client) -> None:
+    def _begin_anew_if_it_did(self) -> None:
         pid = self._member.pid
-        asked_s = self._clock.now_s()
-        rows = client.call("GET", "/v1/peers").rows("peers")
-        if pid != self._pid:
-            self._pid, self._held = pid, {}
-            self._identities.learn(self._member)
-        for subject, belief in beliefs_of(rows, self._identities).items():
-            if subject != self._member.name and self._held.get(subject) is not belief:
-                self._held[subject] = belief
-                self._note(asked_s, subject, belief, rows)
+        if pid != self._pid and self._identities.learn(self._member):
+            self._pid, self._held, self._heads, self._root = pid, {}, {}, ""
 
-    def _note(self, at_s: float, subject: str, belief: Belief, rows: list[Shape]) -> None:
-        certified = any(
-            self._identities.name_of(str(row.get("id"))) == subject and row.get("certified") is True
-            for row in rows
-        )
-        sightings = self._sightings
-        with sightings.lock:
-            if len(sightings.beliefs) >= SEEN_MAX:
-                sightings.left_out += 1
-                return
-            sightings.beliefs.append(Believed(at_s, self._member.name, subject, belief, certified))
+    def _look(self, client: Client) -> None:
+        rows = client.call("GET", "/v1/peers").rows("peers")
+        at_s, node = self._clock.now_s(), self._member.name
+        found = beliefs_of(rows, self._identities)
+        # Whoever is not listed any more was forgotten.
+        found |= dict.fromkeys((one for one in self._held if one not in found), Belief.UNKNOWN)
+        for subject, belief in found.items():
+            if subject == node or self._held.get(subject) is belief:
+                continue
+            self._held[subject] = belief
+            is_certified = any(
+                self._identities.name_of(str(row.get("id"))) == subject
+                and row.get("certified") is True
+                for row in rows
+            )
+            with self._sightings.lock:
+                if len(self._sightings.beliefs) >= SEEN_MAX:
+                    self._sightings.left_out += 1
+                    continue
+                one = Believed(at_s, node, subject, belief, is_certified)
+                self._sightings.beliefs.append(one)
 
     def _sample(self, client: Client) -> None:
-        at_s = self._clock.now_s()
-        before = client.call("GET", "/v1/node").value
+        before = client.call("GET", "/v1/root").value.get("root")
+        if before == self._root:
+            return
         clock = client.call("GET", "/v1/clock").value.get("clock")
         after = client.call("GET", "/v1/root").value.get("root")
-        side = str(before.get("partition"))
-        sightings = self._sightings
+        at_s, node, sightings = self._clock.now_s(), self._member.name, self._sightings
+        if not isinstance(clock, dict):
+            return
+        if before == after:
+            self._root = str(after)
         with sightings.lock:
-            if side != self._side:
-                self._side = side
-                sightings.sides.setdefault(self._member.name, []).append((at_s, side))
-            if not isinstance(clock, dict) or before.get("root") != after:
-                return
-            if len(sightings.roots) < SAMPLES_MAX:
-                heads = heads_of(clock)
-                sightings.roots.append(RootSample(at_s, self._member.name, heads, str(after)))
+            for owner, dot in dots_of(clock).items():
+                if self._heads.get(owner) == dot:
+                    continue
+                self._heads[owner] = dot
+                if len(sightings.accepted) < ACCEPTED_MAX:
+                    name = self._identities.name_of(owner)
+                    sightings.accepted.append(
+                        Accepted(at_s, node, name, dot, commit_of(owner, dot[1]), "")
+                    )
+                else:
+                    sightings.left_out += 1
+            if before == after and len(sightings.roots) < SAMPLES_MAX:
+                sightings.roots.append(RootSample(at_s, node, heads_of(clock), str(after)))
+
+    def _ask_slowly(self, client: Client) -> None:
+        side = str(client.call("GET", "/v1/node").value.get("partition"))
+        ready: Answer = client.call("GET", "/readyz")
+        at_s, node, sightings = self._clock.now_s(), self._member.name, self._sightings
+        held_bytes = resident_bytes(self._member.pid)
+        with sightings.lock:
+            _turned(sightings.sides.setdefault(node, []), at_s, side)
+            _turned(sightings.readiness.setdefault(node, []), at_s, ready.status)
+            if held_bytes > sightings.memory_bytes.get(node, 0):
+                sightings.memory_bytes[node] = held_bytes
+
+
+def _turned(told: list[tuple[float, T]], at_s: float, value: T) -> None:
+    if (not told or told[-1][1] != value) and len(told) < SEEN_MAX:
+        told.append((at_s, value))
 
 
 def beliefs_of(rows: list[Shape], identities: Identities) -> dict[str, Belief]:
@@ -165,10 +210,35 @@ def beliefs_of(rows: list[Shape], identities: Identities) -> dict[str, Belief]:
     return found
 
 
+def dots_of(clock: Mapping[str, object]) -> dict[str, tuple[int, int]]:
+    """Of each owner's id, epoch and version of the head that a node holds."""
+    found = {}
+    for owner, dot in clock.items():
+        if isinstance(dot, dict):
+            epoch, version = dot.get("epoch"), dot.get("version")
+            if isinstance(epoch, int) and isinstance(version, int):
+                found[owner] = epoch, version
+    return found
+
+
+def commit_of(owner: str, version: int) -> str:
+    """A commit's name, as far as one tells them apart from outside."""
+    return f"{owner[:12]}-{version}"
+
+
 def heads_of(clock: Mapping[str, object]) -> str:
     """A hash over all heads that a node holds, by owner and version."""
-    lines = []
-    for owner, dot in sorted(clock.items()):
-        if isinstance(dot, dict):
-            lines.append(f"{owner} {dot.get('epoch')} {dot.get('version')}")
+    lines = [f"{owner} {dot[0]} {dot[1]}" for owner, dot in sorted(dots_of(clock).items())]
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def resident_bytes(pid: int) -> int:
+    """The resident memory of a process of this machine; 0 if one cannot see it."""
+    if not pid:
+        return 0
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return 0
+    words = next((line.split() for line in lines if line.startswith("VmRSS:")), [])
+    return int(words[1]) * _KIBI if len(words) > 1 and words[1].isdigit() else 0

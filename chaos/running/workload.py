@@ -6,60 +6,27 @@ writer writes with its own node only, under ids that nobody else uses.
 Rules this module keeps:
 
 1. What was acknowledged, what surely failed and what may be is told apart; nothing is tried again.
-2. Operations are bounded: `OPERATIONS_MAX`, then the clients rest.
-3. A client whose node does not answer asks it no more than a few times a second.
+2. A client whose node does not answer asks it no more than a few times a second.
 """
 
-import itertools
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from random import Random
 
-from chaos.cluster.client import Answer, Client, NoAnswerError, Shape
+from chaos.cluster.client import Client, Shape
 from chaos.cluster.cluster import Cluster, Member
 from chaos.history import Action, Key, Operation, Outcome
 from chaos.scenarios.scenario import Workload
 
-from .identities import Identities
-from .journal import RunClock
-from .record import Sample
+from .asking import NUMBER, asked, sample_of, shown
+from .editing import Editor
+from .ledger import Ledger
 
-OPERATIONS_MAX = 200_000
 BACK_OFF_S = 0.25
-JOIN_S = 30.0
-NUMBER = "n"
-"""The metadata that holds the number of the write."""
+JOIN_S = 70.0
+"""For the request under way; a scenario's longest time-out is a minute."""
 PORT = 10_000
 _GONE = 404
-
-
-@dataclass(slots=True)
-class Ledger:
-    """All that clients did, shared by them."""
-
-    clock: RunClock
-    identities: Identities
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    operations: list[Operation] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def number(self) -> int:
-        """The next operation's."""
-        with self._lock:
-            return next(self.numbers)
-
-    def keep(self, operation: Operation, sample: Sample) -> None:
-        """It is over."""
-        with self._lock:
-            self.operations.append(operation)
-            self.samples.append(sample)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more can be kept."""
-        return len(self.operations) >= OPERATIONS_MAX
 
 
 class Clients:
@@ -69,32 +36,55 @@ class Clients:
         members = list(cluster.members)
         share = 1.0 / max(len(members), 1)
         self._enough = threading.Event()
-        self._threads = [
-            threading.Thread(target=client.run, name=f"kith-chaos-{client.name}", daemon=True)
-            for index, member in enumerate(members)
-            for client in (
-                Writer(
-                    member, workload, ledger, self._enough,
-                    per_s=workload.writes_per_s * share, rng=Random(f"{seed}/w/{member.name}"),
-                ),
-                Looker(
-                    (member, members[(index + 1) % len(members)]), workload, ledger, self._enough,
-                    per_s=workload.lookups_per_s * share, rng=Random(f"{seed}/l/{member.name}"),
-                ),
+        self._written = threading.Event()
+        writers = [
+            Writer(
+                member, workload, ledger, self._written,
+                per_s=workload.writes_per_s * share, rng=Random(f"{seed}/w/{member.name}"),
             )
+            for member in members
         ]  # fmt: skip
+        editors = [
+            Editor(member, workload, ledger, self._written, rng=Random(f"{seed}/d/{member.name}"))
+            for member in members
+            if workload.documents
+        ]
+        lookers = [
+            Looker(
+                (member, members[(index + 1) % len(members)]), workload, ledger, self._enough,
+                per_s=workload.lookups_per_s * share, rng=Random(f"{seed}/l/{member.name}"),
+            )
+            for index, member in enumerate(members)
+        ]  # fmt: skip
+        self._writers = [_thread(one.run, one.name) for one in writers]
+        self._writers += [_thread(one.run, one.name) for one in editors]
+        self._threads = [*self._writers, *(_thread(one.run, one.name) for one in lookers)]
 
     def start(self) -> None:
         """Begin."""
         for thread in self._threads:
             thread.start()
 
+    def stop_writing(self) -> None:
+        """Finish the writes under way, and go on looking up; harmless when repeated."""
+        self._written.set()
+        _join(self._writers)
+
     def stop(self) -> None:
         """Finish what is under way; harmless when repeated."""
+        self._written.set()
         self._enough.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(JOIN_S)
+        _join(self._threads)
+
+
+def _thread(run: Callable[[], None], name: str) -> threading.Thread:
+    return threading.Thread(target=run, name=f"kith-chaos-{name}", daemon=True)
+
+
+def _join(threads: Iterable[threading.Thread]) -> None:
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join(JOIN_S)
 
 
 class Writer:
@@ -189,13 +179,16 @@ class Writer:
     ) -> Outcome:
         clock, node = self._ledger.clock, self._member.name
         begun_s = clock.now_s()
-        outcome, why = asked(client, method, path, body)[1:]
+        answer, outcome, why = asked(client, method, path, body)
         ended_s = clock.now_s()
-        if action is Action.DEREGISTER and why.startswith(str(_GONE)):
-            outcome = Outcome.FAILED  # an earlier write that may have been done was not
-        key = Key(node, name, instance)
-        operation = Operation(number, action, node, begun_s, ended_s, outcome, key)
-        self._ledger.keep(operation, sample_of(operation, why))
+        if answer is not None and answer.status == _GONE:
+            self._held.pop(instance, None)  # an earlier write that may have been done was not
+        version = answer.value.get("version") if answer is not None else None
+        operation = Operation(
+            number, action, node, begun_s, ended_s, outcome, Key(node, name, instance)
+        )
+        known = version if outcome is Outcome.OK and isinstance(version, int) else 0
+        self._ledger.keep(operation, sample_of(operation, why), known)
         return outcome
 
 
@@ -246,7 +239,7 @@ class Looker:
             answer, outcome, why = asked(client, "GET", f"/v1/services/{name}", None)
             whys.append(f"{member.name}: {why}")
             if answer is not None and outcome is Outcome.OK:
-                seen = shown(answer, self._ledger.identities)
+                seen = tuple(map(self._ledger.one_of, shown(answer, self._ledger.identities)))
                 self._keep(member.name, name, (asked_s, begun_s), outcome, seen, "")
                 return outcome
         self._keep(self._members[0].name, name, (begun_s, begun_s), outcome, (), "; ".join(whys))
@@ -267,42 +260,3 @@ class Looker:
             outcome, None, name, seen,
         )  # fmt: skip
         self._ledger.keep(operation, sample_of(operation, why, begun_s=begun_s))
-
-
-def asked(
-    client: Client, method: str, path: str, body: Shape | None
-) -> tuple[Answer | None, Outcome, str]:
-    """One request: its answer, how it ended, and why not well."""
-    try:
-        answer = client.call(method, path, body)
-    except NoAnswerError as error:
-        return None, Outcome.INDEFINITE, str(error)
-    if answer.status in (200, 201, 204):
-        return answer, Outcome.OK, ""
-    said = answer.value.get("error")
-    code = str(said.get("code")) if isinstance(said, dict) else ""
-    # A lookup changes nothing: whatever is refused is failed.
-    failed = answer.definite or method == "GET"
-    return answer, Outcome.FAILED if failed else Outcome.INDEFINITE, f"{answer.status} {code}"
-
-
-def shown(answer: Answer, identities: Identities) -> tuple[tuple[Key, int], ...]:
-    """The instances of a lookup's answer, each with the number of the write that set it."""
-    service = str(answer.value.get("service"))
-    found = []
-    for one in answer.rows("instances"):
-        metadata = one.get("metadata")
-        number = metadata.get(NUMBER) if isinstance(metadata, dict) else None
-        if isinstance(number, str) and number.isdigit():
-            owner = identities.name_of(str(one.get("owner")))
-            found.append((Key(owner, service, str(one.get("id"))), int(number)))
-    return tuple(found)
-
-
-def sample_of(operation: Operation, why: str, *, begun_s: float | None = None) -> Sample:
-    """What a report shows of it."""
-    since_s = operation.invoked_s if begun_s is None else begun_s
-    ms = round((operation.completed_s - since_s) * 1e3, 2)
-    return Sample(
-        round(since_s, 3), ms, operation.node, operation.action.value, operation.outcome.value, why
-    )
