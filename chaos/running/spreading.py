@@ -39,7 +39,8 @@ IDLE_S = 1.0
 AGAIN_S = 0.1
 JOIN_S = 10.0
 _PATH = "/v1/events?kind=registered&kind=changed"
-_DATA, _ID = b"data: ", b"id: "
+_DATA, _ID, _RESET = b"data: ", b"id: ", b"event: reset"
+SPANS_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ class Arrivals:
     by_number: dict[int, dict[str, float]] = field(default_factory=dict)
     stride: int = 1
     """Only every so manieth number is followed."""
+    followed: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """By node: from when until when not one event of it was missed."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def came(self, number: int, node: str, at_s: float) -> None:
@@ -61,6 +64,27 @@ class Arrivals:
                 self.stride *= 2
                 for one in [one for one in self.by_number if one % self.stride]:
                     del self.by_number[one]
+
+    def begins(self, node: str, at_s: float) -> None:
+        """From now on nothing is missed, until told otherwise."""
+        with self._lock:
+            spans = self.followed.setdefault(node, [])
+            if len(spans) < SPANS_MAX:
+                spans.append((at_s, math.inf))
+
+    def breaks(self, node: str, at_s: float) -> None:
+        """What came after that moment may be missed."""
+        with self._lock:
+            spans = self.followed.get(node, [])
+            if spans and spans[-1][1] == math.inf:
+                spans[-1] = spans[-1][0], at_s
+
+    def misses_nothing(self, node: str, begin_s: float, end_s: float) -> bool:
+        """Whether every event of that time was seen."""
+        return any(
+            first_s <= begin_s and end_s <= last_s
+            for first_s, last_s in self.followed.get(node, ())
+        )
 
 
 class Followers:
@@ -92,22 +116,52 @@ class Followers:
                 thread.join(JOIN_S)
 
     def _follow(self, member: Member, clock: RunClock) -> None:
-        last = ""
+        stream = _Stream(member.name, clock, self.arrivals)
         with member.client(timeout_s=IDLE_S) as client:
             while not self._enough.is_set():
-                path = f"{_PATH}&since={last}" if last else _PATH
+                told = stream.told
                 try:
-                    for line in client.lines(path):
-                        if line.startswith(_ID):
-                            last = line[len(_ID) :].decode("ascii", "replace").strip()
-                        elif line.startswith(_DATA):
-                            number = number_of(line[len(_DATA) :])
-                            if number is not None:
-                                self.arrivals.came(number, member.name, clock.now_s())
+                    for line in client.lines(stream.path):
+                        stream.take(line)
                         if self._enough.is_set():
-                            break
+                            return
                 except NoAnswerError:
-                    self._enough.wait(AGAIN_S)
+                    if stream.told == told:
+                        self._enough.wait(AGAIN_S)
+
+
+class _Stream:
+    """What one node's stream says, over breaks."""
+
+    def __init__(self, node: str, clock: RunClock, arrivals: Arrivals) -> None:
+        self._node, self._clock, self._arrivals = node, clock, arrivals
+        self._last_id = ""
+        self._last_s = 0.0
+        self.told = 0
+        """Lines so far."""
+
+    @property
+    def path(self) -> str:
+        """What to ask for: all that comes after the last event."""
+        return f"{_PATH}&since={self._last_id}" if self._last_id else _PATH
+
+    def take(self, line: bytes) -> None:
+        """One line."""
+        now_s = self._clock.now_s()
+        if not self.told:
+            self._arrivals.begins(self._node, now_s)
+        elif line.startswith(_RESET):
+            # The node lives anew; what it came to know before we were back is not told.
+            self._arrivals.breaks(self._node, self._last_s)
+            self._arrivals.begins(self._node, now_s)
+        elif line.startswith(_ID):
+            self._last_id = line[len(_ID) :].decode("ascii", "replace").strip()
+        elif line.startswith(_DATA):
+            number = number_of(line[len(_DATA) :])
+            if number is not None:
+                self._arrivals.came(number, self._node, now_s)
+        self.told += 1
+        self._last_s = now_s
 
 
 def number_of(data: bytes) -> int | None:
@@ -171,7 +225,10 @@ def coverage_of(history: History, arrivals: Arrivals) -> list[Coverage]:
         others = [
             node
             for node in reach.side_of(owner, at_s)
-            if node != owner and node not in history.villains and reach.ran(node, write, until_s)
+            if node != owner
+            and node not in history.villains
+            and reach.ran(node, write, until_s)
+            and arrivals.misses_nothing(node, write.invoked_s, until_s)
         ]
         took_s = sorted(
             round(max(0.0, came[node] - at_s), 6)
