@@ -67,6 +67,7 @@ JUDGED = ("set_full", "resurrection", "roots", "false_death", "burial", "detecti
 NEEDED = "set_full"
 """Without its word nothing was observed."""
 SHOWN_MAX = 10_000
+TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,7 @@ def view_of(
     """What a node shows at the end; None if it does not answer."""
     try:
         rows = member.call("GET", "/v1/peers").rows("peers")
-        clock = member.call("GET", "/v1/clock").value.get("clock")
-        root = str(member.call("GET", "/v1/root").value.get("root"))
+        root, held = _heads_and_root(member)
         found: list[tuple[Key, int]] = []
         for service in services:
             answer = member.call("GET", f"/v1/services/{service}?limit={SHOWN_MAX}")
@@ -106,7 +106,6 @@ def view_of(
             documents += [state] if state.entries else []
     except NoAnswerError:
         return None
-    held = dict(clock) if isinstance(clock, dict) else {}
     beliefs = beliefs_of(rows, identities)
     return View(
         node=member.name,
@@ -119,6 +118,19 @@ def view_of(
         ),
         documents=tuple(documents),
     )
+
+
+def _heads_and_root(member: Member) -> tuple[str, Mapping[str, object]]:
+    """A root and the heads behind it: nothing was committed between the two questions."""
+    root, held = "", {}
+    for _ in range(TRIES):
+        before = str(member.call("GET", "/v1/root").value.get("root"))
+        clock = member.call("GET", "/v1/clock").value.get("clock")
+        held = dict(clock) if isinstance(clock, dict) else {}
+        root = str(member.call("GET", "/v1/root").value.get("root"))
+        if before == root:
+            break
+    return root, held
 
 
 def history_of(seen: Observed) -> History:

@@ -49,9 +49,11 @@ class Clients:
             for member in members
             if workload.documents
         ]
+        half = len(members) // 2
+        # The second node is half-way round: neighbours in the list tend to share a zone.
         lookers = [
             Looker(
-                (member, members[(index + 1) % len(members)]), workload, ledger, self._enough,
+                (member, members[(index + half) % len(members)]), workload, ledger, self._enough,
                 per_s=workload.lookups_per_s * share, rng=Random(f"{seed}/l/{member.name}"),
             )
             for index, member in enumerate(members)
