@@ -33,6 +33,9 @@ from .wire import Wire
 CLIENT_WENT = 499
 """What is counted for a request whose client went before its answer came, as nginx has it."""
 
+SEND_LATER_BYTES_MAX = 16 * 1024
+"""Bytes of answers that wait for those of other connections to be made, before all are sent."""
+
 _AFTER_IDLE = 1e12
 """Added to the rank of what is not idle; more than any clock shows."""
 
@@ -165,7 +168,7 @@ class Connection:
         self._reading = True
         try:
             with trio.CancelScope(deadline=self._deadline) as self._timer:
-                return await self._wire.pump(self._take_in)
+                return await self._wire.pump(self._take_in, self._send_out)
         finally:
             self._reading = False
         # The scope is armed lazily (see `_set_deadline`), so it may have fired for an old deadline.
@@ -183,7 +186,13 @@ class Connection:
             too_much = self._reader.waiting_bytes > self._service.limits.parked_bytes_max
             return "close" if too_much else None
         following = self._advance()
-        return None if following == "read" and self._send_now() else following
+        if following != "read":
+            return following
+        return self._send_out() if self._output_bytes > SEND_LATER_BYTES_MAX else None
+
+    def _send_out(self) -> _Next | None:
+        """Send what was answered; None where there is nothing but to read on."""
+        return None if self._send_now() else "read"
 
     def _advance(self) -> _Next:
         """Serve the requests that are complete, up to one that has to be awaited."""

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from .poller import READ_BYTES, Poller, Take
+from .poller import READ_BYTES, Poller, Send, Take
 
 T = TypeVar("T")
 
@@ -24,11 +24,13 @@ class Wire(Protocol):
         """Wait for bytes; empty at the end of the stream or when it broke. Always yields."""
         ...
 
-    async def pump(self, take: Take[T]) -> T:
-        """Hand `take` what comes, as `receive` gives it, until it returns something.
+    async def pump(self, take: Take[T], send: Send[T]) -> T:
+        """Hand `take` what comes, as `receive` gives it, and call `send` each time after that.
+
+        Returns: the first that one of them returned besides None.
 
         Raises:
-            BaseException: whatever `take` raised.
+            BaseException: whatever they raised.
         """
         ...
 
@@ -85,13 +87,13 @@ class SocketWire:
             except (OSError, trio.ClosedResourceError):
                 return b""
 
-    async def pump(self, take: Take[T]) -> T:
+    async def pump(self, take: Take[T], send: Send[T]) -> T:
         """See `Wire`."""
         if self._poller is not None:
-            return await self._poller.park(self._socket, take)
-        while (taken := take(await self.receive())) is None:
+            return await self._poller.park(self._socket, take, send)
+        while (found := take(await self.receive())) is None and (found := send()) is None:
             pass
-        return taken
+        return found
 
     def send_now(self, data: bytes) -> int:
         """See `Wire`."""
@@ -152,11 +154,11 @@ class StreamWire:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
-    async def pump(self, take: Take[T]) -> T:
+    async def pump(self, take: Take[T], send: Send[T]) -> T:
         """See `Wire`."""
-        while (taken := take(await self.receive())) is None:
+        while (found := take(await self.receive())) is None and (found := send()) is None:
             pass
-        return taken
+        return found
 
     def send_now(self, data: bytes) -> int:
         """See `Wire`. A stream cannot be asked, so nothing is taken."""

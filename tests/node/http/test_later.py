@@ -21,7 +21,7 @@ from node.http import (
     SyncRoute,
     json_response,
 )
-from node.http.poller import T, Take
+from node.http.poller import Send, T, Take
 
 from .speaking import Client, in_memory, make_server, on_loopback, request
 
@@ -387,7 +387,7 @@ class StuckWire:
         await trio.sleep_forever()
         raise AssertionError
 
-    async def pump(self, take: Take[T]) -> T:
+    async def pump(self, take: Take[T], send: Send[T]) -> T:
         await trio.sleep_forever()
         raise AssertionError
 
