@@ -154,8 +154,8 @@ class UrlMember:
 
     @property
     def data_dir(self) -> Path:
-        """Raises ClusterError."""
-        raise _out_of_reach(self._name)
+        """Never there: the node's machine has it."""
+        return self._directory / self._name
 
     @property
     def log(self) -> Path:

@@ -49,7 +49,7 @@ class ContainerMember:
         equipment: Equipment | None = None,
     ) -> None:
         self._name, self._address, self._token = name, address, token
-        self._log = directory / f"{name}.log"
+        self._log, self._data_dir = directory / f"{name}.log", directory / name
         self._equipment = equipment
         self._container: Container | None = None
         self._node: Owner | None = None
@@ -99,10 +99,8 @@ class ContainerMember:
 
     @property
     def data_dir(self) -> Path:
-        """The volume, where the engine keeps it."""
-        if self.container.data_dir is None:
-            raise ClusterError(f"node {self._name}: nothing is mounted on {engine.DATA}")
-        return self.container.data_dir
+        """The volume, where the engine keeps it; before there is one, a place that is empty."""
+        return self._data_dir
 
     @property
     def log(self) -> Path:
@@ -112,6 +110,8 @@ class ContainerMember:
     def bind(self, container: Container | None) -> None:
         """This is its container; None: it is gone."""
         self._container, self._node, self._paused = container, None, False
+        if container is not None and container.data_dir is not None:
+            self._data_dir = container.data_dir
 
     def client(self, *, timeout_s: float = 2.0) -> Client:
         """A connection over the bridge, which no link between nodes is part of."""

@@ -158,6 +158,7 @@ def test_nothing_is_left_behind_but_logs_and_data(kind: str, tmp_path: Path) -> 
     assert [member.pid for member in cluster.members] == [0, 0]
     for member in cluster.members:
         assert '"event":' in member.log.read_text()
+        assert member.data_dir.is_absolute(), "it can be asked for, whatever became of it"
     cluster.close()
 
 
