@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 from .bandwidth import BANDWIDTH
 from .cuts import CUTS
+from .delay import DELAY
 from .fault import FaultKind
 from .lives import LIVES
 from .surroundings import SURROUNDINGS
 
 FAULTS: Mapping[str, FaultKind] = {
-    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, BANDWIDTH)
+    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, DELAY, BANDWIDTH)
 }
 """By the name that scenarios use."""
 

@@ -33,6 +33,8 @@ class ThinLine:
         stage.notes.say(f"{self.rate} for what {' '.join(self.nodes)} sends")
         for name in self.nodes:
             member = member_named(stage.cluster, name)
+            if "htb" in run_inside(member, "", "tc", "qdisc", "show", "dev", "eth0"):
+                raise FaultError(f"node {name} is delayed by netem; its line cannot be thin, too")
             limits = ("rate", self.rate, "burst", _BURST, "latency", _LATENCY)
             run_inside(member, "", *_TBF, *limits)
         LinkTable.of(stage).put(self, Effect(hard=True))

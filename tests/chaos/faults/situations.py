@@ -109,8 +109,13 @@ def hears(scene: Scene, sender: str, receiver: str, wait_s: float) -> bool:
     return arrivals(scene, sender, receiver, count=1, wait_s=wait_s) == 1
 
 
-def arrivals(scene: Scene, sender: str, receiver: str, *, count: int, wait_s: float) -> int:
-    """How many of so many datagrams arrive; it waits so long after the last that did."""
+def arrivals(
+    scene: Scene, sender: str, receiver: str, *, count: int, wait_s: float, most: int = 0
+) -> int:
+    """How often one of so many datagrams arrives; it waits so long after the last that did.
+
+    It looks no further when all have arrived, or `most`.
+    """
     address = (scene.member(receiver).address, PORT)
     heard = 0
     with (
@@ -123,7 +128,7 @@ def arrivals(scene: Scene, sender: str, receiver: str, *, count: int, wait_s: fl
         with contextlib.suppress(TimeoutError):
             for number in range(count):
                 mouth.sendto(number.to_bytes(4, "big"), address)
-            while heard < count and ear.recv(16):
+            while heard < (most or count) and ear.recv(16):
                 heard += 1
     return heard
 

@@ -29,6 +29,8 @@ GOOD: tuple[tuple[str, Table, tuple[str, ...]], ...] = (
     ("clock-skew", {"nodes": ["b"], "offset": "1h", "behind": True}, ("b",)),
     ("clock-jump", {"nodes": ["b"], "offset": "10m", "every": "2s"}, ("b",)),
     ("bandwidth", {"nodes": ["b"], "rate": "2mbit"}, ("b",)),
+    ("delay", {"latency": "50ms", "jitter": "10ms", "reorder": 0.1, "duplicate": 0.01}, ()),
+    ("delay", {"latency": "5ms", "groups": [["a"], ["b"]]}, ()),
 )
 BAD: tuple[tuple[str, Table, str], ...] = (
     ("partition", {}, "groups"),
@@ -45,6 +47,12 @@ BAD: tuple[tuple[str, Table, str], ...] = (
     ("memory-pressure", {"nodes": ["a"], "mib": 1}, "mib"),
     ("clock-skew", {"nodes": ["a"]}, "offset"),
     ("bandwidth", {"nodes": ["a"], "rate": "fast"}, "rate"),
+    ("delay", {}, "latency"),
+    ("delay", {"latency": 50}, "latency"),
+    ("delay", {"latency": "1h"}, "latency"),
+    ("delay", {"latency": "5ms", "jitter": "6ms"}, "jitter"),
+    ("delay", {"duplicate": 1.0}, "duplicate"),
+    ("delay", {"duplicate": 0.1, "reorder": 0.1}, "reorder"),
 )
 
 
@@ -56,6 +64,7 @@ def test_a_fault_is_read_and_says_whom_it_puts_out_of_action(
 
     assert FAULTS[kind].victims(table, NAMES) == victims
     assert dict.fromkeys(table).keys() <= FAULTS[kind].fields.keys()
+    assert {kind for kind, _, _ in GOOD} == set(FAULTS)
 
 
 @pytest.mark.parametrize(("kind", "table", "field"), BAD)
