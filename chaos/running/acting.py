@@ -65,6 +65,8 @@ class Acts:
             due.append((ends_s, _THEN, place, partial(self._heal, place)))
         due += [(at_s, _FIRST, place, look) for place, (at_s, look) in enumerate(looks)]
         due.append((until_s, _LAST, len(steps), lambda: None))
+        # 0.05 + 0.1 is a moment later than 0.15.
+        due = [(round(at_s, 3), order, place, act) for at_s, order, place, act in due]
         heapq.heapify(due)
         try:
             while due:

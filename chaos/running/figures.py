@@ -1,4 +1,4 @@
-"""Numbers of a run: how many, how fast, how soon; and its worst moments with where to read on.
+"""Numbers of a run: how many, how fast, how soon.
 
 Rules this module keeps:
 
@@ -6,26 +6,20 @@ Rules this module keeps:
 2. Quantiles go by the nearest rank, as the checkers' do.
 """
 
-import itertools
-import json
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Sequence
 
-from chaos.history import Action, Belief, History, Operation, Outcome
-from chaos.verdict import Finding, Verdict
+from chaos.history import Action, History, Operation, Outcome
+from chaos.verdict import Finding
 
-from .record import Coverage, Moment, RunRecord, Sample
+from .noticing import noticed_s
+from .record import Coverage, Sample, Span
 
-MOMENTS_MAX = 12
-SLOW_MS = 500.0
-UP_BEFORE_S = 1.0
+UP_BEFORE_S = 3.0
 """For so long a node must have run before one may blame it for not answering."""
-LOG_BYTES_MAX = 64 * 1024 * 1024
-_AWAY = (Belief.UNREACHABLE.value, Belief.DEAD.value)
 
-T = TypeVar("T")
+HEALING = "healing"
+"""The span of a run that is no fault."""
 
 
 def thinned(samples: Sequence[Sample], most: int) -> list[Sample]:
@@ -51,6 +45,8 @@ def figures_of(
         "lookups_failed_count": len(unanswered(history)),
         "writes_count": len(writes),
         "writes_acknowledged_count": sum(one.outcome is Outcome.OK for one in writes),
+        "writes_failed_count": sum(one.outcome is Outcome.FAILED for one in writes),
+        "writes_in_doubt_count": sum(one.outcome is Outcome.INDEFINITE for one in writes),
         "updates_lost_count": len(lost_updates(history)),
     }
     for name, actions in (("lookup", ("lookup",)), ("write", ("register", "update", "deregister"))):
@@ -62,8 +58,8 @@ def figures_of(
     for finding in findings:
         for name in _KEPT_FIGURES.get(finding.checker, ()):
             if name in finding.figures:
-                figures[_RENAMED.get(name, name)] = finding.figures[name]
-    return figures
+                figures[name] = finding.figures[name]
+    return figures | noticed(history)
 
 
 def spread(coverage: Sequence[Coverage]) -> dict[str, float]:
@@ -86,7 +82,30 @@ _KEPT_FIGURES = {
     "false_death": ("wrongly_away_worst_s",),
     "set_full": ("visible_p99_s",),
 }  # fmt: skip
-_RENAMED = {"detection_p50_s": "noticed_p50_s", "detection_max_s": "noticed_max_s"}
+
+
+def noticed(history: History) -> dict[str, float]:
+    """How soon those who were gone, or cut off, were known to be."""
+    took_s = noticed_s(history)
+    figures = {f"noticed_{label}_s": rank(took_s, share) for label, share in _SHARES if took_s}
+    return figures | ({"noticed_count": len(took_s)} if took_s else {})
+
+
+def under_faults(history: History, spans: Sequence[Span]) -> dict[str, float]:
+    """What clients got while faults lasted; nothing if there were none."""
+    counts = {"lookups": [0, 0], "writes": [0, 0]}
+    times = [(span.begin_s, span.end_s) for span in spans if span.kind != HEALING]
+    for one in history.operations:
+        if any(begin_s <= one.invoked_s <= end_s for begin_s, end_s in times):
+            of = counts["lookups" if one.action is Action.LOOKUP else "writes"]
+            of[0] += 1
+            of[1] += one.outcome is Outcome.OK
+    figures: dict[str, float] = {}
+    for what, (asked, done) in counts.items():
+        if asked:
+            figures[f"{what}_under_faults_count"] = asked
+            figures[f"{what}_under_faults_answered_share"] = round(done / asked, 4)
+    return figures
 
 
 def rank(ordered: Sequence[float], share: float) -> float:
@@ -169,71 +188,3 @@ def _wiped(history: History) -> list[str]:
         if sum(owner == node for owner, _ in view.held) > 1
     ]
     return sorted(twice)
-
-
-def worst_moments(record: RunRecord, directory: Path) -> list[Moment]:
-    """What one would look at first: broken invariants, unanswered and slow requests, flags."""
-    found: list[tuple[float, str, str]] = []
-    for finding in record.findings:
-        if finding.verdict is Verdict.INVALID:
-            at_s, node = _place_of(finding.witness, record.nodes)
-            found.append((at_s, f"{finding.invariant}: {finding.witness}", node))
-    bad = [one for one in record.samples if one.outcome != Outcome.OK.value]
-    slow = sorted((one for one in record.samples if one.ms > SLOW_MS), key=lambda one: -one.ms)
-    for sample in (*_first_each(bad), *slow[:3]):
-        text = f"{sample.action} through {sample.node}: {sample.outcome}, {sample.ms:.0f} ms"
-        found.append((sample.at_s, f"{text} {sample.why}".strip(), sample.node))
-    found.extend(
-        (at_s, f"{viewer} takes {subject} for {belief}", viewer)
-        for at_s, viewer, subject, belief in _first_flags(record)
-    )
-    moments = []
-    for at_s, text, node in found[:MOMENTS_MAX]:
-        log = record.logs.get(node, "")
-        line = line_at(directory / log, at_s, record) if log else 0
-        moments.append(Moment(round(at_s, 3), text, node, log, line))
-    return moments
-
-
-def _first_each(samples: Iterable[Sample]) -> list[Sample]:
-    first: dict[tuple[str, str], Sample] = {}
-    for one in samples:
-        first.setdefault((one.node, one.action), one)
-    return list(first.values())[:4]
-
-
-def _first_flags(record: RunRecord) -> list[tuple[float, str, str, str]]:
-    first: dict[str, tuple[float, str, str, str]] = {}
-    for one in record.seen:
-        if one.belief in _AWAY:
-            first.setdefault(one.subject, (one.at_s, one.node, one.subject, one.belief))
-    return list(first.values())[:4]
-
-
-def _place_of(witness: str, nodes: Sequence[str]) -> tuple[float, str]:
-    words = witness.replace(",", " ").split()
-    node = next((word for word in words if word in nodes), "")
-    for before, after in itertools.pairwise(words):
-        if after == "s" or after.startswith("s"):
-            try:
-                return float(before), node
-            except ValueError:
-                continue
-    return 0.0, node
-
-
-def line_at(log: Path, at_s: float, record: RunRecord) -> int:
-    """The first line of a log at or after a moment of the run, from 1; 0 if there is none."""
-    zero_ns = record.zero_mono_ns
-    if not zero_ns or not log.is_file() or log.stat().st_size > LOG_BYTES_MAX:
-        return 0
-    wanted_ns = zero_ns + int(at_s * 1e9)
-    with log.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                value = json.loads(line).get("mono_ns")
-            except (ValueError, AttributeError):
-                continue
-            if isinstance(value, int) and value >= wanted_ns:
-                return number
-    return 0

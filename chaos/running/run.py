@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,8 @@ from .identities import Identities
 from .journal import Journal, RunClock
 from .judging import Observed, history_of, judge, quiet_until_s, verdict_of, view_of
 from .ledger import Ledger
+from .logs import Log, read_log
+from .moments import worst_moments
 from .record import SAMPLES_MAX, Expected, RunRecord
 from .spreading import Followers, coverage_of
 from .steady import why_not_steady
@@ -141,14 +143,17 @@ def run(
             zero_mono_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
             if not this.failed:
                 _work(this)
-            record = _judged(this)
+            history = _seen_at_the_end(this)
         except (KeyboardInterrupt, SystemExit):
             this.journal.say("interrupted; all faults are healed, and the cluster is closed")
             raise
+    logs = {member.name: read_log(member.name, member.log) for member in cluster.members}
+    record = _recorded(this, history)
     record.started_at, record.replay, record.zero_mono_ns = started_at, replay, zero_mono_ns
     record.duration_s = round(time.perf_counter() - begun, 1)
     record.logs = {member.name: _relative(member.log, cluster) for member in cluster.members}
-    record.moments = figures.worst_moments(record, cluster.directory)
+    _judge(this, record, history, logs)
+    record.moments = worst_moments(record, history, logs)
     return record
 
 
@@ -224,7 +229,7 @@ def _await_steady_again(this: _Run) -> None:
     else:
         this.steady_at_s = clock.now_s()
         journal.say("steady again: all ready, all alive to each other, all roots equal")
-    journal.span("healing", "until the cluster is steady again", (), healed_at_s)
+    journal.span(figures.HEALING, "until the cluster is steady again", (), healed_at_s)
 
 
 def _settle(this: _Run, written_s: float) -> None:
@@ -241,8 +246,8 @@ def _settle(this: _Run, written_s: float) -> None:
         time.sleep(POLL_S)
 
 
-def _judged(this: _Run) -> RunRecord:
-    """Views at the end, the history, and what it comes to."""
+def _seen_at_the_end(this: _Run) -> History:
+    """What nodes show, and all that was seen before."""
     scenario, cluster, ledger = this.scenario, this.cluster, this.ledger
     this.teller.phase("judging", JUDGE_S)
     for place, expects in enumerate(this.expects):
@@ -252,14 +257,18 @@ def _judged(this: _Run) -> RunRecord:
     edits = {one.number: one for one in ledger.document_writes}
     found = (view_of(member, services, this.identities, edits) for member in this.meant_to_run())
     views = [view for view in found if view is not None]
-    history = history_of(
+    return history_of(
         Observed(
             cluster, this.journal, ledger, this.watchers.sightings, this.identities, views,
             this.healed_at_s, this.clock.now_s(),
         )
     )  # fmt: skip
-    record = _recorded(this, history)
-    scene = expectations.Scene(history, record, this.watchers.sightings, scenario, this.looked)
+
+
+def _judge(this: _Run, record: RunRecord, history: History, logs: Mapping[str, Log]) -> None:
+    """What the expectations come to, and all together."""
+    sightings = this.watchers.sightings
+    scene = expectations.Scene(history, record, sightings, this.scenario, this.looked, logs)
     record.expected = [
         expectations.judge(scene, one, place) for place, one in enumerate(this.expects)
     ]
@@ -267,11 +276,10 @@ def _judged(this: _Run) -> RunRecord:
         record.expected.append(Expected("steady after healing", Verdict.INVALID, this.unsteady))
     others = [(one.verdict, f"{one.text}: {one.why}") for one in record.expected]
     record.verdict, record.reason = verdict_of(record.findings, others, this.failed)
-    return record
 
 
 def _recorded(this: _Run, history: History) -> RunRecord:
-    """All but what the expectations come to."""
+    """All but its logs and what the expectations come to."""
     scenario, cluster, ledger = this.scenario, this.cluster, this.ledger
     record = RunRecord(
         scenario=scenario.name, title=scenario.title, about=scenario.about, cluster=cluster.kind,
@@ -286,6 +294,10 @@ def _recorded(this: _Run, history: History) -> RunRecord:
     record.coverage = coverage_of(history, this.followers.arrivals)
     record.figures = figures.figures_of(history, record.findings, ledger.samples)
     record.figures |= figures.spread(record.coverage)
+    record.figures |= figures.under_faults(history, record.spans)
+    held_bytes = this.watchers.sightings.memory_bytes.values()
+    if held_bytes:
+        record.figures["memory_max_bytes"] = max(held_bytes)
     took_s = None if this.steady_at_s is None else healed_s(history)
     if took_s is not None:
         record.figures["healed_s"] = round(took_s, 3)

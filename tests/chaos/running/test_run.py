@@ -4,14 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cluster.cluster import Ability
-from chaos.cluster.kinds import make_cluster
-from chaos.faults import FAULTS
-from chaos.running.expectations import EXPECTATIONS
-from chaos.running.record import RunRecord
-from chaos.running.run import run
-from chaos.scenarios.reading import Vocabulary, read
+from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
+
+from .situations import ran, scenario_of
 
 CUT = """
 title = "Two and one"
@@ -22,6 +18,7 @@ nodes = 3
 writes_per_s = {writes}
 lookups_per_s = {lookups}
 instances = 2
+documents = true
 [time]
 faults = "8s"
 settle = "1s"
@@ -36,60 +33,53 @@ at = "6500ms"
 sides = {{ a = "majority", c = "{side}" }}
 [[expect]]
 kind = "updates-lost"
+[[expect]]
+kind = "log-has-not"
+[[expect]]
+kind = "memory"
+mib = 400
+[[expect]]
+kind = "nobody-away"
+[[expect]]
+kind = "writes-go-on"
+share = 0.8
 """
 
 pytestmark = pytest.mark.slow
 
 
-class Quiet:
-    """A teller that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.phases: list[str] = []
-
-    def phase(self, name: str, total_s: float) -> None:
-        assert total_s >= 0
-        self.phases.append(name)
-
-    def progress(self, done_s: float) -> None:
-        assert done_s >= 0
-
-    def say(self, text: str) -> None:
-        assert text
-
-
-def ran(
-    directory: Path, *, writes: int = 20, lookups: int = 20, side: str = "minority"
-) -> RunRecord:
-    """A short cut, run."""
-    text = CUT.format(writes=writes, lookups=lookups, side=side)
-    scenario = read("cut", text, Vocabulary(FAULTS, EXPECTATIONS))
-    cluster = make_cluster("namespaces", scenario.plan, directory)
-    if reason := cluster.why_not(Ability.LINKS):
-        pytest.skip(f"NOT TESTED: scenarios on real networks; {reason}")
-    return run(scenario, cluster, seed=1, teller=Quiet(), replay="again")
+def cut(*, writes: int = 20, lookups: int = 20, side: str = "minority") -> Scenario:
+    """A short cut."""
+    return scenario_of(CUT.format(writes=writes, lookups=lookups, side=side))
 
 
 def test_a_cut_that_heals_is_valid(tmp_path: Path) -> None:
-    record = ran(tmp_path)
+    record = ran(tmp_path, cut())
 
     assert (record.verdict, record.reason) == (Verdict.VALID, "")
     assert record.figures["updates_lost_count"] == 0
     assert record.figures["writes_acknowledged_count"] > 20
     assert record.figures["healed_s"] < 30
+    assert 0 < record.figures["noticed_max_s"] < 6
+    assert 0 <= record.figures["coverage_p50_s"] <= record.figures["coverage_p99_s"]
+    assert {len(one.took_s) for one in record.coverage} == {1, 2}, "one side, and all"
+    findings = {one.checker: one.verdict for one in record.findings}
+    assert findings["documents"] is Verdict.VALID
+    assert {one.verdict for one in record.expected} == {Verdict.VALID}
+    assert {one.action for one in record.samples} > {"register", "update", "lookup", "edit"}
     assert [span.kind for span in record.spans] == ["partition", "healing"]
     assert {seen.belief for seen in record.seen} >= {"alive", "unreachable"}
     assert all((tmp_path / log).is_file() for log in record.logs.values())
 
 
 def test_without_operations_nothing_is_known(tmp_path: Path) -> None:
-    record = ran(tmp_path, writes=0, lookups=0)
+    record = ran(tmp_path, cut(writes=0, lookups=0))
 
     assert record.verdict is Verdict.UNKNOWN
 
 
 def test_what_was_expected_and_did_not_come_is_invalid(tmp_path: Path) -> None:
-    record = ran(tmp_path, side="majority")
+    record = ran(tmp_path, cut(side="majority"))
 
     assert record.verdict is Verdict.INVALID
     assert "c: says minority, not majority" in record.reason

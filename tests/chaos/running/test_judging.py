@@ -1,0 +1,189 @@
+"""From what is seen outside to a history: commits, spreading, healing; and the verdict."""
+
+import math
+
+import pytest
+
+from chaos.history import (
+    Accepted,
+    Action,
+    Belief,
+    Believed,
+    History,
+    Key,
+    Life,
+    Links,
+    Lived,
+    Operation,
+    Outcome,
+)
+from chaos.running.healing import healed_s
+from chaos.running.identities import Identities
+from chaos.running.judging import signed_of, verdict_of
+from chaos.running.noticing import noticed_s
+from chaos.running.record import Coverage
+from chaos.running.spreading import NUMBERS_MAX, Arrivals, coverage_of
+from chaos.verdict import Finding, Verdict
+
+NODES = ("a", "b", "c")
+WEB = Key("a", "web", "1")
+AB_C = frozenset({("a", "c"), ("c", "a"), ("b", "c"), ("c", "b")})
+
+
+def write(
+    number: int, invoked_s: float, *, took_s: float = 0.01, action: Action = Action.UPDATE
+) -> Operation:
+    return Operation(number, action, "a", invoked_s, invoked_s + took_s, Outcome.OK, WEB)
+
+
+def accepted(at_s: float, node: str, version: int, owner: str = "a") -> Accepted:
+    return Accepted(at_s, node, owner, (0, version), f"{owner}-{version}", "")
+
+
+def arrived(*came: tuple[int, str, float], followed: tuple[str, ...] = NODES) -> Arrivals:
+    arrivals = Arrivals()
+    for node in followed:
+        arrivals.begins(node, 0.0)
+    for number, node, at_s in came:
+        arrivals.came(number, node, at_s)
+    return arrivals
+
+
+def history(*operations: Operation, **more: object) -> History:
+    made = History(nodes=NODES, core=NODES, end_s=60.0, operations=list(operations))
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_a_commit_is_taken_for_signed_after_the_last_of_its_writes_was_asked_for() -> None:
+    identities = Identities()
+    identities.note("a-id", "a")
+    writes = [write(1, 1.0), write(2, 1.2), write(3, 2.0)]
+    seen = [accepted(1.5, "b", 10), accepted(1.9, "b", 15), accepted(3.0, "b", 20)]
+
+    signed = signed_of(writes, {1: 10, 2: 10, 3: 20}, seen, identities)
+
+    # Nobody asked for 15; it was made after 10, and before 20.
+    assert [(one.at_s, one.version, one.commit) for one in signed] == [
+        (1.2, (0, 10), "a-10"), (1.2, (0, 15), "a-15"), (2.0, (0, 20), "a-20"),
+    ]  # fmt: skip
+
+
+def test_coverage_counts_the_nodes_that_the_owner_reaches() -> None:
+    apart = [Links(0.0, AB_C), Links(20.0)]
+    came = arrived((1, "b", 1.03), (1, "c", 20.5), (2, "b", 30.0), (2, "c", 30.2))
+
+    found = coverage_of(
+        history(write(1, 1.0), write(2, 30.0, action=Action.DEREGISTER), links=apart), came
+    )
+
+    assert found == [Coverage(1.01, "a", (0.02,), 1)]
+
+
+def test_a_node_that_shows_a_later_write_has_the_one_before() -> None:
+    came = arrived((1, "b", 1.02), (2, "b", 5.02), (2, "c", 5.04))
+
+    found = coverage_of(history(write(1, 1.0), write(2, 5.0)), came)
+
+    assert found == [
+        Coverage(1.01, "a", (0.01, 4.03), 2), Coverage(5.01, "a", (0.01, 0.03), 2)
+    ]  # fmt: skip
+
+
+def test_what_never_came_is_short_and_what_nobody_could_see_is_left_out() -> None:
+    unseen = arrived((1, "b", 1.02), followed=("a", "b"))
+
+    assert coverage_of(history(write(1, 1.0)), arrived((1, "b", 1.02))) == [
+        Coverage(1.01, "a", (0.01,), 2)
+    ]
+    assert coverage_of(history(write(1, 1.0)), unseen) == [Coverage(1.01, "a", (0.01,), 1)]
+    assert coverage_of(history(write(1, 1.0), links=[Links(2.0, AB_C)]), arrived()) == []
+
+
+def test_what_is_kept_of_arrivals_is_bounded() -> None:
+    arrivals = Arrivals()
+
+    for number in range(NUMBERS_MAX * 5):
+        arrivals.came(number, "b", 1.0)
+
+    assert len(arrivals.by_number) <= NUMBERS_MAX
+    assert arrivals.stride == 8
+    assert not any(number % 8 for number in arrivals.by_number)
+
+
+def test_a_cluster_is_healed_when_all_hold_what_was_there_and_see_each_other() -> None:
+    heads = [
+        *(accepted(1.0, node, 10, owner) for node in NODES for owner in NODES),
+        accepted(9.0, "a", 20), accepted(10.5, "b", 20), accepted(10.7, "c", 21),
+        accepted(40.0, "a", 22),
+    ]  # fmt: skip
+    seen = [
+        Believed(5.0, "a", "c", Belief.UNREACHABLE, certified=False),
+        Believed(11.5, "a", "c", Belief.ALIVE, certified=False),
+    ]
+
+    made = history(accepted=heads, beliefs=seen, heal_at_s=10.0)
+
+    assert healed_s(made) == pytest.approx(1.5)
+    made.beliefs.pop()
+    assert healed_s(made) is None
+    made.beliefs.clear()
+    assert healed_s(made) == pytest.approx(0.7)
+    made.lives = [Lived(8.0, "b", Life.CRASHED), Lived(10.6, "b", Life.STARTED)]
+    assert healed_s(made) is None, "what b held before it crashed is no word of today's b"
+
+
+def test_what_was_noticed_is_measured_for_cuts_and_crashes_of_any_length() -> None:
+    def away(at_s: float, viewer: str, subject: str) -> Believed:
+        return Believed(at_s, viewer, subject, Belief.UNREACHABLE, certified=False)
+
+    cut = [Links(10.0, AB_C), Links(14.0)]
+    seen = [away(11.0, "a", "c"), away(11.5, "c", "a"), away(12.0, "c", "b"), away(15.0, "b", "c")]
+    crash = [Lived(30.0, "b", Life.CRASHED), Lived(33.0, "b", Life.STARTED)]
+
+    assert noticed_s(history(links=cut, beliefs=seen)) == [1.0, 1.5, 2.0], "b noticed too late"
+    assert noticed_s(history(lives=crash, beliefs=[away(30.9, "a", "b")])) == [0.9]
+    assert noticed_s(history(lives=crash, beliefs=[away(33.9, "a", "b")])) == []
+
+
+BROKEN = "P1 (set_full): a, at 1.000 s, lacks it"
+
+
+def finding(verdict: Verdict, checker: str = "set_full") -> Finding:
+    return Finding("P1", checker, verdict, 1, "a, at 1.000 s, lacks it")
+
+
+@pytest.mark.parametrize(
+    ("findings", "others", "failed", "expected"),
+    [
+        ([finding(Verdict.VALID)], [], "", (Verdict.VALID, "")),
+        ([finding(Verdict.INVALID)], [], "x", (Verdict.INVALID, BROKEN)),
+        ([finding(Verdict.VALID)], [(Verdict.INVALID, "why")], "x", (Verdict.INVALID, "why")),
+        ([finding(Verdict.VALID)], [], "no fault", (Verdict.UNKNOWN, "no fault")),
+        ([finding(Verdict.VALID)], [(Verdict.UNKNOWN, "why")], "", (Verdict.UNKNOWN, "why")),
+        (
+            [finding(Verdict.UNKNOWN), finding(Verdict.VALID, "roots")], [], "",
+            (Verdict.UNKNOWN, "no operation was observed on which to judge"),
+        ),
+        ([], [], "", (Verdict.UNKNOWN, "no operation was observed on which to judge")),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_the_worst_of_all(
+    findings: list[Finding],
+    others: list[tuple[Verdict, str]],
+    failed: str,
+    expected: tuple[Verdict, str],
+) -> None:
+    assert verdict_of(findings, others, failed) == expected
+
+
+def test_streams_that_broke_are_known() -> None:
+    arrivals = Arrivals()
+    arrivals.begins("b", 1.0)
+    arrivals.breaks("b", 5.0)
+    arrivals.begins("b", 7.0)
+
+    assert arrivals.misses_nothing("b", 1.0, 5.0)
+    assert not arrivals.misses_nothing("b", 4.0, 8.0)
+    assert arrivals.misses_nothing("b", 7.0, math.inf)
