@@ -39,8 +39,8 @@ def _partings(history: History) -> list[tuple[Pair, float, float]]:
     since_s: dict[Pair, float] = {}
     for links in LinkTimes(history).entries:
         apart = _apart(history.nodes, links.blocked)
-        for pair in [pair for pair in since_s if pair not in apart]:
-            found.append((pair, since_s.pop(pair), links.at_s))
+        again = [pair for pair in since_s if pair not in apart]
+        found += [(pair, since_s.pop(pair), links.at_s) for pair in again]
         for pair in apart:
             since_s.setdefault(pair, links.at_s)
     found += [(pair, begin_s, history.end_s) for pair, begin_s in since_s.items()]
