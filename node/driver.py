@@ -266,7 +266,7 @@ class Driver:
 
     async def _keep_time(self) -> NoReturn:
         while True:
-            # `_perform` moves the deadline of this scope forward whenever the peer's own moves.
+            # `_perform` moves the deadline of this scope whenever the peer's own moves.
             deadline = self._gathering.sooner(self.peer.next_deadline)
             with trio.CancelScope(deadline=deadline) as self._timer:
                 await trio.sleep_forever()
@@ -290,7 +290,7 @@ class Driver:
             self._performing = False
         self.settled()
         deadline = self._gathering.sooner(self.peer.next_deadline)
-        if deadline < self._timer.deadline:
+        if deadline != self._timer.deadline:  # later, too: to fire in vain costs far more
             self._timer.deadline = deadline
 
     def _perform_one(self, effect: Effect) -> None:

@@ -15,6 +15,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from . import signing
@@ -32,6 +33,8 @@ INCEPTION, ROTATION, REVOCATION = 0, 1, 2
 NO_NEXT_KEY = bytes(32)
 """What a revocation commits to: no key has that hash, as far as anybody knows."""
 _FORMAT = 1
+_SHORT_IDS_KEPT = 1_024
+"""Every step that is applied is logged with one."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,6 +53,7 @@ def id_text(node: NodeId) -> str:
     return base64.b32encode(node).decode("ascii").rstrip("=").lower()
 
 
+@lru_cache(maxsize=_SHORT_IDS_KEPT)
 def short_id(node: NodeId) -> str:
     """The first 8 characters of the id, for people; never compare by it."""
     return id_text(node)[:8]

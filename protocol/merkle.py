@@ -46,24 +46,65 @@ class Leaf:
 
 
 class Branching:
-    """A node with children, `None` where there is none. Never changed."""
+    """A node with children, `None` where there is none. Never changed.
 
-    __slots__ = ("children", "hashed")
+    Args:
+        children: All 16.
+        shown: What the node that it replaces shows, if that is known.
+        changed: The places of all children that are not that node's. None of them is empty.
+    """
 
-    def __init__(self, children: tuple["Leaf | Branching | None", ...]) -> None:
+    __slots__ = ("_changed", "_shown", "children", "hashed")
+
+    def __init__(
+        self,
+        children: tuple["Leaf | Branching | None", ...],
+        shown: bytes = b"",
+        changed: Iterable[int] = (),
+    ) -> None:
         self.children = children
         self.hashed = b""
         """The hash, once it was asked for."""
+        self._shown = shown
+        self._changed: Iterable[int] | None = changed if shown else None
+        """None where `_shown` is its own, or nothing yet."""
 
     @property
     def digest(self) -> bytes:
         """The hash over all below."""
         if not self.hashed:
-            self.hashed = self.digest_of(self.shown())
+            self.hashed = blake2b(b"\1" + self.shown(), digest_size=HASH_BYTES).digest()
         return self.hashed
 
+    @property
+    def known(self) -> bytes:
+        """What it shows, if that was asked for."""
+        return self._shown if self._changed is None else b""
+
     def shown(self) -> bytes:
-        """What its hash is made of: a bitmap of the children, and their hashes in order."""
+        """What its hash is made of: a bitmap of the children, and their hashes in order.
+
+        Kept: to change one hash of sixteen costs less than to collect them from all over memory.
+        """
+        if self._changed is not None:
+            self._shown = self._patched(self._shown, self._changed) or self._collected()
+            self._changed = None
+        elif not self._shown:
+            self._shown = self._collected()
+        return self._shown
+
+    def _patched(self, shown: bytes, changed: Iterable[int]) -> bytes:
+        """With the hashes of those that changed; nothing if one of them is new."""
+        patched, bitmap = bytearray(shown), int.from_bytes(shown[:2], "big")
+        for place in changed:
+            child = self.children[place]
+            if child is None or not bitmap >> place & 1:
+                return b""
+            at = 2 + HASH_BYTES * (bitmap & (1 << place) - 1).bit_count()
+            patched[at : at + HASH_BYTES] = child.hashed or child.digest
+        return bytes(patched)
+
+    def _collected(self) -> bytes:
         children = self.children
         # A property costs more than all else here, so it is asked only where nothing is kept yet.
         hashes = [child.hashed or child.digest for child in children if child is not None]
@@ -227,9 +268,10 @@ def _put(node: Node | None, leaves: Sequence[Leaf], depth: int) -> Node:
         return _set(node, leaves[0], depth)
     if isinstance(node, Branching):
         children = list(node.children)
-        for place, group in _parted(leaves, depth).items():
+        groups = _parted(leaves, depth)
+        for place, group in groups.items():
             children[place] = _put(children[place], group, depth + 1)
-        return Branching(tuple(children))
+        return Branching(tuple(children), node.known, groups)
     if node is not None and all(leaf.path != node.path for leaf in leaves):
         leaves = [node, *leaves]
     return _gather(leaves, depth)
@@ -243,8 +285,9 @@ def _set(node: Node | None, leaf: Leaf, depth: int) -> Node:
             return leaf
         return _part(node, leaf, depth)
     place = _nibble(leaf.path, depth)
-    child = _set(node.children[place], leaf, depth + 1)
-    return Branching((*node.children[:place], child, *node.children[place + 1 :]))
+    children = list(node.children)
+    children[place] = _set(children[place], leaf, depth + 1)
+    return Branching(tuple(children), node.known, (place,))
 
 
 def _part(old: Leaf, new: Leaf, depth: int) -> Branching:

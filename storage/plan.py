@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from protocol.commits import NOTHING, Change, Dot, Head, RecordKey
+from protocol.commits import NOTHING, Change, Dot, Head
 from protocol.delivery.standing import Delivery
 from protocol.effects import (
     DropDelivery,
@@ -57,8 +57,8 @@ class OwnerPlan:
     """Drop all that are stored, before `records` are."""
     drop_commits_from: Dot | None = None
     """Drop the stored commits from here on, before `commits` are stored."""
-    records: dict[RecordKey, bytes | None] = field(default_factory=dict)
-    """Bodies to set; None removes."""
+    records: dict[tuple[int, str], bytes | None] = field(default_factory=dict)
+    """Bodies to set, by kind and key; None removes."""
     commits: dict[Dot, KeepCommit] = field(default_factory=dict)
 
     def advance(self, head: Head) -> None:
@@ -79,8 +79,8 @@ class OwnerPlan:
 
     def change(self, changes: Sequence[Change]) -> None:
         """Set and remove records."""
-        for change in changes:
-            self.records[RecordKey(change.kind, change.key)] = change.body
+        for kind, key, body in changes:
+            self.records[kind, key] = body
 
     def forget_records(self) -> None:
         """Start from no records."""
@@ -136,7 +136,7 @@ def _plan_branch(
             owner.jump(manifest.head)
             owner.forget_records()
             for record in manifest.records:
-                owner.records[RecordKey(record.kind, record.key)] = record.body
+                owner.records[record.kind, record.key] = record.body
         case KeepMend(head, changes):
             owner = found.owner(head.owner)
             owner.jump(head)
