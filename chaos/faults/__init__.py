@@ -13,11 +13,12 @@ from .bandwidth import BANDWIDTH
 from .cuts import CUTS
 from .delay import DELAY
 from .fault import FaultKind
+from .hostile import HOSTILE
 from .lives import LIVES
 from .surroundings import SURROUNDINGS
 
 FAULTS: Mapping[str, FaultKind] = {
-    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, DELAY, BANDWIDTH)
+    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, *HOSTILE, DELAY, BANDWIDTH)
 }
 """By the name that scenarios use."""
 

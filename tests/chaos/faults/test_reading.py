@@ -30,6 +30,10 @@ GOOD: tuple[tuple[str, Table, tuple[str, ...]], ...] = (
     ("clock-jump", {"nodes": ["b"], "offset": "10m", "every": "2s"}, ("b",)),
     ("bandwidth", {"nodes": ["b"], "rate": "2mbit"}, ("b",)),
     ("delay", {"latency": "50ms", "jitter": "10ms", "reorder": 0.1, "duplicate": 0.01}, ()),
+    ("slanderer", {"nodes": ["d"]}, ("d",)),
+    ("forker", {"nodes": ["d"], "targets": ["a", "b"], "per_s": 1}, ("d",)),
+    ("flooder", {"nodes": ["d"], "per_s": 500}, ("d",)),
+    ("flooder", {"nodes": ["d"], "stranger": True}, ()),
     ("delay", {"latency": "5ms", "groups": [["a"], ["b"]]}, ()),
 )
 BAD: tuple[tuple[str, Table, str], ...] = (
@@ -48,6 +52,12 @@ BAD: tuple[tuple[str, Table, str], ...] = (
     ("clock-skew", {"nodes": ["a"]}, "offset"),
     ("bandwidth", {"nodes": ["a"], "rate": "fast"}, "rate"),
     ("delay", {}, "latency"),
+    ("slanderer", {}, "nodes"),
+    ("slanderer", {"nodes": ["a", "b"]}, "nodes"),
+    ("slanderer", {"nodes": ["a"], "targets": ["a"]}, "targets"),
+    ("slanderer", {"nodes": ["a"], "stranger": True}, "stranger"),
+    ("forker", {"nodes": ["a"], "targets": ["b"]}, "targets"),
+    ("flooder", {"nodes": ["a"], "per_s": 1_000_000}, "per_s"),
     ("delay", {"latency": 50}, "latency"),
     ("delay", {"latency": "1h"}, "latency"),
     ("delay", {"latency": "5ms", "jitter": "6ms"}, "jitter"),
