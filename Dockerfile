@@ -29,6 +29,8 @@ COPY --from=build /opt/kith /opt/kith
 RUN echo 'kith:x:10001:10001:kith:/data:/sbin/nologin' >>/etc/passwd \
  && echo 'kith:x:10001:' >>/etc/group \
  && install -d -o 10001 -g 10001 -m 0700 /data
+# A node compiles each module whose bytecode it does not find, Python's own too, and may not keep it. So keep it here.
+RUN PYTHONOPTIMIZE=2 /opt/kith/bin/kith node --help >/dev/null
 ENV PATH=/opt/kith/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

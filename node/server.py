@@ -33,7 +33,7 @@ from protocol.sync.recollection import Hearing
 from protocol.wire.handshake import Credentials
 from storage import Loaded, StorageError, Writer
 
-from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts
+from . import advertise, bootstrap, discovery, keystore, logs, parsing, parts, weight
 from .config import NodeConfig
 from .driver import DiskFull, Driver, instant
 from .durability import backup, opening, restoring
@@ -260,6 +260,7 @@ async def _start(on: parts.Foundation, node: parts.Parts) -> None:
         gossip=str(on.binding.address), cluster=config.cluster, version=VERSION,
     )  # fmt: skip
     _warn_if_open(config)
+    weight.give_back()
 
 
 async def _heard(on: parts.Foundation) -> None:

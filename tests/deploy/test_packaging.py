@@ -81,6 +81,17 @@ def test_the_image_runs_as_a_normal_user_whose_data_is_a_volume() -> None:
     assert "RUN" not in order[order.index("USER") :], "nothing is done as root after that"
 
 
+def test_the_image_keeps_the_bytecode_that_a_node_needs_and_may_not_write() -> None:
+    image, order = last_stage(), [word for word, _ in instructions()]
+    optimized = "PYTHONOPTIMIZE=2"
+
+    assert image["RUN"].startswith(f"{optimized} ")
+    assert "kith node" in image["RUN"]
+    assert optimized in image["ENV"].split()
+    assert "PYTHONDONTWRITEBYTECODE=1" in image["ENV"].split()
+    assert order.index("ENV") > len(order) - 1 - order[::-1].index("RUN"), "written before"
+
+
 def test_the_image_says_how_to_see_that_it_is_alive() -> None:
     assert "healthcheck.py" in last_stage()["HEALTHCHECK"]
 

@@ -12,6 +12,23 @@ import pytest
 
 LISTING = "import json, sys, node.cli, node.cli.node; print(json.dumps(sorted(sys.modules)))"
 
+FREEING = """
+import resource
+
+from node.weight import give_back
+
+def held_bytes():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+pieces = [bytearray(b"x" * 50_000) for _ in range(1_000)]
+last = pieces[-1]  # it stays, behind all that is freed
+del pieces
+before_bytes = held_bytes()
+print(give_back(), before_bytes - held_bytes())
+"""
+FREED_BYTES_MIN = 40_000_000
+"""Of 50 MB; pages that a piece shares with another stay."""
+
 UNWANTED = (
     "chaos", "click", "h11", "httpcore", "httpx", "mesh", "node.client",
     "pygments", "rich", "sqlalchemy.orm", "urllib.request",
@@ -40,3 +57,13 @@ def test_a_node_is_with_what_it_runs_on(carried: set[str]) -> None:
         "httptools",
         "structlog",
     } <= carried
+
+
+def test_memory_that_was_freed_is_given_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FREEING], capture_output=True, text=True, check=True, timeout=60
+    )
+    is_possible, freed_bytes = done.stdout.split()
+    if is_possible == "False":
+        pytest.skip("this C library cannot give back")
+    assert int(freed_bytes) > FREED_BYTES_MIN
