@@ -28,6 +28,10 @@ from chaos.verdict import Finding
 
 from .reading import Fields, UnreadableRecordError
 
+__all__ = (
+    "FORMAT", "RECORD", "UnreadableRecordError", "decode", "document_of", "encode", "load", "save",
+)  # fmt: skip
+
 FORMAT = 1
 """Rises when a reader of the former would misunderstand the document."""
 RECORD = "record.json"
