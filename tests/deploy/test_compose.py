@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 IMAGE = "kith:dev"
 PROJECT = f"kith-test-{os.getpid()}"
 COMPOSE = ("docker-compose", "-p", PROJECT)
-HEALTHY_WITHIN_S = 30.0
+HEALTHY_WITHIN_S = 120.0
 ENVIRON = {**os.environ, "KITH_PORT": "0"}
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import holding, listing, running
+from . import holding, listing, reporting, running
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,6 +17,8 @@ def run(arguments: argparse.Namespace) -> int:
             return listing.run(as_json=as_json)
         case "partition":
             return holding.partition(arguments.cluster, arguments.groups, as_json=as_json)
+        case "report":
+            return reporting.run(arguments.runs, arguments.write_docs, as_json=as_json)
         case "heal":
             return holding.heal(arguments.cluster, as_json=as_json)
         case _:

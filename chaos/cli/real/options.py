@@ -23,6 +23,7 @@ examples:
   kith chaos run split-majority                      five nodes, cut in three and two
   kith chaos run split-even ring-partition --seed 7 --repeat 3
   kith chaos run ./mine.toml --cluster processes     a scenario of one's own
+  kith chaos report                                  a page over all runs so far
   kith chaos partition a,b c,d,e --cluster attach    hold a partition on a running cluster
   kith chaos heal --cluster attach                   and end it
 
@@ -37,6 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_json(listing)
     running = verbs.add_parser("run", help="put a cluster through scenarios, and judge it")
     _add_run(running)
+    reporting = verbs.add_parser("report", help="pages made anew from runs, one over all of them")
+    reporting.add_argument(
+        "runs", nargs="*", type=Path, default=[RUNS], metavar="DIR",
+        help=f"of a run, or of many ({RUNS})",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--write-docs", type=Path, metavar="FILE",
+        help="also put the table of results between the markers of a page",
+    )  # fmt: skip
+    _add_json(reporting)
     for name, help_ in (
         ("partition", "cut a running cluster into groups, and leave it so"),
         ("heal", "end what `partition` did"),

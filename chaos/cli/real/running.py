@@ -11,15 +11,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from chaos.cli.errors import INTERRUPTED, INVALID, UNKNOWN, VALID, CommandError
 from chaos.cli.report import Json, json_text
-from chaos.cli.tables import coloured, facts, section, show, table
+from chaos.cli.tables import section, show
 from chaos.cluster.cluster import Ability, Cluster, ClusterError
 from chaos.cluster.kinds import make_cluster
+from chaos.reports import document, page, summary
 from chaos.running.record import RunRecord
 from chaos.running.run import run as run_scenario
 from chaos.scenarios.reading import named_scenarios
@@ -29,7 +30,6 @@ from chaos.verdict import Verdict
 from .listing import scenario_of
 from .telling import telling
 
-RECORD = "record.json"
 CODES = {Verdict.VALID: VALID, Verdict.INVALID: INVALID, Verdict.UNKNOWN: UNKNOWN}
 _WORST = (Verdict.INVALID, Verdict.UNKNOWN, Verdict.VALID)
 
@@ -44,26 +44,28 @@ def run(arguments: argparse.Namespace, *, as_json: bool) -> int:
     records: list[RunRecord] = []
     code = None
     try:
-        for record in _each(scenarios, arguments):
+        for record, report in _each(scenarios, arguments):
             records.append(record)
             if not as_json:
-                show(text_of(record))
+                show(summary.text_of(record, report))
             if record.verdict is not Verdict.VALID and not arguments.keep_going:
                 break
     except KeyboardInterrupt:
         code = INTERRUPTED
     if as_json:
-        runs: list[Json] = [document_of(record) for record in records]
+        runs: list[Json] = [document.document_of(record) for record in records]
         show(json_text({"runs": runs, "interrupted": code is not None}))
     elif len(records) > 1:
-        show(section("All runs", _overview(records)))
+        show(section("all runs", summary.table_of(records)))
     worst = next((one for one in _WORST if any(r.verdict is one for r in records)), None)
     if code is None:
         code = CODES[worst] if worst is not None else VALID  # all were skipped, and that was said
     return code
 
 
-def _each(scenarios: Sequence[Scenario], arguments: argparse.Namespace) -> Iterator[RunRecord]:
+def _each(
+    scenarios: Sequence[Scenario], arguments: argparse.Namespace
+) -> Iterator[tuple[RunRecord, Path]]:
     for scenario in scenarios:
         if arguments.skip_impossible and (reason := _why_impossible(scenario, arguments)):
             sys.stderr.write(f"kith chaos: SKIPPED, NOT RUN: {scenario.name}; {reason}\n")
@@ -107,7 +109,7 @@ def _with_old_build(scenario: Scenario, old_build: Path | None) -> Scenario:
     return replace(scenario, plan=replace(scenario.plan, old_root=old_build.resolve()))
 
 
-def _one(scenario: Scenario, seed: int, arguments: argparse.Namespace) -> RunRecord:
+def _one(scenario: Scenario, seed: int, arguments: argparse.Namespace) -> tuple[RunRecord, Path]:
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     directory = arguments.dir / f"{now}-{scenario.name}-{seed}"
     try:
@@ -122,11 +124,14 @@ def _one(scenario: Scenario, seed: int, arguments: argparse.Namespace) -> RunRec
         raise CommandError(str(error), exit_code=UNKNOWN) from None
     except OSError as error:
         raise CommandError(f"{directory}: {error.strerror}", exit_code=UNKNOWN) from None
-    (directory / RECORD).write_text(json_text(document_of(record)) + "\n")
+    try:
+        document.save(record, directory / document.RECORD)
+        report = page.write(record, directory)
+    except OSError as error:
+        raise CommandError(f"{directory}: {error.strerror}", exit_code=UNKNOWN) from None
     if not arguments.keep:
         _drop_data(cluster, directory)
-    sys.stderr.write(f"kith chaos: all of it in {directory}\n")
-    return record
+    return record, report
 
 
 def _replay(scenario: Scenario, seed: int, arguments: argparse.Namespace) -> str:
@@ -144,70 +149,3 @@ def _drop_data(cluster: Cluster, directory: Path) -> None:
     for member in cluster.members:
         if member.data_dir.is_relative_to(directory.absolute()):
             shutil.rmtree(member.data_dir, ignore_errors=True)
-
-
-def document_of(record: RunRecord) -> dict[str, Json]:
-    """A record for programs."""
-    document: dict[str, Json] = asdict(
-        record, dict_factory=lambda pairs: {name: _plain(value) for name, value in pairs}
-    )
-    return document
-
-
-def _plain(value: object) -> Json:
-    if isinstance(value, Verdict):
-        return value.value
-    if value is None or isinstance(value, bool | int | float | str | dict | list):
-        return value
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    raise TypeError(f"{value!r} has no place in a document")
-
-
-def text_of(record: RunRecord) -> str:
-    """A record for people."""
-    verdict = record.verdict.value.upper()
-    head = [
-        ("verdict", coloured(verdict)),
-        *([("because", record.reason)] if record.reason else ()),
-        ("scenario", f"{record.scenario}: {record.title}"),
-        ("cluster", f"{len(record.nodes)} nodes, {record.cluster}, {record.duration_s:.0f} s"),
-        ("again", record.replay),
-    ]
-    findings = [
-        [one.invariant, one.checker, one.verdict.value, f"{one.looked_at:,}", one.witness]
-        for one in record.findings
-    ]
-    expected = [[one.verdict.value, one.text, one.why] for one in record.expected]
-    figures = [(name, f"{value:,.10g}") for name, value in record.figures.items()]
-    headings = ("invariant", "checker", "verdict", "cases", "witness")
-    return "\n\n".join(
-        (
-            facts(head),
-            section("Invariants", table(headings, findings, numbers=("cases",))),
-            section("Expected", table(("verdict", "what", "why"), expected)),
-            section("Figures", facts(figures)),
-        )
-    )
-
-
-def _overview(records: Sequence[RunRecord]) -> str:
-    rows = [
-        [
-            record.scenario, str(record.seed), record.verdict.value,
-            _figure(record, "noticed_max_s", "split_max_s", "detection_together_max_s"),
-            _figure(record, "healed_s"), _figure(record, "lookups_failed_count"),
-            _figure(record, "updates_lost_count"), record.reason,
-        ]
-        for record in records
-    ]  # fmt: skip
-    headings = (
-        "scenario", "seed", "verdict", "noticed s", "healed s", "lookups failed", "updates lost",
-        "because",
-    )  # fmt: skip
-    return table(headings, rows, numbers=headings[3:7])
-
-
-def _figure(record: RunRecord, *names: str) -> str:
-    found = next((record.figures[name] for name in names if name in record.figures), None)
-    return "" if found is None else f"{found:,.4g}"

@@ -37,6 +37,7 @@ REFUSED = (
     (("run", "split-even", "--repeat", "0"), "0 is not in 1.."),
     (("run", "split-even", "--cluster", "clouds"), "invalid choice: 'clouds'"),
     (("run", "mixed-versions"), "has nodes of another version"),
+    (("report", "--write-docs"), "expected one argument"),
     (("fly",), "invalid choice: 'fly'"),
     ((), "VERB"),
 )
@@ -86,7 +87,12 @@ def test_a_scenario_of_ones_own_leaves_a_record_and_logs(
     assert json.loads((directory / "record.json").read_text())["scenario"] == "short"
     assert sorted(path.name for path in directory.glob("*.log")) == ["a.log", "b.log", "c.log"]
     assert not (directory / "a").exists()
+    assert "<html" in (directory / "report.html").read_text()
     assert "frozen: c" in captured.err
+
+    assert main(["chaos", "report", str(tmp_path / "runs")]) == 0
+    assert str(tmp_path / "runs" / "index.html") in capsys.readouterr().out
+    assert "short" in (tmp_path / "runs" / "index.html").read_text()
 
 
 def test_what_has_no_links_cannot_be_cut(capsys: pytest.CaptureFixture[str]) -> None:
