@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 
+from node.imports import seldom_collected
+
 from .errors import GOOD, INTERRUPTED, UNKNOWN, USAGE, CommandError, UsageError
 from .options import GLOBAL_NAMES, Command, KithParser, global_options
 
@@ -113,7 +115,8 @@ def _run(words: list[str]) -> int:
     for option, flag in GLOBAL_NAMES.items():
         if hasattr(arguments, option) and option not in verb.shared:
             raise UsageError(f"{flag} means nothing to kith {name}", hint=f"see: kith {name} -h")
-    module = importlib.import_module(f"node.cli.{verb.module}")
+    with seldom_collected():
+        module = importlib.import_module(f"node.cli.{verb.module}")
     commands: dict[str, Command] = module.COMMANDS
     parser = _inner_parser(name, verb, commands[name])
     rest: list[str] = arguments.rest

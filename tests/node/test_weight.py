@@ -4,11 +4,15 @@ Each of these modules was once loaded by `kith node`, at 2 to 8 MB of its memory
 of the processor time that it takes to start.
 """
 
+import contextlib
+import gc
 import json
 import subprocess
 import sys
 
 import pytest
+
+from node.imports import LOADING_THRESHOLDS, seldom_collected
 
 LISTING = "import json, sys, node.cli, node.cli.node; print(json.dumps(sorted(sys.modules)))"
 
@@ -67,3 +71,14 @@ def test_memory_that_was_freed_is_given_back() -> None:
     if is_possible == "False":
         pytest.skip("this C library cannot give back")
     assert int(freed_bytes) > FREED_BYTES_MIN
+
+
+def test_garbage_is_looked_for_as_before_once_modules_are_loaded() -> None:
+    before = gc.get_threshold()
+    assert before != LOADING_THRESHOLDS
+
+    with contextlib.suppress(ImportError), seldom_collected():
+        meanwhile = gc.get_threshold()
+        raise ImportError
+
+    assert (meanwhile, gc.get_threshold()) == (LOADING_THRESHOLDS, before)
