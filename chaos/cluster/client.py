@@ -18,7 +18,15 @@ LINE_MAX = 64 * 1024
 
 
 class NoAnswerError(Exception):
-    """The connection ended, or nobody listens. What was asked may have been done all the same."""
+    """The connection ended, or nobody listens. What was asked may have been done all the same.
+
+    Attributes:
+        refused: nobody listens, so it surely was not.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +148,8 @@ class Client:
             value: Json = json.loads(raw) if raw else {}
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._connection.close()
-            raise NoAnswerError(f"{method} {path}: {error!r}") from None
+            refused = isinstance(error, ConnectionRefusedError)
+            raise NoAnswerError(f"{method} {path}: {error!r}", refused=refused) from None
         return Answer(response.status, value if isinstance(value, dict) else {})
 
     def lines(self, path: str) -> Iterator[bytes]:

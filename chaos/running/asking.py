@@ -24,7 +24,7 @@ def asked(
     try:
         answer = client.call(method, path, body, more=more)
     except NoAnswerError as error:
-        return None, Outcome.INDEFINITE, str(error)
+        return None, Outcome.FAILED if error.refused else Outcome.INDEFINITE, str(error)
     if answer.status in DONE:
         return answer, Outcome.OK, ""
     said = answer.value.get("error")

@@ -63,7 +63,7 @@ class Editor:
             while not self._enough.wait(self._rng.expovariate(PER_S)):
                 if self._ledger.is_full:
                     return
-                if self._edit(client) is Outcome.INDEFINITE:
+                if self._edit(client) is not Outcome.OK:
                     self._enough.wait(BACK_OFF_S)
 
     def _edit(self, client: Client) -> Outcome:
@@ -73,7 +73,7 @@ class Editor:
         path = f"/v1/documents/{key}"
         read, outcome, _ = asked(client, "GET", path, None)
         if read is None or (outcome is not Outcome.OK and read.status != _GONE):
-            return Outcome.INDEFINITE
+            return Outcome.FAILED
         is_new = read.status == _GONE
         condition = {"If-None-Match": "*"} if is_new else {"If-Match": str(read.value.get("etag"))}
         number, begun_s = self._ledger.number(), self._ledger.clock.now_s()

@@ -128,7 +128,7 @@ class Writer:
                 self._pause(self._act(client))
 
     def _pause(self, outcome: Outcome) -> None:
-        if outcome is Outcome.INDEFINITE:
+        if outcome is not Outcome.OK:
             self._enough.wait(BACK_OFF_S)
 
     def _new_id(self) -> str:

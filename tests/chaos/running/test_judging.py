@@ -16,10 +16,11 @@ from chaos.history import (
     Lived,
     Operation,
     Outcome,
+    View,
 )
 from chaos.running.healing import healed_s
 from chaos.running.identities import Identities
-from chaos.running.judging import signed_of, verdict_of
+from chaos.running.judging import judge, signed_of, verdict_of
 from chaos.running.noticing import noticed_s
 from chaos.running.record import Coverage
 from chaos.running.spreading import NUMBERS_MAX, Arrivals, coverage_of
@@ -68,6 +69,26 @@ def test_a_commit_is_taken_for_signed_after_the_last_of_its_writes_was_asked_for
     assert [(one.at_s, one.version, one.commit) for one in signed] == [
         (1.2, (0, 10), "a-10"), (1.2, (0, 15), "a-15"), (2.0, (0, 20), "a-20"),
     ]  # fmt: skip
+
+
+def test_what_peers_took_before_a_disk_was_put_back_must_be_there() -> None:
+    identities = Identities()
+    identities.note("a-id", "a")
+    registered = write(1, 5.0, action=Action.REGISTER)
+    steps = (Life.CRASHED, Life.DAMAGED, Life.STARTED)
+    lives = [Lived(10.0 + place / 10, "a", life) for place, life in enumerate(steps)]
+    views = [View(node, "h", "r", (), ()) for node in NODES]
+
+    def judged(*taken: Accepted) -> Verdict:
+        signed = signed_of([registered], {1: 50}, taken, identities)
+        made = history(registered, lives=lives, accepted=list(taken), signed=signed, views=views)
+        made.heal_at_s = 20.0
+        return {one.checker: one.verdict for one in judge(made)}["set_full"]
+
+    assert judged(accepted(5.1, "b", 50)) is Verdict.INVALID
+    assert judged(accepted(5.2, "c", 60)) is Verdict.INVALID, "a later commit covers it"
+    assert judged(accepted(5.2, "b", 40)) is not Verdict.INVALID, "nobody had it"
+    assert judged(accepted(10.05, "a", 50)) is not Verdict.INVALID, "its own disk keeps nothing"
 
 
 def test_coverage_counts_the_nodes_that_the_owner_reaches() -> None:
