@@ -7,18 +7,18 @@ Rules this module keeps:
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from chaos.cluster.cluster import Ability, member_named
 
-from .fault import FaultError, FaultKind, Stage, Table
+from .egress import Egress
+from .fault import FaultKind, Stage, Table
 from .fields import Fields
-from .links import Effect, LinkTable, run_inside
+from .hands import each
+from .links import Effect, LinkTable
 
-_UNITS = ("kbit", "mbit", "gbit")
+_UNITS = {"kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
 _DIGITS_MAX = 6
-_TBF = ("tc", "qdisc", "replace", "dev", "eth0", "root", "tbf")
-_NONE_THERE = ("No such file", "handle of zero", "Invalid handle")
-_BURST, _LATENCY = "16kb", "400ms"
 
 
 @dataclass(slots=True, eq=False)
@@ -27,41 +27,36 @@ class ThinLine:
 
     nodes: tuple[str, ...]
     rate: str
+    rate_bits: int
+    """The same, a second."""
 
     def inject(self, stage: Stage) -> None:
         """See `Fault`."""
         stage.notes.say(f"{self.rate} for what {' '.join(self.nodes)} sends")
-        for name in self.nodes:
-            member = member_named(stage.cluster, name)
-            if "htb" in run_inside(member, "", "tc", "qdisc", "show", "dev", "eth0"):
-                raise FaultError(f"node {name} is delayed by netem; its line cannot be thin, too")
-            limits = ("rate", self.rate, "burst", _BURST, "latency", _LATENCY)
-            run_inside(member, "", *_TBF, *limits)
         LinkTable.of(stage).put(self, Effect(hard=True))
+        each(self.nodes, partial(self._thin, stage, self.rate_bits))
 
     def heal(self, stage: Stage) -> None:
         """See `Fault`."""
-        failed = []
-        for name in self.nodes:
-            member = member_named(stage.cluster, name)
-            try:
-                # Where there is none, tc says so, and nothing has to be done.
-                run_inside(member, "", "tc", "qdisc", "del", "dev", "eth0", "root")
-            except FaultError as error:
-                if not any(words in str(error) for words in _NONE_THERE):
-                    failed.append(str(error))
-        LinkTable.of(stage).take(self)
-        if failed:
-            raise FaultError("; ".join(failed))
+        try:
+            each(self.nodes, partial(self._thin, stage, None))
+        finally:
+            LinkTable.of(stage).take(self)
+
+    def _thin(self, stage: Stage, rate_bits: int | None, name: str) -> None:
+        Egress.of(stage).thin(member_named(stage.cluster, name), self, rate_bits)
 
 
 def _read(table: Table, names: tuple[str, ...]) -> ThinLine:
     fields = Fields(table)
     rate = fields.text("rate")
-    digits = next((rate.removesuffix(unit) for unit in _UNITS if rate.endswith(unit)), "")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX and int(digits)):
+    unit = next((unit for unit in _UNITS if rate.endswith(unit)), "?")
+    digits = rate.removesuffix(unit)
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX
+    number = int(digits) if is_number else 0
+    if unit not in _UNITS or not number:
         raise fields.wrong("rate", f'{rate[:32]!r} is no rate; write "256kbit" or "2mbit"')
-    line = ThinLine(fields.nodes("nodes", names), rate)
+    line = ThinLine(fields.nodes("nodes", names), rate, number * _UNITS[unit])
     fields.end()
     return line
 

@@ -19,17 +19,23 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chaos.cluster.cluster import Ability, ClusterError, Member, NoNetworkError
+from chaos.cluster.cluster import (
+    Ability,
+    ClusterError,
+    Member,
+    NoNetworkError,
+    member_named,
+)
 from chaos.cluster.commands import run
 from chaos.cluster.names import new_name
 
 from .cuts import pairs_of
 from .delayline import Shape
+from .egress import Egress
 from .fault import FaultError, FaultKind, Stage, Table
 from .fields import Fields
 from .lines import Line
-from .links import LATE_MAX_S, Effect, LinkTable, Pair, run_inside
-from .netem import DEVICE, clear_words, netem_lines
+from .links import LATE_MAX_S, Effect, LinkTable, Pair
 
 NETEM, TUN = "netem", "tun"
 LATENCY_MAX_S = 10.0
@@ -67,16 +73,14 @@ class DelayTable:
 
     Args:
         stage: whose nodes.
-        means: `netem` or `tun`.
+        means: `netem` or `tun`; without, whichever this machine has.
     """
 
-    def __init__(self, stage: Stage, means: str) -> None:
-        self.means = means
+    def __init__(self, stage: Stage, means: str = "") -> None:
+        self._means = means
         self._stage = stage
         self._delays: dict[object, Mapping[Pair, Shape]] = {}
         self._lines: dict[str, Line] = {}
-        self._queued: set[str] = set()
-        """Nodes whose device has queues of ours, by netem."""
         self._lock = threading.RLock()
 
     @staticmethod
@@ -84,8 +88,14 @@ class DelayTable:
         """The stage's own."""
         table = stage.held.get(_KEY)
         if not isinstance(table, DelayTable):
-            table = stage.held[_KEY] = DelayTable(stage, delay_means())
+            table = stage.held[_KEY] = DelayTable(stage)
         return table
+
+    @property
+    def means(self) -> str:
+        """By which it is done."""
+        self._means = self._means or delay_means()
+        return self._means
 
     def put(self, owner: object, delays: Mapping[Pair, Shape]) -> None:
         """Let a fault hold links back so from now on. Raises FaultError: do `take` it then."""
@@ -101,6 +111,14 @@ class DelayTable:
         with self._lock:
             self._delays.pop(owner, None)
             return self._apply()
+
+    def again(self, name: str) -> None:
+        """Give a node a new line, for its network may be a new one. Raises FaultError."""
+        with self._lock:
+            line = self._lines.pop(name, None)
+            if line is not None:
+                line.abandon()
+                self._lead(member_named(self._stage.cluster, name), self.shapes(name))
 
     def shapes(self, name: str) -> dict[str, Shape]:
         """What the links from a node are, by the address they lead to."""
@@ -145,14 +163,7 @@ class DelayTable:
 
     def _queue(self, member: Member, shapes: Mapping[str, Shape]) -> dict[str, float]:
         """Give a node's device the queues that it should have, in the place of those it has."""
-        if member.name in self._queued:
-            run_inside(member, "", *clear_words())
-            self._queued.discard(member.name)
-        if shapes:
-            if "tbf" in run_inside(member, "", "tc", "qdisc", "show", "dev", DEVICE):
-                raise FaultError(f"node {member.name} has a thin line; netem cannot delay it, too")
-            self._queued.add(member.name)
-            run_inside(member, netem_lines(shapes), "tc", "-batch", "-")
+        Egress.of(self._stage).hold(member, shapes)
         return {}
 
 
@@ -178,8 +189,10 @@ class Delay:
         """See `Fault`."""
         if not self._injected:
             return
-        figures = DelayTable.of(stage).take(self)
-        LinkTable.of(stage).take(self)
+        try:
+            figures = DelayTable.of(stage).take(self)
+        finally:
+            LinkTable.of(stage).take(self)
         self._injected = False
         if figures:
             stage.notes.say(_told(figures))

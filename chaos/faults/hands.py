@@ -21,6 +21,8 @@ from chaos.cluster.client import NoAnswerError
 from chaos.cluster.cluster import ClusterError, Member, member_named
 from chaos.history import Life
 
+from .delay import DelayTable
+from .egress import Egress
 from .fault import FaultError, Stage
 from .links import LinkTable
 from .recurring import Recurring
@@ -65,7 +67,17 @@ def start(stage: Stage, name: str) -> None:
         member.start()
         stage.notes.life(name, Life.STARTED)
         hands.down.discard(name)
+    renew(stage, name)
+
+
+def renew(stage: Stage, name: str) -> None:
+    """Do to a node's network all that is to be done to it: it may be a new one. Raises FaultError.
+
+    A container's network ends with its process, and all rules and queues in it.
+    """
     LinkTable.of(stage).again(name)
+    Egress.of(stage).again(member_named(stage.cluster, name))
+    DelayTable.of(stage).again(name)
 
 
 def holding(stage: Stage, name: str) -> "threading.RLock":

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 
 from chaos.cluster.processes import clean_environment
-from chaos.faults.bandwidth import BANDWIDTH
 from chaos.faults.delay import TUN, DelayTable, delay_means
 from chaos.faults.delayline import Shape
-from chaos.faults.fault import FaultError
+from chaos.faults.egress import egress_lines
+from chaos.faults.fault import FaultError, Table
+from chaos.faults.hands import renew
 from chaos.faults.links import run_inside
-from chaos.faults.netem import clear_words, netem_lines
 
 from .situations import PORT, SOON_S, Scene, arrivals, empty_networks, hears, traces
 
@@ -158,6 +158,24 @@ def test_a_line_that_dies_leaves_packets_their_old_way_and_is_healed(three: Scen
         assert took_s(three, "a", "b") < LATENCY_S
 
 
+def test_a_network_that_is_new_gets_its_delay_again(three: Scene) -> None:
+    """As that of a container that was started again."""
+    thin: Table = {"nodes": ["a"], "rate": "1mbit"}
+    with three.in_force("delay", {"latency": "200ms"}), three.in_force("bandwidth", thin):
+        line = DelayTable.of(three.stage)._lines["a"]
+        line._process.kill()
+        line._process.wait()
+        for pref in ("17416", "17417", "17417"):
+            three.inside("a", "ip", "rule", "del", "pref", pref)
+        three.inside("a", "tc", "qdisc", "del", "dev", "eth0", "root")
+        assert took_s(three, "a", "b") < LATENCY_S
+
+        renew(three.stage, "a")
+
+        assert took_s(three, "a", "b") >= LATENCY_S
+        assert "rate 1Mbit" in qdiscs(three, "a")
+
+
 def test_a_line_whose_owner_is_gone_ends_by_itself(three: Scene) -> None:
     """As when the run is killed: nobody heals."""
     line = subprocess.Popen(
@@ -190,20 +208,55 @@ def test_the_means_is_one_that_there_is() -> None:
     assert delay_means() in ("netem", "tun")
 
 
-def test_the_kernel_takes_all_words_for_its_queues_but_perhaps_netem(three: Scene) -> None:
+@pytest.mark.parametrize("rate_bits", [0, 1_000_000])
+def test_the_kernel_takes_all_words_for_its_queues_but_perhaps_netem(
+    three: Scene, rate_bits: int
+) -> None:
     member = three.member("a")
-    lines = netem_lines(
-        {three.member("b").address: Shape(0.2), three.member("c").address: Shape(0.1)}
-    )
+    b, c = (three.member(name).address for name in "bc")
+    lines = egress_lines(rate_bits, {b: Shape(0.2), c: Shape(0.1)})
     if delay_means() == TUN:
         lines = "".join(line for line in lines.splitlines(keepends=True) if "netem" not in line)
 
     run_inside(member, lines, "tc", "-batch", "-")
 
     try:
-        slow = took_s(three, "a", "b")
-        assert (slow >= LATENCY_S) == (delay_means() != TUN)
-        with pytest.raises(FaultError, match="delayed by netem"):
-            BANDWIDTH.read({"nodes": ["a"], "rate": "1mbit"}, ("a",)).inject(three.stage)
+        assert (took_s(three, "a", "b") >= LATENCY_S) == (delay_means() != TUN)
+        # What goes to c passes its own class.
+        shown = three.inside("a", "tc", "-s", "class", "show", "dev", "eth0", "classid", "1:2")
+        assert "Sent 0 bytes" not in shown
     finally:
-        run_inside(member, "", *clear_words())
+        three.inside("a", "tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def test_a_line_that_two_faults_thin_is_as_thin_as_the_thinner(three: Scene) -> None:
+    thin: Table = {"nodes": ["a"], "rate": "1mbit"}
+    with three.in_force("bandwidth", thin):
+        with three.in_force("bandwidth", {"nodes": ["a", "b"], "rate": "2mbit"}):
+            assert "rate 1Mbit" in qdiscs(three, "a")
+            assert "rate 2Mbit" in qdiscs(three, "b")
+        assert "rate 1Mbit" in qdiscs(three, "a")
+        assert three.notes.links_[-1] == (frozenset(), 0.0, True, False)
+        assert "tbf" not in qdiscs(three, "b")
+
+
+def test_a_thin_line_carries_as_much_as_it_is_told_to(three: Scene) -> None:
+    """A burst of 16 kB passes at once; the rest takes its time."""
+    with (
+        three.in_force("bandwidth", {"nodes": ["a"], "rate": "1mbit"}),
+        contextlib.closing(three.socket_in("b", socket.SOCK_STREAM)) as server,
+        contextlib.closing(three.socket_in("a", socket.SOCK_STREAM)) as client,
+    ):
+        server.bind((three.member("b").address, PORT))
+        server.listen()
+        client.connect((three.member("b").address, PORT))
+        accepted, _ = server.accept()
+        begun = time.perf_counter()
+        with accepted:
+            assert echoed(client, accepted, bytes(100_000)) == bytes(100_000)
+
+    assert time.perf_counter() - begun > 0.5, "84,000 bytes take 0.67 s at 1 Mbit/s"
+
+
+def qdiscs(scene: Scene, name: str) -> str:
+    return scene.inside(name, "tc", "qdisc", "show", "dev", "eth0")

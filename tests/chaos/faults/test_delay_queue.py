@@ -13,7 +13,7 @@ from chaos.faults.delayline import (
     rules_in,
     rules_out,
 )
-from chaos.faults.netem import netem_lines
+from chaos.faults.egress import egress_lines
 
 PEER, OTHER = (socket.inet_aton(f"10.77.0.{number}") for number in (2, 3))
 
@@ -124,7 +124,7 @@ def test_rules_that_are_ours_are_taken_away_and_no_others() -> None:
 
 
 def test_the_kernel_s_queue_is_told_the_same() -> None:
-    lines = netem_lines({"10.77.0.2": Shape(0.05, 0.01, 0.02, 0.25), "10.77.0.3": Shape(0.1)})
+    lines = egress_lines(0, {"10.77.0.2": Shape(0.05, 0.01, 0.02, 0.25), "10.77.0.3": Shape(0.1)})
 
     assert "1:2 netem limit 20000 delay 50.000ms 10.000ms reorder 25.000% duplicate 2.000%" in lines
     assert "1:3 netem limit 20000 delay 100.000ms\n" in lines
