@@ -1,9 +1,12 @@
 """From what is seen outside to a history: commits, spreading, healing; and the verdict."""
 
 import math
+from pathlib import Path
 
 import pytest
 
+from chaos.cluster.cluster import ClusterPlan
+from chaos.cluster.kinds import make_cluster
 from chaos.history import (
     Accepted,
     Action,
@@ -20,10 +23,21 @@ from chaos.history import (
 )
 from chaos.running.healing import healed_s
 from chaos.running.identities import Identities
-from chaos.running.judging import judge, signed_of, verdict_of
+from chaos.running.journal import Journal, RunClock
+from chaos.running.judging import (
+    REAL,
+    Observed,
+    history_of,
+    judge,
+    quiet_until_s,
+    signed_of,
+    verdict_of,
+)
+from chaos.running.ledger import Ledger
 from chaos.running.noticing import noticed_s
-from chaos.running.record import Coverage
+from chaos.running.record import Coverage, Sample
 from chaos.running.spreading import NUMBERS_MAX, Arrivals, coverage_of
+from chaos.running.watching import Sightings
 from chaos.verdict import Finding, Verdict
 
 NODES = ("a", "b", "c")
@@ -89,6 +103,51 @@ def test_what_peers_took_before_a_disk_was_put_back_must_be_there() -> None:
     assert judged(accepted(5.2, "c", 60)) is Verdict.INVALID, "a later commit covers it"
     assert judged(accepted(5.2, "b", 40)) is not Verdict.INVALID, "nobody had it"
     assert judged(accepted(10.05, "a", 50)) is not Verdict.INVALID, "its own disk keeps nothing"
+
+
+def observed(directory: Path, *, ids: tuple[str, ...], damaged_s: float) -> Observed:
+    """Node a wrote at 1 s and at 30 s; in between its disk was lost."""
+    clock, identities = RunClock(), Identities()
+    for node in ids:
+        identities.note(node, "a")
+    journal, ledger = Journal(clock, lambda _text: None), Ledger(clock, identities)
+    journal.lives = [Lived(damaged_s, "a", Life.DAMAGED), Lived(damaged_s + 1, "a", Life.STARTED)]
+    for one, version in ((write(1, 1.0), 10), (write(2, 30.0), 20)):
+        ledger.keep(one, Sample(one.invoked_s, 10.0, "a", "update", "ok"), version)
+    seen = ((WEB, 1), (WEB, 2))
+    lookup = Operation(3, Action.LOOKUP, "b", 40.0, 40.1, Outcome.OK, None, "web", seen)
+    ledger.keep(lookup, Sample(40.0, 100.0, "b", "lookup", "ok"))
+    sightings = Sightings(accepted=[accepted(2.0, "b", 10)])
+    views = [View("b", "h", "r", ((WEB, 1), (WEB, 2)), ())]
+    cluster = make_cluster("processes", ClusterPlan(names=NODES), directory)
+    return Observed(cluster, journal, ledger, sightings, identities, views, 50.0, 60.0)
+
+
+def test_a_history_holds_the_commits_that_were_seen_from_outside(tmp_path: Path) -> None:
+    made = history_of(observed(tmp_path, ids=("id-1",), damaged_s=10.0))
+
+    assert [(one.owner, one.version[1], one.at_s) for one in made.signed] == [
+        ("a", 10, 1.0), ("a", 20, 30.0)
+    ]  # fmt: skip
+    assert [one.number for one in made.operations] == [1, 2, 3]
+    assert made.core == (), "nobody runs"
+
+
+def test_what_a_node_wrote_under_an_identity_that_it_lost_is_nobodys(tmp_path: Path) -> None:
+    made = history_of(observed(tmp_path, ids=("id-1", "id-2"), damaged_s=10.0))
+
+    assert [one.number for one in made.operations] == [2, 3]
+    assert made.operations[-1].seen == ((WEB, 2),)
+    assert made.views[0].shown == ((WEB, 2),)
+
+
+def test_a_cluster_has_as_long_after_its_faults_as_limits_allow_it() -> None:
+    journal = Journal(RunClock(), lambda _text: None)
+    after_s = max(REAL.healed_s, REAL.registration_visible_s)
+
+    assert quiet_until_s(journal, 20.0) == 20.0 + after_s
+    journal.lives = [Lived(15.0, "a", Life.STARTED), Lived(18.0, "b", Life.RESUMED)]
+    assert quiet_until_s(journal, 20.0) == 18.0 + REAL.started_s
 
 
 def test_coverage_counts_the_nodes_that_the_owner_reaches() -> None:

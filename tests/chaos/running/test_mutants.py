@@ -1,11 +1,12 @@
 """A runner that says valid to whatever happens is worth nothing: it is lied to, and has to see."""
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from chaos.cluster.cluster import member_named
+from chaos.cluster.cluster import Cluster, member_named
 from chaos.faults.cuts import Cut
 from chaos.faults.fault import Stage
 from chaos.faults.links import Effect, between
@@ -77,6 +78,32 @@ class PausedInSecret:
 
     def heal(self, stage: Stage) -> None:
         member_named(stage.cluster, self.node).resume()
+
+
+@dataclass(eq=False)
+class Interrupted:
+    """Somebody presses Ctrl-C."""
+
+    cluster: Cluster | None = None
+
+    def inject(self, stage: Stage) -> None:
+        self.cluster = stage.cluster
+        raise KeyboardInterrupt
+
+    def heal(self, stage: Stage) -> None:
+        stage.notes.say("nothing to heal")
+
+
+def test_ctrl_c_ends_clients_and_nodes(tmp_path: Path) -> None:
+    pressed = Interrupted()
+    scenario = with_fault(scenario_of(CALM.format(faults="30s")), pressed, at_s=0.5, for_s=None)
+
+    with pytest.raises(KeyboardInterrupt):
+        ran(tmp_path, scenario, "processes")
+
+    assert pressed.cluster is not None
+    assert not any(member.pid for member in pressed.cluster.members)
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("kith-chaos")]
 
 
 def test_a_fault_that_was_not_healed_is_seen(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.running.judging import REAL
 from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
 
@@ -60,6 +61,9 @@ def test_a_cut_that_heals_is_valid(tmp_path: Path) -> None:
     assert record.figures["updates_lost_count"] == 0
     assert record.figures["writes_acknowledged_count"] > 20
     assert record.figures["healed_s"] < 30
+    healed_at_s = record.spans[0].end_s
+    assert record.samples[-1].at_s > healed_at_s + REAL.registration_visible_s, "time to judge"
+    assert max(one.at_s for one in record.samples if one.action != "lookup") < 9, "no more writes"
     assert 0 < record.figures["noticed_max_s"] < 6
     assert 0 <= record.figures["coverage_p50_s"] <= record.figures["coverage_p99_s"]
     assert {len(one.took_s) for one in record.coverage} == {1, 2}, "one side, and all"
