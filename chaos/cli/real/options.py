@@ -9,13 +9,17 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from chaos.cli.durations import parse_s
 from chaos.cli.errors import CommandError
 from chaos.cluster.kinds import KINDS
+from chaos.monkey.gradual import RAMPS
+from chaos.monkey.limits import Limits
 
 CLUSTER_DEFAULT = "namespaces"
 RUNS = Path("chaos-runs")
 SEED_MAX = 2**63 - 1
 REPEATS_MAX = 1_000
+NODES_MAX = 32
 
 EXAMPLES = """\
 examples:
@@ -23,6 +27,8 @@ examples:
   kith chaos run split-majority                      five nodes, cut in three and two
   kith chaos run split-even ring-partition --seed 7 --repeat 3
   kith chaos run ./mine.toml --cluster processes     a scenario of one's own
+  kith chaos monkey --seed 7 --for 10m               faults drawn by a seed, within limits
+  kith chaos gradual loss                            how much loss a cluster bears
   kith chaos report                                  a page over all runs so far
   kith chaos partition a,b c,d,e --cluster attach    hold a partition on a running cluster
   kith chaos heal --cluster attach                   and end it
@@ -38,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_json(listing)
     running = verbs.add_parser("run", help="put a cluster through scenarios, and judge it")
     _add_run(running)
+    _add_drawn(verbs.add_parser("monkey", help="faults drawn by a seed, within safety limits"))
+    climbing = verbs.add_parser("gradual", help="one fault at rising rates, until it is too much")
+    climbing.add_argument("ramp", choices=tuple(RAMPS), help="which fault rises")
+    blasting = verbs.add_parser("blast", help="each node fails alone in each way: who noticed what")
+    for one in (climbing, blasting):
+        _add_place(one)
     reporting = verbs.add_parser("report", help="pages made anew from runs, one over all of them")
     reporting.add_argument(
         "runs", nargs="*", type=Path, default=[RUNS], metavar="DIR",
@@ -59,6 +71,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
         _add_cluster(holding, "attach")
         _add_json(holding)
+
+
+def _add_drawn(parser: argparse.ArgumentParser) -> None:
+    limits = Limits()
+    parser.add_argument(
+        "--for", dest="for_s", type=seconds, default=limits.for_s, metavar="TIME",
+        help="when all faults are over (2m)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--most-down", type=whole(1, NODES_MAX), default=limits.most_down, metavar="N",
+        help=f"nodes out of action at once, at most ({limits.most_down})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--heal-within", type=seconds, default=limits.heal_within_s, metavar="TIME",
+        help=f"no fault lasts longer ({limits.heal_within_s:g}s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calm", type=seconds, default=limits.calm_s, metavar="TIME",
+        help=f"nothing is wrong for so long between faults ({limits.calm_s:g}s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE",
+        help="write the drawn scenario as a file, and run nothing",
+    )  # fmt: skip
+    _add_place(parser)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=whole(0, SEED_MAX), default=1, metavar="N")
+    parser.add_argument("--nodes", type=whole(2, NODES_MAX), default=5, metavar="N")
+    _add_cluster(parser, CLUSTER_DEFAULT)
+    parser.add_argument("--dir", type=Path, default=RUNS, metavar="DIR", help=f"({RUNS})")
+    parser.add_argument("--keep", action="store_true", help="keep the nodes' data")
+    _add_json(parser)
+
+
+def seconds(text: str) -> float:
+    """Read a duration, for argparse. Raises ArgumentTypeError."""
+    try:
+        return parse_s(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:32]!r}: {error}") from None
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

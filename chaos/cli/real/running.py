@@ -71,7 +71,7 @@ def _each(
             sys.stderr.write(f"kith chaos: SKIPPED, NOT RUN: {scenario.name}; {reason}\n")
             continue
         for seed in range(arguments.seed, arguments.seed + arguments.repeat):
-            yield _one(scenario, seed, arguments)
+            yield perform(scenario, seed, arguments)
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Scenario]:
@@ -109,7 +109,17 @@ def _with_old_build(scenario: Scenario, old_build: Path | None) -> Scenario:
     return replace(scenario, plan=replace(scenario.plan, old_root=old_build.resolve()))
 
 
-def _one(scenario: Scenario, seed: int, arguments: argparse.Namespace) -> tuple[RunRecord, Path]:
+def perform(
+    scenario: Scenario, seed: int, arguments: argparse.Namespace, replay: str = ""
+) -> tuple[RunRecord, Path]:
+    """One run with its record and its page. Raises CommandError.
+
+    Args:
+        scenario: what to run.
+        seed: of all that is drawn.
+        arguments: `cluster`, `dir`, `keep`.
+        replay: the command that runs it again; without, that of a scenario by its name.
+    """
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     directory = arguments.dir / f"{now}-{scenario.name}-{seed}"
     try:
@@ -118,7 +128,7 @@ def _one(scenario: Scenario, seed: int, arguments: argparse.Namespace) -> tuple[
         with telling(f"{scenario.name}, seed {seed}") as teller:
             record = run_scenario(
                 scenario, cluster, seed=seed, teller=teller,
-                replay=_replay(scenario, seed, arguments),
+                replay=replay or _replay(scenario, seed, arguments),
             )  # fmt: skip
     except ClusterError as error:
         raise CommandError(str(error), exit_code=UNKNOWN) from None

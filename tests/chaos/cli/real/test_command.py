@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.cli.real.listing import scenario_of
 from chaos.cluster.cluster import Ability, ClusterPlan
 from chaos.cluster.kinds import make_cluster
 from chaos.scenarios.reading import named_scenarios
@@ -38,6 +39,10 @@ REFUSED = (
     (("run", "split-even", "--cluster", "clouds"), "invalid choice: 'clouds'"),
     (("run", "mixed-versions"), "has nodes of another version"),
     (("report", "--write-docs"), "expected one argument"),
+    (("monkey", "--for", "5"), "'5': a duration is a number and a unit"),
+    (("monkey", "--most-down", "5"), "most_down: 5 of 5 nodes"),
+    (("monkey", "--for", "6s"), "for_s: 6 s"),
+    (("gradual", "noise"), "invalid choice: 'noise'"),
     (("fly",), "invalid choice: 'fly'"),
     ((), "VERB"),
 )
@@ -117,3 +122,14 @@ def test_what_cannot_be_run_here_is_said_loudly_and_left_out(
 def test_only_what_runs_anyway_can_be_held_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chaos", "partition", "a", "b", "--cluster", "namespaces"]) == 64
     assert "--cluster attach" in capsys.readouterr().err
+
+
+def test_a_drawn_scenario_can_be_kept_and_is_the_same_for_a_seed(tmp_path: Path) -> None:
+    files = [tmp_path / "one.toml", tmp_path / "two.toml", tmp_path / "three.toml"]
+    for path, seed in zip(files, ("7", "7", "8"), strict=True):
+        words = ("monkey", "--seed", seed, "--cluster", "processes", "--write", str(path))
+        assert main(["chaos", *words]) == 0
+
+    one, two, three = (path.read_text() for path in files)
+    assert one == two != three
+    assert scenario_of(str(files[0])).steps
