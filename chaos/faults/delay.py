@@ -118,7 +118,9 @@ class DelayTable:
             line = self._lines.pop(name, None)
             if line is not None:
                 line.abandon()
-                self._lead(member_named(self._stage.cluster, name), self.shapes(name))
+                member, shapes = member_named(self._stage.cluster, name), self.shapes(name)
+                self._begin(member, shapes)
+                self._lead(member, shapes)
 
     def shapes(self, name: str) -> dict[str, Shape]:
         """What the links from a node are, by the address they lead to."""
@@ -134,28 +136,38 @@ class DelayTable:
     def _apply(self) -> dict[str, dict[str, float]]:
         figures: dict[str, dict[str, float]] = {}
         failed: list[str] = []
-        act = self._queue if self.means == NETEM else self._lead
-        for member in self._stage.cluster.members:
-            try:
-                figures[member.name] = act(member, self.shapes(member.name))
-            except NoNetworkError:
-                if line := self._lines.pop(member.name, None):
-                    line.abandon()
-            except (FaultError, ClusterError) as error:
-                failed.append(str(error))
-        if failed:
-            raise FaultError("; ".join(failed))
+        # All are started before any is awaited: a second for all, not for each.
+        acts = (self._queue,) if self.means == NETEM else (self._begin, self._lead)
+        for act in acts:
+            for member in self._stage.cluster.members:
+                try:
+                    figures[member.name] = act(member, self.shapes(member.name))
+                except NoNetworkError:
+                    if line := self._lines.pop(member.name, None):
+                        line.abandon()
+                except (FaultError, ClusterError) as error:
+                    failed.append(str(error))
+            if failed:
+                raise FaultError("; ".join(failed))
         return {name: found for name, found in figures.items() if found}
 
-    def _lead(self, member: Member, shapes: Mapping[str, Shape]) -> dict[str, float]:
-        """Start, tell or end a node's delay line."""
+    def _begin(self, member: Member, shapes: Mapping[str, Shape]) -> dict[str, float]:
+        """Start a node's delay line, if it is to have one and has none."""
         line = self._lines.get(member.name)
-        if shapes:
-            if line is None or not line.is_running:
-                line = self._lines[member.name] = Line(member, python=sys.executable)
-            line.hold(shapes)
-            return {}
+        if shapes and line is not None and not line.is_running:
+            self._lines.pop(member.name).abandon()
+            line = None
+        if shapes and line is None:
+            self._lines[member.name] = Line(member, python=sys.executable)
+        return {}
+
+    def _lead(self, member: Member, shapes: Mapping[str, Shape]) -> dict[str, float]:
+        """Tell a node's delay line what to do, or end it."""
+        line = self._lines.get(member.name)
         if line is None:
+            return {}
+        if shapes:
+            line.hold(shapes)
             return {}
         found = line.end()
         del self._lines[member.name]

@@ -26,7 +26,7 @@ _SAID_BYTES_MAX = 4_096
 
 
 class Line:
-    """It is started when it is made.
+    """It is started when it is made, and awaited when it is first told something.
 
     Args:
         member: the node.
@@ -48,11 +48,7 @@ class Line:
         except OSError as error:
             raise FaultError(f"no delay line for node {member.name}: {error}") from None
         self._said = b""
-        try:
-            self._expect("ready")
-        except FaultError:
-            self.abandon()
-            raise
+        self._is_ready = False
 
     @property
     def is_running(self) -> bool:
@@ -61,6 +57,9 @@ class Line:
 
     def hold(self, shapes: Mapping[str, Shape]) -> None:
         """Hold back so what goes to these addresses, and nothing else. Raises FaultError."""
+        if not self._is_ready:
+            self._expect("ready")
+            self._is_ready = True
         told = {
             address: [shape.latency_s, shape.jitter_s, shape.duplicate, shape.reorder]
             for address, shape in shapes.items()
