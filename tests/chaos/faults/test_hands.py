@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cluster.cluster import Ability, ClusterPlan
+from chaos.cluster.client import NoAnswerError
+from chaos.cluster.cluster import Ability, ClusterPlan, Member
 from chaos.cluster.limits import groups, layout
 from chaos.faults.fault import FaultError, Table
 from chaos.faults.hands import Watch, holding, start
@@ -184,3 +185,21 @@ def _memory_limit_of(node: str) -> Path:
     assert found is not None
     ours = [group for group in groups() if f"-{os.getpid()}-" in group.name]
     return found.roots[0] / ours[0].name / node / found.memory_file
+
+
+def test_a_node_that_its_failing_disk_ends_is_noted_and_started_again(tmp_path: Path) -> None:
+    plan = ClusterPlan(names=("a",), needs=frozenset({Ability.DISK_ERRORS}))
+    with scene("processes", tmp_path, plan) as one:
+        with one.in_force("disk-errors", {"nodes": ["a"], "how": "syncs"}):
+            with pytest.raises(NoAnswerError):
+                write_on(one.member("a"))
+            expect_within(PATIENCE_S, lambda: bool(one.notes.lives), "noted while it lasts")
+        expect_within(PATIENCE_S, lambda: answers(one.member("a")), "it is back")
+
+    assert one.notes.lives == [("a", Life.CRASHED), ("a", Life.STARTED)]
+
+
+def write_on(member: Member) -> None:
+    """Write until it answers no more; what it acknowledged is not what this is about."""
+    for number in range(1_000):
+        member.call("POST", "/v1/services", {"name": "shop", "id": f"i{number}", "port": 80})
