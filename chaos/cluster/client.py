@@ -63,7 +63,7 @@ Dial = Callable[[], socket.socket]
 """Opens a TCP socket that is not connected yet, perhaps in another network than ours."""
 
 
-class _Dialled(http.client.HTTPConnection):
+class Dialled(http.client.HTTPConnection):
     """A connection whose socket is opened by somebody else."""
 
     def __init__(self, host: str, port: int, *, timeout_s: float, dial: Dial) -> None:
@@ -72,6 +72,7 @@ class _Dialled(http.client.HTTPConnection):
         self._timeout_s = timeout_s
 
     def connect(self) -> None:
+        """Open the socket, and connect it. Raises OSError."""
         opened = self._dial()
         opened.settimeout(self._timeout_s)
         self.sock = opened
@@ -79,7 +80,8 @@ class _Dialled(http.client.HTTPConnection):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _plain() -> socket.socket:
+def plain() -> socket.socket:
+    """A socket here."""
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
 
@@ -101,9 +103,9 @@ class Client:
         host: str = HOST,
         timeout_s: float = TIMEOUT_S,
         token: str = "",
-        dial: Dial = _plain,
+        dial: Dial = plain,
     ) -> None:
-        self._connection = _Dialled(host, port, timeout_s=timeout_s, dial=dial)
+        self._connection = Dialled(host, port, timeout_s=timeout_s, dial=dial)
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"

@@ -10,7 +10,6 @@ Rules this module keeps:
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from signal import SIGKILL, SIGTERM
 
 import orjson
 
+from chaos.cluster.client import Dial, Dialled, plain
 from node.cli.local_cluster import (
     HOST,
     LOG_LINES_SHOWN,
@@ -70,30 +70,6 @@ class Answer:
         return str(error.get("field") or "") if isinstance(error, dict) else ""
 
 
-Dial = Callable[[], socket.socket]
-"""Opens a TCP socket that is not connected yet, perhaps in another network than ours."""
-
-
-class _Dialled(http.client.HTTPConnection):
-    """A connection whose socket is opened by somebody else."""
-
-    def __init__(self, host: str, port: int, *, timeout_s: float, dial: Dial) -> None:
-        super().__init__(host, port, timeout=timeout_s)
-        self._dial = dial
-        self._timeout_s = timeout_s
-
-    def connect(self) -> None:
-        opened = self._dial()
-        opened.settimeout(self._timeout_s)
-        self.sock = opened
-        opened.connect((self.host, self.port))
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _plain() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-
-
 class Caller:
     """One kept HTTP connection to a node; opened anew after a break."""
 
@@ -104,9 +80,9 @@ class Caller:
         host: str = HOST,
         token: str = "",
         timeout_s: float = 10.0,
-        dial: Dial = _plain,
+        dial: Dial = plain,
     ) -> None:
-        self._connection = _Dialled(host, port, timeout_s=timeout_s, dial=dial)
+        self._connection = Dialled(host, port, timeout_s=timeout_s, dial=dial)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __enter__(self) -> "Caller":
@@ -162,7 +138,7 @@ class Node:
     log: Path
     token: str = ""
     host: str = HOST
-    dial: Dial = _plain
+    dial: Dial = plain
 
     def caller(self) -> Caller:
         """A connection to keep."""

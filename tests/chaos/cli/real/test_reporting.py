@@ -1,13 +1,12 @@
-"""`python -m chaos.reports`."""
+"""`kith chaos report`: pages from the records of runs."""
 
 from pathlib import Path
 
 import pytest
 
 from chaos.reports import document
-from chaos.reports.__main__ import main
-
-from .situations import a_broken_run, a_run
+from node.cli import main
+from tests.chaos.reports.situations import a_broken_run, a_run
 
 
 def test_each_run_has_its_page_and_all_have_one(
@@ -17,7 +16,7 @@ def test_each_run_has_its_page_and_all_have_one(
         (tmp_path / name).mkdir()
         document.save(record, tmp_path / name / document.RECORD)
 
-    assert main([str(tmp_path)]) == 0
+    assert main(["chaos", "report", str(tmp_path)]) == 0
 
     assert (tmp_path / "1" / "report.html").is_file()
     assert 'href="2/report.html"' in (tmp_path / "index.html").read_text()
@@ -30,9 +29,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_told(
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / document.RECORD).write_text("{}")
 
-    assert main([str(tmp_path)]) == 2
-    assert main([str(tmp_path / "nowhere")]) == 64
-
-    said = capsys.readouterr().err
-    assert "record.json: it is missing, so this is no record of a run" in said
-    assert "No such file" in said
+    for directory in (tmp_path, tmp_path / "1"):
+        assert main(["chaos", "report", str(directory)]) == 2
+        said = capsys.readouterr().out
+        assert "record.json: it is missing, so this is no record of a run" in said
+    assert main(["chaos", "report", str(tmp_path / "nowhere")]) == 2
+    assert "No such file" in capsys.readouterr().err
