@@ -8,7 +8,7 @@ itself and clients beside the nodes meet nothing of it. A table holds the sum of
 
 Rules this module keeps:
 
-1. By which means it is done is found out once, and said.
+1. By which means it is done is found out once, and said: while it runs and in the record.
 2. Where nothing is held back nothing is left: no rule, device, queue or process.
 3. Up to `LATE_MAX_S` links are late, beyond that they are hard.
 """
@@ -191,6 +191,7 @@ class Delay:
         """See `Fault`."""
         table = DelayTable.of(stage)
         self._injected = True
+        stage.means[DELAY.name] = table.means
         stage.notes.say(f"{self.text} (by {table.means})")
         worst_s = max(shape.latency_s + shape.jitter_s for shape in self.delays.values())
         is_hard = worst_s > LATE_MAX_S

@@ -65,6 +65,8 @@ class Stage:
     rng: Random
     held: dict[str, object] = field(default_factory=dict)
     """What faults of one kind share while the run lasts, by a name of their own."""
+    means: dict[str, str] = field(default_factory=dict)
+    """By kind of fault, where there are several: by which means it was done, for the record."""
 
 
 class Fault(Protocol):

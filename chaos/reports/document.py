@@ -222,11 +222,13 @@ def _coverage(one: Coverage) -> dict[str, Json]:
         "at_s": _number(one.at_s),
         "owner": one.owner,
         "took_s": [_number(value) for value in one.took_s],
+        "reached_count": one.reached_count,
     }
 
 
 def _read_coverage(one: Fields) -> Coverage:
-    return Coverage(one.number("at_s"), one.text("owner"), one.row("took_s"))
+    reached = one.whole("reached_count") if one.has("reached_count") else 0
+    return Coverage(one.number("at_s"), one.text("owner"), one.row("took_s"), reached)
 
 
 def _finding(one: Finding) -> dict[str, Json]:

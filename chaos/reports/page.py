@@ -86,6 +86,7 @@ def _head(record: RunRecord) -> Markup:
         ("date", record.started_at),
         ("took", f"{record.duration_s:.0f} s"),
         ("commit", record.commit),
+        *((f"{kind}, made by", means) for kind, means in record.means.items()),
     ]
     parts: list[Part] = [
         element("p", {"class": "crumb"}, "Kith chaos report"),

@@ -41,6 +41,10 @@ class Fields:
         """The error about one field."""
         return UnreadableRecordError(f"{self._where}{name}", what)
 
+    def has(self, name: str) -> bool:
+        """Whether it is there; an earlier writer may not have known it."""
+        return name in self._values
+
     def text(self, name: str) -> str:
         """Some words; may be empty."""
         value = self._take(name)

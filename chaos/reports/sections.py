@@ -22,6 +22,7 @@ from .words import (
     amount,
     invariant_place,
     label_of,
+    means_of,
     noticed_s,
     value_of,
 )
@@ -250,7 +251,8 @@ def figures(record: RunRecord) -> Markup:
 
 def surroundings(record: RunRecord) -> Markup:
     """With what it was run, and by what means faults were made."""
-    rows = [*record.versions.items(), *record.means.items()]
+    means = [(f"{kind}, made by", means_of(kind, one)) for kind, one in record.means.items()]
+    rows = [*record.versions.items(), *means]
     logs = [element("li", {}, link(log, f"{node}: {log}")) for node, log in record.logs.items()]
     return element(
         "div",

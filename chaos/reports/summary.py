@@ -14,7 +14,7 @@ from chaos.running.record import RunRecord
 from chaos.verdict import Verdict
 
 from .advice import advice_on
-from .words import invariant_place, label_of, noticed_s, value_of
+from .words import invariant_place, label_of, means_of, noticed_s, value_of
 
 MOMENTS_SHOWN_MAX = 3
 
@@ -56,7 +56,10 @@ def _head(record: RunRecord) -> str:
         ("cluster", f"{len(record.nodes)} nodes, {plain(record.cluster)}"),
         ("took", f"{record.duration_s:.0f} s, from {plain(record.started_at)}"),
         ("commit", plain(record.commit)),
-        *((f"means of {plain(name)}", plain(means)) for name, means in record.means.items()),
+        *(
+            (f"{plain(kind)} made by", plain(means_of(kind, means)))
+            for kind, means in record.means.items()
+        ),
     ]
     because = f"\n  because {plain(record.reason)}" if record.reason else ""
     return f"{coloured(record.verdict.name)}  {name}{because}\n{facts(pairs)}"

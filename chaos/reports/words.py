@@ -30,6 +30,14 @@ VERDICTS: Mapping[Verdict, str] = {
     Verdict.INVALID: "Something that was promised did not hold.",
     Verdict.UNKNOWN: "This run proves nothing either way.",
 }
+MEANS: Mapping[tuple[str, str], str] = {
+    ("delay", "netem"): "netem, a queue of the kernel for each link",
+    (
+        "delay",
+        "tun",
+    ): "tun, a delay line of Kith's in each node's network: this kernel has no netem",
+}
+"""By kind of fault and means: what that is."""
 _NOTICED = (
     "noticed_max_s", "detection_together_max_s", "split_max_s", "noticed_s", "detection_max_s",
 )  # fmt: skip
@@ -145,6 +153,11 @@ def _bytes(value: float) -> str:
             return f"{amount(value)} {unit}"
         value /= 1024
     return f"{amount(value)} GiB"
+
+
+def means_of(kind: str, means: str) -> str:
+    """By what a fault was made, in words; a means that is not known here under its own name."""
+    return MEANS.get((kind, means), means)
 
 
 def noticed_s(figures: Mapping[str, float]) -> float | None:

@@ -136,4 +136,4 @@ class RunRecord:
     logs: dict[str, str] = field(default_factory=dict)
     """File names by node."""
     means: dict[str, str] = field(default_factory=dict)
-    """By what means faults were made, where there are several: `delay: netem`, or `delay: tun`."""
+    """By kind of fault, where there are several means, which was used: `delay: netem` or `tun`."""

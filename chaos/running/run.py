@@ -288,6 +288,7 @@ def _recorded(this: _Run, history: History) -> RunRecord:
         reason="",
     )  # fmt: skip
     record.spans, record.said = this.journal.spans, this.journal.said
+    record.means = dict(this.acts.stage.means)
     record.samples = figures.thinned(ledger.samples, SAMPLES_MAX)
     record.samples_left_out = len(ledger.samples) - len(record.samples)
     record.seen, record.findings = this.watchers.sightings.seen(), judge(history)

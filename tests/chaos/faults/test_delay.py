@@ -39,6 +39,7 @@ def three(_three: Scene) -> Iterator[Scene]:
     _three.notes.links_.clear()
     _three.notes.said.clear()
     _three.stage.held.clear()
+    _three.stage.means.clear()
     _three.stage.held["delay"] = DelayTable(_three.stage, TUN)
     yield _three
     assert traces(_three) == [], "every test leaves the networks as it found them"
@@ -59,6 +60,7 @@ def test_latency_is_added_in_each_direction_and_gone_when_healed(three: Scene) -
 
     assert took_s(three, "a", "b") < LATENCY_S
     assert "by tun" in three.notes.said[0]
+    assert three.stage.means == {"delay": "tun"}
     assert "delay lines sent" in three.notes.said[-1]
 
 

@@ -123,7 +123,9 @@ def _coverage(rng: Random) -> list[Coverage]:
         at_s = place * END_S / 60
         reach = 2 if CUT_S <= at_s < HEALED_S else 4
         found.append(
-            Coverage(at_s, "a", tuple(sorted(rng.lognormvariate(-5, 0.6) for _ in range(reach))))
+            Coverage(
+                at_s, "a", tuple(sorted(rng.lognormvariate(-5, 0.6) for _ in range(reach))), reach
+            )
         )
     return found
 

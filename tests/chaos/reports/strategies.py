@@ -46,7 +46,8 @@ RECORDS = st.builds(
     samples=st.lists(SAMPLES, max_size=6), samples_left_out=WHOLE,
     seen=st.lists(st.builds(Seen, NUMBERS, TEXTS, TEXTS, BELIEFS), max_size=6),
     coverage=st.lists(
-        st.builds(Coverage, NUMBERS, TEXTS, st.lists(NUMBERS, max_size=4).map(tuple)), max_size=3
+        st.builds(Coverage, NUMBERS, TEXTS, st.lists(NUMBERS, max_size=4).map(tuple), WHOLE),
+        max_size=3,
     ),
     findings=st.lists(
         st.builds(Finding, TEXTS, TEXTS, VERDICTS, WHOLE, TEXTS, FIGURES), max_size=3

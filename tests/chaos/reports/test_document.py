@@ -41,6 +41,14 @@ def test_every_field_of_a_record_is_in_the_document() -> None:
     assert list(document) == ["format", *RunRecord.__dataclass_fields__]
 
 
+def test_a_field_that_an_earlier_writer_did_not_know_is_none_of_them() -> None:
+    document = json.loads(encode(a_run()))
+    for one in document["coverage"]:
+        del one["reached_count"]
+
+    assert {one.reached_count for one in decode(json.dumps(document)).coverage} == {0}
+
+
 def test_numbers_that_json_does_not_know_are_texts() -> None:
     record = a_run()
     record.figures = {"healed_s": math.inf, "a_s": -math.inf, "b_s": math.nan}

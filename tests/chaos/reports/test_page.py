@@ -67,7 +67,8 @@ def test_the_page_says_what_a_reader_wants_to_know_first() -> None:
     for words in (
         "invalid", record.reason, record.title, record.replay, record.commit, "5 nodes, namespaces",
         "d/shop-1/d-1 is lost, written at 7.20 s", INVARIANTS["P1"], "it took 9.00 s",
-        "time to heal 9 s", "updates lost 1", "delay netem", "3.11.7",
+        "time to heal 9 s", "updates lost 1", "3.11.7",
+        "delay, made by netem, a queue of the kernel for each link",
     ):  # fmt: skip
         assert words in text, words
 

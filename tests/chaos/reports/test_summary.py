@@ -29,6 +29,18 @@ def test_figures_have_names_and_units() -> None:
     assert "lookups 1,800" in words
 
 
+def test_it_says_by_which_means_a_fault_was_made() -> None:
+    record = a_run()
+    assert "delay made by netem, a queue of the kernel for each link" in " ".join(
+        text_of(record).split()
+    )
+
+    record.means = {"delay": "tun", "storm": "hail"}
+    words = " ".join(text_of(record).split())
+    assert "delay made by tun, a delay line of Kith's" in words
+    assert "storm made by hail" in words
+
+
 def test_advice_is_given_where_something_broke_only() -> None:
     assert "look at" not in text_of(a_run())
     assert "Acknowledged updates were lost" in text_of(a_broken_run())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.faults.delay import delay_means
 from chaos.running.judging import REAL
 from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
@@ -46,6 +47,23 @@ kind = "writes-go-on"
 share = 0.8
 """
 
+LATE = """
+title = "Late"
+about = "All links are 5 ms long."
+[cluster]
+nodes = 2
+[workload]
+instances = 1
+[time]
+faults = "2s"
+settle = "500ms"
+[[fault]]
+kind = "delay"
+at = "500ms"
+for = "1s"
+latency = "5ms"
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -74,6 +92,14 @@ def test_a_cut_that_heals_is_valid(tmp_path: Path) -> None:
     assert [span.kind for span in record.spans] == ["partition", "healing"]
     assert {seen.belief for seen in record.seen} >= {"alive", "unreachable"}
     assert all((tmp_path / log).is_file() for log in record.logs.values())
+
+
+def test_the_record_says_by_which_means_a_delay_was_made(tmp_path: Path) -> None:
+    record = ran(tmp_path, scenario_of(LATE))
+
+    assert record.verdict is Verdict.VALID
+    assert record.means == {"delay": delay_means()}
+    assert any(f"(by {record.means['delay']})" in one.text for one in record.said)
 
 
 def test_without_operations_nothing_is_known(tmp_path: Path) -> None:
