@@ -92,6 +92,8 @@ class ProjectCluster:
             return reason
         if ability in composed.BY_ROOT and os.geteuid() != 0:
             return composed.NOT_ROOT
+        if ability in composed.INSIDE and (reason := composed.why_not_inside(ability)):
+            return reason
         return TOO_LATE if ability in _NOT_PREPARED else ""
 
     def start(self) -> None:

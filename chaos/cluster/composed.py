@@ -16,11 +16,11 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
 
-from . import clocks, engine, failing_disks, leftovers, small_disks
+from . import clocks, engine, failing_disks, leftovers, small_disks, wires
 from .client import Json, Shape
 from .cluster import Ability, ClusterError, ClusterPlan
 from .commands import run
@@ -49,6 +49,13 @@ BY_ROOT = frozenset({
     Ability.LINKS, Ability.DELAY, Ability.BANDWIDTH, Ability.DISKS, Ability.HOSTILE,
     Ability.SMALL_DISKS, *_LIBRARIES,
 })  # fmt: skip
+INSIDE: Mapping[Ability, Callable[[], str]] = {
+    Ability.LINKS: wires.why_no_cuts,
+    Ability.DELAY: wires.why_no_delay,
+    Ability.BANDWIDTH: wires.why_no_bandwidth,
+    Ability.HOSTILE: str,
+}
+"""What is done by programs that enter containers' networks, and what else each needs."""
 NOT_ROOT = "not root, who alone may enter containers' networks and volumes; run it as root"
 ONE_BUILD = (
     "all containers are of one image; use --cluster namespaces, which runs a checkout of the other "
@@ -107,6 +114,8 @@ class ComposeCluster:
             return reason
         if ability in BY_ROOT and os.geteuid() != 0:
             return NOT_ROOT
+        if ability in INSIDE and (reason := why_not_inside(ability)):
+            return reason
         if ability is Ability.VERSIONS:
             return ONE_BUILD
         if ability in _REASONS and (reason := _REASONS[ability]()):
@@ -250,6 +259,15 @@ def why_no_containers() -> str:
     if not COMPOSE_FILE.is_file():
         return f"no {COMPOSE_FILE}; run it from a checkout of Kith"
     return engine.why_no_image()
+
+
+def why_not_inside(ability: Ability) -> str:
+    """What keeps programs of this machine from doing that in containers' networks."""
+    if not shutil.which("nsenter"):
+        return (
+            "no nsenter, which enters containers' networks; on Debian: apt-get install util-linux"
+        )
+    return INSIDE[ability]()
 
 
 def _why_no_library() -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import clocks, failing_disks, leftovers, limits, namespaces, small_disks
+from . import clocks, failing_disks, leftovers, limits, namespaces, small_disks, wires
 from .cluster import Ability, ClusterPlan
 from .equipment import Equipment
 from .names import new_name
@@ -26,6 +26,9 @@ NO_LINKS = (
 )
 _OF_LINKS = frozenset({Ability.LINKS, Ability.DELAY, Ability.BANDWIDTH})
 _REASONS: dict[Ability, Callable[[], str]] = {
+    Ability.LINKS: wires.why_no_cuts,
+    Ability.DELAY: wires.why_no_delay,
+    Ability.BANDWIDTH: wires.why_no_bandwidth,
     Ability.SMALL_DISKS: small_disks.why_not,
     Ability.DISK_ERRORS: failing_disks.why_not,
     Ability.MEMORY: limits.why_not,

@@ -13,7 +13,6 @@ Rules this module keeps:
 3. Up to `LATE_MAX_S` links are late, beyond that they are hard.
 """
 
-import functools
 import sys
 import threading
 from collections.abc import Mapping
@@ -26,8 +25,7 @@ from chaos.cluster.cluster import (
     NoNetworkError,
     member_named,
 )
-from chaos.cluster.commands import run
-from chaos.cluster.names import new_name
+from chaos.cluster.wires import NETEM, TUN, delay_means
 
 from .cuts import pairs_of
 from .delayline import Shape
@@ -37,35 +35,9 @@ from .fields import Fields
 from .lines import Line
 from .links import LATE_MAX_S, Effect, LinkTable, Pair
 
-NETEM, TUN = "netem", "tun"
 LATENCY_MAX_S = 10.0
 SHARE_MAX = 0.9
 _KEY = "delay"
-_TRIAL = ("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
-_LOCK = threading.Lock()
-
-
-def delay_means() -> str:
-    """By which means delays are made on this machine: `netem` or `tun`."""
-    with _LOCK:
-        return _found_means()
-
-
-@functools.cache
-def _found_means() -> str:
-    name = f"{new_name()}-netem"
-    try:
-        run(["ip", "netns", "add", name])
-    except ClusterError:
-        return TUN
-    try:
-        run(["ip", "netns", "exec", name, *_TRIAL])
-    except ClusterError:
-        return TUN
-    else:
-        return NETEM
-    finally:
-        run(["ip", "netns", "delete", name])
 
 
 class DelayTable:
@@ -115,10 +87,12 @@ class DelayTable:
     def again(self, name: str) -> None:
         """Give a node a new line, for its network may be a new one. Raises FaultError."""
         with self._lock:
-            line = self._lines.pop(name, None)
-            if line is not None:
+            # It had none if it did not run when the delay began.
+            if (line := self._lines.pop(name, None)) is not None:
                 line.abandon()
-                member, shapes = member_named(self._stage.cluster, name), self.shapes(name)
+            shapes = self.shapes(name)
+            if shapes and self.means == TUN:
+                member = member_named(self._stage.cluster, name)
                 self._begin(member, shapes)
                 self._lead(member, shapes)
 

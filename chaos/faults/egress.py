@@ -11,12 +11,14 @@ Rules this module keeps:
 
 1. One table for a stage holds what all faults want; a node whose faults are healed has no queue.
 2. A node with several thin lines has the thinnest.
+3. A node without a network, since it does not run, is no error; `again` gives it its queues.
 """
 
+import contextlib
 import threading
 from collections.abc import Mapping
 
-from chaos.cluster.cluster import Member
+from chaos.cluster.cluster import Member, NoNetworkError
 
 from .delayline import PACKETS_MAX, Shape
 from .fault import FaultError, Stage
@@ -77,6 +79,8 @@ class Egress:
         if member.name in self._in_force:
             try:
                 run_inside(member, "", *_CLEAR)
+            except NoNetworkError:
+                pass  # its queues went with it
             except FaultError as error:
                 # Where there is none, tc says so, and nothing has to be done.
                 if not any(words in str(error) for words in _NONE_THERE):
@@ -85,7 +89,8 @@ class Egress:
         rate_bits = min(self._rates.get(member.name, {}).values(), default=0)
         if lines := egress_lines(rate_bits, self._shapes.get(member.name, {})):
             self._in_force.add(member.name)
-            run_inside(member, lines, "tc", "-batch", "-")
+            with contextlib.suppress(NoNetworkError):
+                run_inside(member, lines, "tc", "-batch", "-")
 
 
 def egress_lines(rate_bits: int, shapes: Mapping[str, Shape]) -> str:

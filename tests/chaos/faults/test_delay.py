@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from chaos.cluster.processes import clean_environment
-from chaos.faults.delay import TUN, DelayTable, delay_means
+from chaos.cluster.wires import TUN, delay_means
+from chaos.faults.delay import DelayTable
 from chaos.faults.delayline import Shape
 from chaos.faults.egress import egress_lines
 from chaos.faults.fault import FaultError, Table

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.faults.delay import delay_means
+from chaos.cluster.wires import delay_means
 from chaos.running.judging import REAL
 from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
