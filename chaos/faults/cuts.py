@@ -12,7 +12,6 @@ loss             a share of all packets is lost
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 
 from chaos.cluster.cluster import Ability
@@ -20,7 +19,7 @@ from chaos.cluster.cluster import Ability
 from .fault import FaultKind, Stage, Table
 from .fields import Fields
 from .links import Effect, LinkTable, Pair, all_pairs, between
-from .recurring import Recurring
+from .recurring import RecurringFault
 
 PERIOD_MAX_S = 3_600.0
 _LINKS = frozenset({Ability.LINKS})
@@ -46,29 +45,15 @@ class Cut:
 
 
 @dataclass(slots=True, eq=False)
-class Flap:
+class Flap(RecurringFault):
     """A cut that comes and goes."""
 
     cut: Cut
     down_s: float
     up_s: float
-    _going: Recurring | None = None
 
-    def inject(self, stage: Stage) -> None:
-        """See `Fault`."""
-        self._going = Recurring(partial(self._acts, stage))
-        self._going.start()
-
-    def heal(self, stage: Stage) -> None:
-        """See `Fault`."""
-        going, self._going = self._going, None
-        try:
-            if going is not None:
-                going.end()
-        finally:
-            self.cut.heal(stage)
-
-    def _acts(self, stage: Stage, _going: Recurring) -> Iterator[float]:
+    def acts(self, stage: Stage) -> Iterator[float]:
+        """Down, and up again."""
         while True:
             self.cut.inject(stage)
             yield self.down_s
@@ -76,38 +61,33 @@ class Flap:
             self.cut.heal(stage)
             yield self.up_s
 
+    def undo(self, stage: Stage) -> None:
+        """Up."""
+        self.cut.heal(stage)
+
 
 @dataclass(slots=True, eq=False)
-class Swizzle:
+class Swizzle(RecurringFault):
     """Nodes leave one after another, and come back in another order."""
 
     nodes: tuple[str, ...]
     names: tuple[str, ...]
     every_s: float
-    _cuts: dict[str, Cut] = field(default_factory=dict)
-    _going: Recurring | None = None
+    _cuts: dict[str, Cut] = field(default_factory=dict, init=False)
 
-    def inject(self, stage: Stage) -> None:
-        """See `Fault`."""
+    def acts(self, stage: Stage) -> Iterator[float]:
+        """Both orders are drawn at once, so that nothing else draws in between."""
         leaving, returning = list(self.nodes), list(self.nodes)
         stage.rng.shuffle(leaving)
         stage.rng.shuffle(returning)
-        self._going = Recurring(partial(self._acts, stage, leaving, returning))
-        self._going.start()
+        return self._turns(stage, leaving, returning)
 
-    def heal(self, stage: Stage) -> None:
-        """See `Fault`."""
-        going, self._going = self._going, None
-        try:
-            if going is not None:
-                going.end()
-        finally:
-            for node in list(self._cuts):
-                self._cuts.pop(node).heal(stage)
+    def undo(self, stage: Stage) -> None:
+        """Who is still cut off comes back."""
+        for node in list(self._cuts):
+            self._cuts.pop(node).heal(stage)
 
-    def _acts(
-        self, stage: Stage, leaving: list[str], returning: list[str], _going: Recurring
-    ) -> Iterator[float]:
+    def _turns(self, stage: Stage, leaving: list[str], returning: list[str]) -> Iterator[float]:
         for node in leaving:
             others = [name for name in self.names if name != node]
             cut = self._cuts[node] = Cut(

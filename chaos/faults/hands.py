@@ -161,7 +161,7 @@ class Watch:
         self._stage = stage
         self._nodes = [name for name in nodes if member_named(stage.cluster, name).pid]
         self._ended: list[str] = []
-        self._going = Recurring(self._acts)
+        self._going = Recurring(self._acts())
         self._going.start()
 
     def end(self) -> None:
@@ -170,7 +170,7 @@ class Watch:
         self._look()
         each(tuple(self._ended), partial(start, self._stage))
 
-    def _acts(self, _going: Recurring) -> Iterator[float]:
+    def _acts(self) -> Iterator[float]:
         while True:
             self._look()
             yield POLL_S

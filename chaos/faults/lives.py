@@ -25,7 +25,7 @@ from chaos.history import Life
 from .fault import FaultError, FaultKind, Stage, Table
 from .fields import Fields
 from .hands import POLL_S, Ends, await_ready, each, holding, kill, start, stop
-from .recurring import Recurring
+from .recurring import RecurringFault
 
 PERIOD_MAX_S = 3_600.0
 _PROCESSES = frozenset({Ability.PROCESSES})
@@ -81,64 +81,43 @@ class Paused:
 
 
 @dataclass(slots=True, eq=False)
-class Restarted:
-    """Nodes that are ended by SIGTERM and started again."""
+class Restarted(RecurringFault):
+    """Nodes that are ended by SIGTERM and started again.
+
+    Healed: one that is under way is finished; nodes whose turn did not come stay.
+    """
 
     nodes: tuple[str, ...]
     rolling: bool
     gap_s: float
-    _going: Recurring | None = None
     _ends: Ends = field(default_factory=Ends, init=False)
 
-    def inject(self, stage: Stage) -> None:
-        """See `Fault`."""
-        self._going = Recurring(partial(self._acts, stage))
-        self._going.start()
-
-    def heal(self, stage: Stage) -> None:
-        """See `Fault`. One that is under way is finished; nodes whose turn did not come stay."""
-        going, self._going = self._going, None
-        try:
-            if going is not None:
-                going.end()
-        finally:
-            self._ends.start_all(stage)
-
-    def _acts(self, stage: Stage, going: Recurring) -> Iterator[float]:
+    def acts(self, stage: Stage) -> Iterator[float]:
+        """A batch after the other."""
         for batch in [(name,) for name in self.nodes] if self.rolling else [self.nodes]:
             stage.notes.say(f"restarting {' '.join(batch)}")
             each(batch, partial(self._ends.end, stop, stage))
             each(batch, partial(self._ends.start, stage))
-            await_ready(stage, batch, lambda: going.is_over)
+            await_ready(stage, batch, lambda: self.is_over)
             yield self.gap_s
+
+    def undo(self, stage: Stage) -> None:
+        """Start who is down."""
+        self._ends.start_all(stage)
 
 
 @dataclass(slots=True, eq=False)
-class CrashStorm:
+class CrashStorm(RecurringFault):
     """Drawn nodes are killed, and started again some seconds later."""
 
     nodes: tuple[str, ...]
     every_s: float
     down_s: float
     most: int
-    _going: Recurring | None = None
     _ends: Ends = field(default_factory=Ends, init=False)
 
-    def inject(self, stage: Stage) -> None:
-        """See `Fault`."""
-        self._going = Recurring(partial(self._acts, stage))
-        self._going.start()
-
-    def heal(self, stage: Stage) -> None:
-        """See `Fault`."""
-        going, self._going = self._going, None
-        try:
-            if going is not None:
-                going.end()
-        finally:
-            self._ends.start_all(stage)
-
-    def _acts(self, stage: Stage, _going: Recurring) -> Iterator[float]:
+    def acts(self, stage: Stage) -> Iterator[float]:
+        """Kill one or start one, whatever is due."""
         down: dict[str, float] = {}
         kill_at_s = now_s = time.perf_counter()
         while True:
@@ -156,6 +135,10 @@ class CrashStorm:
             due_s = min([*down.values(), max(kill_at_s, now_s + POLL_S)])
             yield max(due_s - now_s, POLL_S)
             now_s = time.perf_counter()
+
+    def undo(self, stage: Stage) -> None:
+        """Start who is down."""
+        self._ends.start_all(stage)
 
 
 @dataclass(slots=True, eq=False)

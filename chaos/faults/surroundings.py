@@ -23,7 +23,7 @@ from chaos.history import Life
 from .fault import FaultKind, Stage, Table
 from .fields import Fields
 from .hands import Watch, each
-from .recurring import Recurring
+from .recurring import RecurringFault
 
 MEMORY_MIB_MAX = 64 * 1024
 OFFSET_MAX_S = 10 * 365 * 86_400.0
@@ -117,35 +117,25 @@ class Holds:
 
 
 @dataclass(slots=True, eq=False)
-class Jumping:
+class Jumping(RecurringFault):
     """Clocks that jump there and back."""
 
     nodes: tuple[str, ...]
     offset_s: float
     every_s: float
-    _going: Recurring | None = None
 
-    def inject(self, stage: Stage) -> None:
-        """See `Fault`."""
-        self._going = Recurring(partial(self._acts, stage))
-        self._going.start()
-
-    def heal(self, stage: Stage) -> None:
-        """See `Fault`."""
-        going, self._going = self._going, None
-        try:
-            if going is not None:
-                going.end()
-        finally:
-            self._shift(stage, 0.0)
-
-    def _acts(self, stage: Stage, _going: Recurring) -> Iterator[float]:
+    def acts(self, stage: Stage) -> Iterator[float]:
+        """Away, and back again."""
         away = True
         while True:
             self._shift(stage, self.offset_s if away else 0.0)
             stage.notes.say(f"clocks of {' '.join(self.nodes)} jump {'away' if away else 'back'}")
             away = not away
             yield self.every_s
+
+    def undo(self, stage: Stage) -> None:
+        """Back."""
+        self._shift(stage, 0.0)
 
     def _shift(self, stage: Stage, offset_s: float) -> None:
         for name in self.nodes:

@@ -112,14 +112,15 @@ def test_who_is_held_by_one_fault_is_not_started_by_another_meanwhile(two: Scene
     fault = two.fault("kill", {"nodes": ["a"]})
     fault.inject(two.stage)
 
-    def heal(_going: Recurring) -> Iterator[float]:
+    def heal() -> Iterator[float]:
         fault.heal(two.stage)
         yield 0.0
 
-    other = Recurring(heal)
+    other = Recurring(heal())
     with holding(two.stage, "a"):
         other.start()
-        assert not other.wait(0.2)
+        other._thread.join(0.2)
+        assert other._thread.is_alive()
         assert two.member("a").pid == 0
     expect_within(PATIENCE_S, lambda: bool(two.member("a").pid), "let go, it is started")
     other.end()
@@ -148,11 +149,11 @@ def test_an_end_by_a_fault_is_not_noted_again_by_a_watch(two: Scene) -> None:
 
 
 def test_what_goes_wrong_in_a_fault_that_recurs_is_raised_when_it_ends() -> None:
-    def acts(_going: Recurring) -> Iterator[float]:
+    def acts() -> Iterator[float]:
         yield 0.0
         raise FaultError("the hammer broke")
 
-    going = Recurring(acts)
+    going = Recurring(acts())
     going.start()
 
     with pytest.raises(FaultError, match="the hammer broke"):
