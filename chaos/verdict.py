@@ -32,6 +32,8 @@ class Finding:
     """Where invalid: the smallest case that shows it, in one line: who, what, when."""
     figures: dict[str, float] = field(default_factory=dict)
     """What was measured on the way; the unit is the last part of each name (`_s`, `_count`)."""
+    unjudged: tuple[str, ...] = ()
+    """What happened and was not judged, with how often and why: a line each, for people."""
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:

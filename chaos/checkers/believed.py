@@ -72,6 +72,15 @@ class Beliefs:
         first, last = (bisect.bisect_left(told, at_s, key=_time) for at_s in (begin_s, end_s))
         return any(belief in AWAY for _, belief in told[first : last + 1])
 
+    def away_after_s(self, viewer: str, subject: str, begin_s: float, end_s: float) -> float | None:
+        """How long after `begin_s` the viewer first held it for away; None if not by `end_s`."""
+        if self.held(viewer, subject, begin_s)[0] in AWAY:
+            return 0.0
+        told = self._told.get((viewer, subject), [])
+        first, last = (bisect.bisect_right(told, at_s, key=_time) for at_s in (begin_s, end_s))
+        turned_s = (at_s for at_s, belief in told[first:last] if belief in AWAY)
+        return next((at_s - begin_s for at_s in turned_s), None)
+
     def flags(self) -> list[Flag]:
         """Every stretch of holding somebody for away, and within those every stretch for dead."""
         found: list[Flag] = []

@@ -22,6 +22,8 @@ class Casebook:
     looked_at: int = 0
     broken: int = 0
     figures: dict[str, float] = field(default_factory=dict)
+    unjudged: list[str] = field(default_factory=list)
+    """As in `Finding`."""
     _first_s: float = math.inf
     _witness: str = ""
 
@@ -44,7 +46,14 @@ class Casebook:
             verdict = Verdict.VALID if self.looked_at else Verdict.UNKNOWN
         # What broke a rule was looked at, whether or not its kind is counted.
         cases = max(self.looked_at, self.broken)
-        return Finding(invariant, checker, verdict, cases, self._witness, self.figures)
+        return Finding(
+            invariant, checker, verdict, cases, self._witness, self.figures, tuple(self.unjudged)
+        )
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """`1 crash`, `3 crashes`."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def quantiles(name: str, ordered: Sequence[float]) -> dict[str, float]:

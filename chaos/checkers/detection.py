@@ -18,6 +18,9 @@ another company, and has to start over. Not to know the subject, or to hold it f
 left, is as good as away: it is out of lookups. Pauses are not required to be seen. Nor is a subject
 whose key a thief has, and can pass for it with that viewer (see `thefts`).
 
+What happened and was not judged is told, with the reason, and of crashes and cuts that were over
+too soon also who noticed them all the same.
+
 Figures: `detection_…_s` over crashes alone and viewers that still held the subject for here,
 `detection_all_…_s` over these crashes (when the last of the viewers knew), the same with
 `together` for the others, and `split_…_s` over pairs that a cut parted after a quiet time.
@@ -28,16 +31,31 @@ import itertools
 import math
 from dataclasses import dataclass, field
 
-from chaos.history import Belief, History, Links
+from chaos.history import Belief, History, Life, Links
 from chaos.verdict import Finding
 
 from .believed import Beliefs
-from .casebook import Casebook, moment
+from .casebook import Casebook, counted, moment
 from .limits import Limits
 from .lives import Process, processes
 from .registers import honest_nodes
 from .soundness import LinkTimes
 from .thefts import Thefts
+
+
+@dataclass(slots=True)
+class _Passed:
+    """What was not judged, counted by why not."""
+
+    short_crashes: int = 0
+    short_cuts: int = 0
+    bad_links: int = 0
+    """Crashes and cuts, while links were too bad for a promise of time."""
+    unseen: int = 0
+    """Crashes and cuts that nobody could be asked about."""
+    crashes_seen_s: list[float | None] = field(default_factory=list)
+    """Of each viewer of a short crash: how long it took to notice; None: it did not."""
+    cuts_seen_s: list[float | None] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -55,6 +73,7 @@ class _Reading:
     ends: list[tuple[float, str]]
     """When whose process ended, in order."""
     splits_s: list[float] = field(default_factory=list)
+    passed: "_Passed" = field(default_factory=lambda: _Passed())
 
     def settled(self, node: str, since_s: float, until_s: float) -> bool:
         """Whether a node ran all that time, and long enough before."""
@@ -102,6 +121,7 @@ def check(history: History, limits: Limits) -> Finding:
         read.book.measured(name, times_s)
         read.book.measured(f"{name}_all", by_all_s[name])
     read.book.measured("split", read.splits_s)
+    read.book.unjudged = _unjudged(read)
     return read.book.finding("P5", "detection")
 
 
@@ -127,8 +147,18 @@ def _crash(read: _Reading, subject: str, crashed_s: float, *, alone: bool) -> li
         (span.begin_s for span in read.lives[subject].up if span.begin_s >= crashed_s),
         read.history.end_s,
     )
-    if deadline_s is None or up_again_s < deadline_s or not read.easy(crashed_s, deadline_s):
+    if deadline_s is None or not read.easy(crashed_s, deadline_s):
+        read.passed.bad_links += 1
         return []
+    if up_again_s < deadline_s:
+        read.passed.short_crashes += 1
+        read.passed.crashes_seen_s += [
+            read.beliefs.away_after_s(viewer, subject, crashed_s, up_again_s)
+            for viewer in read.honest
+            if viewer != subject and read.lives[viewer].ran(crashed_s, up_again_s)
+        ]
+        return []
+    before = read.book.looked_at
     times_s: list[float] = []
     for viewer in read.honest:
         if viewer == subject or not read.settled(viewer, crashed_s, deadline_s):
@@ -147,6 +177,7 @@ def _crash(read: _Reading, subject: str, crashed_s: float, *, alone: bool) -> li
             read.book.blame(deadline_s, text)
         elif seen_s >= 0.0:
             times_s.append(seen_s)
+    read.passed.unseen += read.book.looked_at == before
     return times_s
 
 
@@ -179,11 +210,29 @@ def _splits(read: _Reading) -> None:
         limits = read.limits
         allowed_s = limits.split_detection_s if quiet else limits.detection_together_s
         deadline_s = links.at_s + allowed_s
+        parted = [pair for pair in apart if pair not in before]
         if deadline_s <= until_s and read.easy(links.at_s, deadline_s):
+            looked_at = read.book.looked_at
             for pair in apart:
                 fresh = quiet and pair not in before
                 _split_pair(read, pair, (links.at_s, deadline_s), fresh=fresh)
+            read.passed.unseen += bool(apart) and read.book.looked_at == looked_at
+        elif parted and deadline_s > until_s:
+            _short_cut(read, parted, (links.at_s, until_s))
+        elif parted:
+            read.passed.bad_links += 1
         before = apart
+
+
+def _short_cut(read: _Reading, parted: list[tuple[str, str]], within: tuple[float, float]) -> None:
+    """A cut that was over, or changed, too soon to be judged: who noticed it all the same."""
+    read.passed.short_cuts += 1
+    read.passed.cuts_seen_s += [
+        read.beliefs.away_after_s(viewer, subject, *within)
+        for one, other in parted
+        for viewer, subject in ((one, other), (other, one))
+        if read.lives[viewer].ran(*within)
+    ]
 
 
 def _split_pair(
@@ -231,6 +280,53 @@ def sides_of(nodes: tuple[str, ...], blocked: frozenset[tuple[str, str]]) -> lis
             waiting += near
         sides.append(side)
     return sides
+
+
+def _unjudged(read: _Reading) -> list[str]:
+    """What happened and was not judged, in words."""
+    passed, limits = read.passed, read.limits
+    allowed_s = limits.detection_s(len(read.history.nodes))
+    frozen = sum(one.life is Life.PAUSED and one.node in read.honest for one in read.history.lives)
+    lines = []
+    if passed.short_crashes:
+        what = counted(passed.short_crashes, "crash was over", "crashes were over")
+        lines.append(
+            f"{what} before the others had to know, which is {allowed_s:g} s after a crash alone "
+            f"and {limits.detection_together_s:g} s after one of several"
+            f"{_all_the_same(passed.crashes_seen_s, 'nodes that could')}"
+        )
+    if passed.short_cuts:
+        what = counted(passed.short_cuts, "cut was over or changed", "cuts were over or changed")
+        lines.append(
+            f"{what} before both sides had to know, which is {limits.split_detection_s:g} to "
+            f"{limits.detection_together_s:g} s after it"
+            f"{_all_the_same(passed.cuts_seen_s, 'views across it')}"
+        )
+    if passed.bad_links:
+        what = counted(passed.bad_links, "crash or cut", "crashes or cuts")
+        lines.append(
+            f"{what}: links were cut again and again, were slow, or lost more than "
+            f"{limits.light_loss_max:.0%} meanwhile, for which no time is promised"
+        )
+    if passed.unseen:
+        what = counted(passed.unseen, "crash or cut", "crashes or cuts")
+        lines.append(f"{what}: no node that could be asked had run for long enough")
+    if frozen:
+        what = counted(frozen, "time a node was", "times nodes were")
+        lines.append(f"{what} frozen: that need not be noticed, for a frozen node may go on")
+    return lines
+
+
+def _all_the_same(seen_s: list[float | None], who: str) -> str:
+    """Of what need not have been noticed: by how many it was."""
+    if not seen_s:
+        return ""
+    noticed_s = [one for one in seen_s if one is not None]
+    if not noticed_s:
+        return f"; none of {len(seen_s)} {who} noticed"
+    return (
+        f"; {len(noticed_s)} of {len(seen_s)} {who} noticed, after {max(noticed_s):.2f} s at most"
+    )
 
 
 def _pairs_apart(sides: list[list[str]], honest: dict[str, None]) -> dict[tuple[str, str], None]:

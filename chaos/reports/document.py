@@ -239,6 +239,7 @@ def _finding(one: Finding) -> dict[str, Json]:
         "looked_at": one.looked_at,
         "witness": one.witness,
         "figures": _numbers(one.figures),
+        "unjudged": list(one.unjudged),
     }
 
 
@@ -246,6 +247,7 @@ def _read_finding(one: Fields) -> Finding:
     return Finding(
         one.text("invariant"), one.text("checker"), one.verdict("verdict"), one.whole("looked_at"),
         one.text("witness"), one.numbers("figures"),
+        one.texts("unjudged") if one.has("unjudged") else (),
     )  # fmt: skip
 
 

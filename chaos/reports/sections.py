@@ -24,6 +24,7 @@ from .words import (
     label_of,
     means_of,
     noticed_s,
+    unjudged,
     value_of,
 )
 
@@ -92,13 +93,12 @@ def invariants(findings: Sequence[Finding]) -> Markup:
 
 
 def _finding(one: Finding) -> Markup:
-    if one.verdict is Verdict.UNKNOWN:
-        text = "there was nothing in this run to judge it by"
-    else:
-        text = f"{one.looked_at:,} cases judged"
+    text = f"{one.looked_at:,} cases judged" if one.looked_at else "nothing judged"
     parts: list[Part] = [
         element("p", {"class": "soft"}, element("code", {}, one.checker), f": {text}")
     ]
+    if passed_over := unjudged(one):
+        parts.append(element("p", {}, f"Not judged: {passed_over}."))
     if one.witness:
         parts.append(element("p", {"class": "witness"}, one.witness))
     measured = [(name, value) for name, value in one.figures.items() if value]

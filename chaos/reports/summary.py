@@ -14,7 +14,7 @@ from chaos.running.record import RunRecord
 from chaos.verdict import Verdict
 
 from .advice import advice_on
-from .words import invariant_place, label_of, means_of, noticed_s, value_of
+from .words import invariant_place, label_of, means_of, noticed_s, unjudged, value_of
 
 MOMENTS_SHOWN_MAX = 3
 
@@ -70,13 +70,13 @@ def _findings(record: RunRecord) -> str:
     rows = [
         (
             plain(one.invariant), plain(one.checker), one.verdict.value, f"{one.looked_at:,}",
-            plain(one.witness),
+            plain(one.witness or unjudged(one)),
         )
         for one in ordered
     ]  # fmt: skip
     if not rows:
         return "  no checker said anything"
-    headings = ("invariant", "checker", "verdict", "cases", "witness")
+    headings = ("invariant", "checker", "verdict", "cases", "what broke it, or was not judged")
     return table(headings, rows, numbers=("cases",))
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaos.verdict import Verdict
+from chaos.verdict import Finding, Verdict
 
 INVARIANTS: Mapping[str, str] = {
     "P1": "What was acknowledged is seen by every node, and is never lost",
@@ -30,6 +30,17 @@ VERDICTS: Mapping[Verdict, str] = {
     Verdict.INVALID: "Something that was promised did not hold.",
     Verdict.UNKNOWN: "This run proves nothing either way.",
 }
+NOTHING_TO_JUDGE: Mapping[str, str] = {
+    "set_full": "no acknowledged write was there to be looked for",
+    "resurrection": "nothing was removed that could have come back",
+    "roots": "no root was seen together with what it stands for",
+    "false_death": "all the while some node did not run, or links were so bad that no time is "
+    "promised",
+    "burial": "nobody was held for unreachable, so nobody could be declared dead",
+    "detection": "no node crashed and no link was cut, so there was nothing to notice",
+    "documents": "no client edited a document",
+}
+"""By checker: why it had nothing to judge, where it does not say so itself."""
 MEANS: Mapping[tuple[str, str], str] = {
     ("delay", "netem"): "netem, a queue of the kernel for each link",
     (
@@ -153,6 +164,13 @@ def _bytes(value: float) -> str:
             return f"{amount(value)} {unit}"
         value /= 1024
     return f"{amount(value)} GiB"
+
+
+def unjudged(finding: Finding) -> str:
+    """What a checker did not judge, and why; empty if there was nothing of the kind."""
+    if finding.unjudged or finding.verdict is not Verdict.UNKNOWN:
+        return "; ".join(finding.unjudged)
+    return NOTHING_TO_JUDGE.get(finding.checker, "there was nothing in this run to judge it by")
 
 
 def means_of(kind: str, means: str) -> str:

@@ -45,6 +45,55 @@ def test_nothing_crashed_is_unknown() -> None:
     assert judged(Story()).verdict is Verdict.UNKNOWN
 
 
+def test_a_crash_that_is_over_too_soon_is_told_with_who_noticed() -> None:
+    story = Story()
+    for down in (20.0, 60.0):
+        story.restarts("a", down, down + 3.0)
+    story.believes("b", "a", Belief.UNREACHABLE, 21.5)
+    story.believes("b", "a", Belief.ALIVE, 23.5)
+    story.believes("b", "a", Belief.UNREACHABLE, 61.0)
+    story.believes("c", "a", Belief.UNREACHABLE, 64.0)
+
+    finding = judged(story)
+
+    assert finding.verdict is Verdict.UNKNOWN
+    (line,) = finding.unjudged
+    assert line == (
+        "2 crashes were over before the others had to know, which is 5 s after a crash alone and "
+        "10 s after one of several; 2 of 4 nodes that could noticed, after 1.50 s at most"
+    )
+
+
+def test_a_cut_that_is_mended_too_soon_is_told_with_who_noticed() -> None:
+    story = Story()
+    story.links(20.0, both_ways("ab", "c"))
+    story.links(24.0)
+    story.believes("a", "c", Belief.UNREACHABLE, 22.0)
+
+    (line,) = judged(story).unjudged
+
+    assert line.startswith("1 cut was over or changed before both sides had to know")
+    assert line.endswith("1 of 4 views across it noticed, after 2.00 s at most")
+
+
+def test_what_else_is_not_judged_is_told_with_the_reason() -> None:
+    story = crashed(("b", 21.0), ("c", 21.0))
+    story.links(19.0, loss=0.2)
+    story.lived("b", 70.0, Life.PAUSED)
+    story.lived("b", 71.0, Life.RESUMED)
+
+    lossy, frozen = judged(story).unjudged
+
+    assert lossy.startswith("1 crash or cut: links were cut again and again, were slow, or lost")
+    assert (
+        frozen == "1 time a node was frozen: that need not be noticed, for a frozen node may go on"
+    )
+
+
+def test_a_crash_that_is_judged_leaves_nothing_to_tell() -> None:
+    assert judged(crashed(("b", 21.0), ("c", 21.5))).unjudged == ()
+
+
 def test_a_crash_that_one_does_not_see_is_named() -> None:
     expect_invalid(crashed(("b", 21.0)), "a crashed at 20.000 s, and c still held it for alive")
 

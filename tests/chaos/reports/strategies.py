@@ -50,7 +50,8 @@ RECORDS = st.builds(
         max_size=3,
     ),
     findings=st.lists(
-        st.builds(Finding, TEXTS, TEXTS, VERDICTS, WHOLE, TEXTS, FIGURES), max_size=3
+        st.builds(Finding, TEXTS, TEXTS, VERDICTS, WHOLE, TEXTS, FIGURES,
+                  st.lists(TEXTS, max_size=2).map(tuple)), max_size=3
     ),
     expected=st.lists(st.builds(Expected, TEXTS, VERDICTS, TEXTS), max_size=3),
     moments=st.lists(st.builds(Moment, NUMBERS, TEXTS, TEXTS, TEXTS, WHOLE), max_size=3),

@@ -9,9 +9,11 @@ from hypothesis import given
 from chaos.reports.logs import excerpts
 from chaos.reports.markup import is_beside
 from chaos.reports.page import PAGE, page_of, write
-from chaos.reports.words import INVARIANTS
+from chaos.reports.summary import text_of
+from chaos.reports.words import INVARIANTS, NOTHING_TO_JUDGE
+from chaos.running.judging import JUDGED
 from chaos.running.record import Moment, RunRecord, Said, Seen
-from chaos.verdict import Verdict
+from chaos.verdict import Finding, Verdict
 
 from .situations import a_bare_run, a_broken_run, a_run
 from .strategies import ANY, RECORDS
@@ -71,6 +73,25 @@ def test_the_page_says_what_a_reader_wants_to_know_first() -> None:
         "delay, made by netem, a queue of the kernel for each link",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_it_says_why_something_was_not_judged() -> None:
+    record = a_run()
+    record.findings = [
+        Finding("P5", "detection", Verdict.UNKNOWN, 0, unjudged=("2 crashes were over too soon",)),
+        Finding("P4", "burial", Verdict.UNKNOWN, 0),
+        Finding("P9", "odd", Verdict.UNKNOWN, 0),
+        Finding("P3", "roots", Verdict.VALID, 5),
+    ]
+
+    text = read(page_of(record)).text
+
+    assert "detection : nothing judged Not judged: 2 crashes were over too soon." in text
+    assert "Not judged: nobody was held for unreachable" in text
+    assert "Not judged: there was nothing in this run to judge it by." in text
+    assert text.count("Not judged:") == 3
+    assert "2 crashes were over too soon" in text_of(record)
+    assert set(NOTHING_TO_JUDGE) == set(JUDGED)
 
 
 def test_every_picture_has_a_title_and_a_description_by_id() -> None:
