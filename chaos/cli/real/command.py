@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Protocol
 
-from . import drawing, holding, listing, reporting, running
+from . import cleaning, drawing, holding, listing, reporting, running
 
 
 class _Verb(Protocol):
@@ -28,6 +28,10 @@ def _report(arguments: argparse.Namespace, *, as_json: bool) -> int:
     return reporting.run(arguments.runs, arguments.write_docs, as_json=as_json)
 
 
+def _clean(arguments: argparse.Namespace, *, as_json: bool) -> int:
+    return cleaning.run(arguments.names, arguments.dir, dry_run=arguments.dry_run, as_json=as_json)
+
+
 _VERBS: Mapping[str, _Verb] = {
     "list": _list,
     "run": running.run,
@@ -37,6 +41,7 @@ _VERBS: Mapping[str, _Verb] = {
     "report": _report,
     "partition": _partition,
     "heal": _heal,
+    "clean": _clean,
 }
 
 

@@ -32,6 +32,7 @@ examples:
   kith chaos report                                  a page over all runs so far
   kith chaos partition a,b c,d,e --cluster attach    hold a partition on a running cluster
   kith chaos heal --cluster attach                   and end it
+  kith chaos clean --dry-run                         what killed runs left on this machine
 
 exit codes: 0 valid, 1 invalid, 2 unknown, 64 wrong usage
 """
@@ -71,6 +72,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
         _add_cluster(holding, "attach")
         _add_json(holding)
+
+    _add_clean(verbs.add_parser("clean", help="remove what killed runs left on this machine"))
+
+
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only what bears this name, such as kith-chaos-…"
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=RUNS, metavar="DIR",
+        help=f"where directories of killed runs are looked for ({RUNS})",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="show it, and remove nothing")
+    _add_json(parser)
 
 
 def _add_drawn(parser: argparse.ArgumentParser) -> None:

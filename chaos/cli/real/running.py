@@ -27,6 +27,7 @@ from chaos.scenarios.reading import named_scenarios
 from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
 
+from .directories import marked
 from .listing import scenario_of
 from .telling import telling
 
@@ -125,7 +126,7 @@ def perform(
     try:
         directory.mkdir(parents=True)
         cluster = make_cluster(arguments.cluster, scenario.plan, directory)
-        with telling(f"{scenario.name}, seed {seed}") as teller:
+        with marked(directory), telling(f"{scenario.name}, seed {seed}") as teller:
             record = run_scenario(
                 scenario, cluster, seed=seed, teller=teller,
                 replay=replay or _replay(scenario, seed, arguments),
