@@ -14,7 +14,7 @@ Rules this module keeps:
 
 import ipaddress
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -62,29 +62,9 @@ class ProjectCluster:
     """A compose project that runs; `chaos.cluster.cluster.Cluster` says what its methods do."""
 
     def __init__(self, plan: ClusterPlan, directory: Path) -> None:
-        self._plan, self._directory = plan, directory.absolute()
-        self._members: list[ContainerMember] = []
+        self.kind, self.plan, self.directory = ATTACH, plan, directory.absolute()
+        self.members: list[ContainerMember] = []
         self._since = ""
-
-    @property
-    def kind(self) -> str:
-        """`attach`."""
-        return ATTACH
-
-    @property
-    def plan(self) -> ClusterPlan:
-        """The nodes that are expected."""
-        return self._plan
-
-    @property
-    def directory(self) -> Path:
-        """Of logs."""
-        return self._directory
-
-    @property
-    def members(self) -> Sequence[ContainerMember]:
-        """In the order of the plan's names; none before `start`."""
-        return tuple(self._members)
 
     def why_not(self, ability: Ability) -> str:
         """What keeps this machine from it."""
@@ -98,21 +78,21 @@ class ProjectCluster:
 
     def start(self) -> None:
         """Find the project, and see that its nodes are the plan's and take work."""
-        check_abilities(ATTACH, self._plan, self.why_not)
+        check_abilities(self)
         if reason := engine.why_not():
             raise ClusterError(f"--cluster {ATTACH}: {reason}")
         found = _find_project()
-        _check_names(self._plan, found)
-        self._directory.mkdir(parents=True, exist_ok=True)
+        _check_names(self.plan, found)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._since = datetime.now(UTC).isoformat()
-        self._members = [_member(name, found[name], self._directory) for name in self._plan.names]
-        for member in self._members:
+        self.members = [_member(name, found[name], self.directory) for name in self.plan.names]
+        for member in self.members:
             _check_ready(member)
 
     def close(self) -> None:
         """Write the logs since `start`; thaw, release and start what was not so when it began."""
-        attempt_all(*(member.undo for member in self._members))
-        attempt_all(*(lambda one=one: one.collect_log(since=self._since) for one in self._members))
+        attempt_all(*(member.undo for member in self.members))
+        attempt_all(*(lambda one=one: one.collect_log(since=self._since) for one in self.members))
 
 
 class UrlMember:
@@ -120,54 +100,18 @@ class UrlMember:
 
     def __init__(self, name: str, url: str, directory: Path) -> None:
         parts = urlsplit(url)
-        self._name, self._directory = name, directory
-        self._host, self._port = parts.hostname or "", parts.port or 80
-        self._gossip_port = 0
-
-    @property
-    def name(self) -> str:
-        """As the plan has it."""
-        return self._name
-
-    @property
-    def address(self) -> str:
-        """Of its HTTP API."""
-        return self._host
-
-    @property
-    def gossip_port(self) -> int:
+        self.name, self.address, self.http_port = name, parts.hostname or "", parts.port or 80
+        self.gossip_port = 0
         """As it says itself; 0 before it was asked."""
-        return self._gossip_port
-
-    @property
-    def http_port(self) -> int:
-        """As the URL has it."""
-        return self._port
-
-    @property
-    def pid(self) -> int:
-        """Always 0: it is on another machine, as far as one can tell."""
-        return 0
-
-    @property
-    def is_paused(self) -> bool:
-        """Never by us."""
-        return False
-
-    @property
-    def data_dir(self) -> Path:
-        """Never there: the node's machine has it."""
-        return self._directory / self._name
-
-    @property
-    def log(self) -> Path:
-        """Never there: the node's machine has it."""
-        return self._directory / f"{self._name}.log"
+        # On another machine, as far as one can tell, and not frozen by us.
+        self.pid, self.is_paused = 0, False
+        # Neither is ever there: the node's machine has it.
+        self.data_dir, self.log = directory / name, directory / f"{name}.log"
 
     def client(self, *, timeout_s: float = 2.0) -> Client:
         """A connection for HTTP."""
         token = os.environ.get("KITH_TOKEN", "")
-        return Client(self._port, host=self._host, timeout_s=timeout_s, token=token)
+        return Client(self.http_port, host=self.address, timeout_s=timeout_s, token=token)
 
     def call(self, method: str, path: str, body: Shape | None = None) -> Answer:
         """One request on a connection of its own. Raises NoAnswerError."""
@@ -178,33 +122,23 @@ class UrlMember:
         """See that it is who it should be, and takes work. Raises ClusterError."""
         _check_ready(self)
         said = self.call("GET", "/v1/node").value
-        if said.get("name") != self._name:
+        if said.get("name") != self.name:
             raise ClusterError(
-                f"{URLS_VARIABLE}: {self._host}:{self._port} is node {said.get('name')!r}, "
-                f"not {self._name!r}"
+                f"{URLS_VARIABLE}: {self.address}:{self.http_port} is node {said.get('name')!r}, "
+                f"not {self.name!r}"
             )
         port = str(said.get("address", "")).rpartition(":")[2]
-        self._gossip_port = int(port) if port.isdecimal() else 0
+        self.gossip_port = int(port) if port.isdecimal() else 0
 
     def inside(self, *words: str) -> list[str]:
         """Raises ClusterError."""
-        raise _out_of_reach(self._name)
+        raise _out_of_reach(self.name)
 
     def start(self) -> None:
         """Raises ClusterError."""
-        raise _out_of_reach(self._name)
+        raise _out_of_reach(self.name)
 
-    def kill(self) -> None:
-        """Raises ClusterError."""
-        raise _out_of_reach(self._name)
-
-    def stop(self) -> None:
-        """Raises ClusterError."""
-        raise _out_of_reach(self._name)
-
-    def pause(self) -> None:
-        """Raises ClusterError."""
-        raise _out_of_reach(self._name)
+    kill = stop = pause = start
 
     def resume(self) -> None:
         """It was not paused."""
@@ -212,46 +146,27 @@ class UrlMember:
     def limit(self, *, memory_bytes: int = 0, cpu_share: float = 0.0) -> None:
         """Raises ClusterError, unless nothing is asked."""
         if memory_bytes or cpu_share:
-            raise _out_of_reach(self._name)
+            raise _out_of_reach(self.name)
 
     def shift_clock(self, offset_s: float) -> None:
         """Raises ClusterError, unless nothing is asked."""
         if offset_s:
-            raise _out_of_reach(self._name)
+            raise _out_of_reach(self.name)
 
     def fail_disk(self, how: DiskFailure | None) -> None:
         """Raises ClusterError, unless nothing is asked."""
         if how:
-            raise _out_of_reach(self._name)
+            raise _out_of_reach(self.name)
 
 
 class UrlCluster:
     """Nodes known by URL; `chaos.cluster.cluster.Cluster` says what its methods do."""
 
     def __init__(self, plan: ClusterPlan, directory: Path, urls: Mapping[str, str]) -> None:
-        self._plan, self._directory, self._urls = plan, directory.absolute(), urls
+        self.kind, self.plan, self.directory = ATTACH, plan, directory.absolute()
+        self._urls = urls
         known = (name for name in plan.names if name in urls)
-        self._members = [UrlMember(name, urls[name], self._directory) for name in known]
-
-    @property
-    def kind(self) -> str:
-        """`attach`."""
-        return ATTACH
-
-    @property
-    def plan(self) -> ClusterPlan:
-        """The nodes that are expected."""
-        return self._plan
-
-    @property
-    def directory(self) -> Path:
-        """Nothing is written there."""
-        return self._directory
-
-    @property
-    def members(self) -> Sequence[UrlMember]:
-        """In the order of the plan's names."""
-        return tuple(self._members)
+        self.members = [UrlMember(name, urls[name], self.directory) for name in known]
 
     def why_not(self, ability: Ability) -> str:
         """Nothing can be done to it, whatever `ability` is."""
@@ -259,9 +174,9 @@ class UrlCluster:
 
     def start(self) -> None:
         """See that the nodes are the plan's, and take work."""
-        check_abilities(ATTACH, self._plan, self.why_not)
-        _check_names(self._plan, self._urls)
-        for member in self._members:
+        check_abilities(self)
+        _check_names(self.plan, self._urls)
+        for member in self.members:
             member.look()
 
     def close(self) -> None:

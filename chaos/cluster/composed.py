@@ -29,7 +29,7 @@ from .equipment import FOLDER, Equipment
 from .names import VARIABLE, new_name
 from .places import GOSSIP_PORT
 from .processes import ROOT, clean_environment
-from .steps import attempt_all, await_readiness, check_abilities, seeds_of
+from .steps import attempt_all, check_abilities, seeds_of, start_first
 
 COMPOSE = "compose"
 NODES_MAX = 10
@@ -76,37 +76,12 @@ class ComposeCluster:
                 f"--cluster compose: {len(plan.names)} nodes; {NODES_MAX} at most, "
                 "more by --cluster namespaces"
             )
-        self._plan, self._directory = plan, directory.absolute()
-        self._project = new_name()
+        self.kind, self.plan, self.directory = COMPOSE, plan, directory.absolute()
+        self.project = new_name()
         self._token = os.environ.get("KITH_TOKEN") or secrets.token_hex(16)
         self._subnet = _free_subnet(())
-        self._equipment = Equipment(plan, self._directory, self._project, seen_as=SEEN_AS)
-        self._members = self._make_members()
-
-    @property
-    def kind(self) -> str:
-        """`compose`."""
-        return COMPOSE
-
-    @property
-    def plan(self) -> ClusterPlan:
-        """What it was made from."""
-        return self._plan
-
-    @property
-    def directory(self) -> Path:
-        """Of logs, and of the second file."""
-        return self._directory
-
-    @property
-    def project(self) -> str:
-        """As Compose calls it."""
-        return self._project
-
-    @property
-    def members(self) -> Sequence[ContainerMember]:
-        """In the order of the plan's names."""
-        return tuple(self._members)
+        self._equipment = Equipment(plan, self.directory, self.project, seen_as=SEEN_AS)
+        self.members = self._make_members()
 
     def why_not(self, ability: Ability) -> str:
         """What keeps this machine from it."""
@@ -124,39 +99,34 @@ class ComposeCluster:
 
     def start(self) -> None:
         """Make the project, start the nodes, wait until they take work."""
-        check_abilities(COMPOSE, self._plan, self.why_not)
+        check_abilities(self)
         if reason := why_no_containers():
             raise ClusterError(f"--cluster {COMPOSE}: {reason}")
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._equipment.open()
         self._create()
         found = {one.service: one for one in engine.containers(self._filter())}
-        for member in self._members:
+        for member in self.members:
             member.bind(found[member.name])
-        first = [member for member in self._members if member.name not in self._plan.late]
-        for member in first:
-            member.start()
-        await_readiness(first)
-        for member in first:
-            self._equipment.check(member.name, member.pid)
+        start_first(self.members, self.plan, self._equipment)
 
     def close(self) -> None:
         """Collect the logs, and remove all that bears the project's name."""
         attempt_all(
-            *(member.collect_log for member in self._members),
-            lambda: leftovers.end_processes(self._project),
+            *(member.collect_log for member in self.members),
+            lambda: leftovers.end_processes(self.project),
             self._remove,
             self._equipment.close,
-            lambda: leftovers.check_none(self._project),
+            lambda: leftovers.check_none(self.project),
         )
 
     def _make_members(self) -> list[ContainerMember]:
         return [
             ContainerMember(
                 name, address=self._address(index), token=self._token,
-                directory=self._directory, equipment=self._equipment,
+                directory=self.directory, equipment=self._equipment,
             )
-            for index, name in enumerate(self._plan.names)
+            for index, name in enumerate(self.plan.names)
         ]  # fmt: skip
 
     def _address(self, index: int) -> str:
@@ -164,12 +134,12 @@ class ComposeCluster:
         return str(self._subnet.network_address + index + 2)
 
     def _filter(self) -> str:
-        return f"label={engine.PROJECT_LABEL}={self._project}"
+        return f"label={engine.PROJECT_LABEL}={self.project}"
 
     def _create(self) -> None:
         """Make network, volumes and containers; in another subnet if this one is taken."""
         for left in reversed(range(_STARTS)):
-            second = self._directory / "compose.json"
+            second = self.directory / "compose.json"
             second.write_text(json.dumps(self._second_file(), indent=1), "utf-8")
             try:
                 self._compose("-f", str(second), "up", "--no-start", "--no-build")
@@ -177,7 +147,7 @@ class ComposeCluster:
                 if "overlaps" not in str(error) or not left:
                     raise
                 self._subnet = _free_subnet((self._subnet,))
-                self._members = self._make_members()
+                self.members = self._make_members()
             else:
                 return
 
@@ -187,26 +157,26 @@ class ComposeCluster:
             "KITH_TOKEN": self._token,
             "KITH_IMAGE": engine.image(),
             "KITH_PORT": "0",
-            "KITH_CLUSTER": self._project,
+            "KITH_CLUSTER": self.project,
             "COMPOSE_PARALLEL_LIMIT": str(NODES_MAX),
-            VARIABLE: self._project,
+            VARIABLE: self.project,
         }
-        first = [*engine.compose(), "-p", self._project, "-f", str(COMPOSE_FILE)]
-        run([*first, *words, *self._plan.names], timeout_s=_UP_S, env=environ, cwd=ROOT)
+        first = [*engine.compose(), "-p", self.project, "-f", str(COMPOSE_FILE)]
+        run([*first, *words, *self.plan.names], timeout_s=_UP_S, env=environ, cwd=ROOT)
 
     def _remove(self) -> None:
         if not shutil.which("docker"):
             return
-        leftovers.remove_project(self._project)
-        for member in self._members:
+        leftovers.remove_project(self.project)
+        for member in self.members:
             member.bind(None)
 
     def _second_file(self) -> Shape:
-        small = Ability.SMALL_DISKS in self._plan.needs
-        extra = [name for name in self._plan.names if name not in SERVICES]
+        small = Ability.SMALL_DISKS in self.plan.needs
+        extra = [name for name in self.plan.names if name not in SERVICES]
         services: Shape = {
             name: self._service(name, self._address(index), on_disk=small)
-            for index, name in enumerate(self._plan.names)
+            for index, name in enumerate(self.plan.names)
         }
         volumes: Shape = {name: {} for name in extra}
         subnet: Shape = {"subnet": str(self._subnet)}
@@ -216,23 +186,23 @@ class ComposeCluster:
     def _service(self, name: str, address: str, *, on_disk: bool) -> Shape:
         environ: Shape = {
             "KITH_NAME": name,
-            "KITH_SEED": ",".join(self._seed(one) for one in seeds_of(self._plan, name)),
+            "KITH_SEED": ",".join(self._seed(one) for one in seeds_of(self.plan, name)),
             **self._equipment.environ(name, Path(engine.DATA)),
         }
-        if zone := self._plan.zones.get(name):
+        if zone := self.plan.zones.get(name):
             environ["KITH_ZONE"] = zone
         # In the long form: Compose 1.29 takes a volume of one letter for a Windows drive otherwise.
         volumes: list[Json] = [
-            {"type": "bind", "source": str(self._directory / name), "target": engine.DATA}
+            {"type": "bind", "source": str(self.directory / name), "target": engine.DATA}
             if on_disk
             else {"type": "volume", "source": name, "target": engine.DATA}
         ]
-        if self._plan.needs & _LIBRARIES:
-            folder = str(self._directory / FOLDER)
+        if self.plan.needs & _LIBRARIES:
+            folder = str(self.directory / FOLDER)
             volumes.append(
                 {"type": "bind", "source": folder, "target": str(SEEN_AS), "read_only": True}
             )
-        command: list[Json] = ["node", *self._plan.options]
+        command: list[Json] = ["node", *self.plan.options]
         service: Shape = {
             "hostname": name,
             "restart": "no",
@@ -247,7 +217,7 @@ class ComposeCluster:
         return service
 
     def _seed(self, seed: str) -> str:
-        return f"{seed}:{GOSSIP_PORT}" if seed in self._plan.names else seed
+        return f"{seed}:{GOSSIP_PORT}" if seed in self.plan.names else seed
 
 
 def why_no_containers() -> str:

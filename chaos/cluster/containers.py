@@ -48,38 +48,22 @@ class ContainerMember:
         directory: Path,
         equipment: Equipment | None = None,
     ) -> None:
-        self._name, self._address, self._token = name, address, token
-        self._log, self._data_dir = directory / f"{name}.log", directory / name
+        self.name, self.address, self._token = name, address, token
+        self.gossip_port, self.http_port = GOSSIP_PORT, HTTP_PORT
+        self.log = directory / f"{name}.log"
+        """Written by `collect_log`."""
+        self.data_dir = directory / name
+        """The volume, where the engine keeps it; before there is one, a place that is empty."""
         self._equipment = equipment
         self._container: Container | None = None
         self._node: Owner | None = None
         self._paused = self._limited = self._ended = False
 
     @property
-    def name(self) -> str:
-        """As the plan has it."""
-        return self._name
-
-    @property
-    def address(self) -> str:
-        """In the cluster's network."""
-        return self._address
-
-    @property
-    def gossip_port(self) -> int:
-        """UDP and TCP."""
-        return GOSSIP_PORT
-
-    @property
-    def http_port(self) -> int:
-        """Of its HTTP API."""
-        return HTTP_PORT
-
-    @property
     def container(self) -> Container:
         """As it was when this was bound to it. Raises ClusterError if that was not yet."""
         if self._container is None:
-            raise ClusterError(f"node {self._name} has no container: the cluster was not started")
+            raise ClusterError(f"node {self.name} has no container: the cluster was not started")
         return self._container
 
     @property
@@ -97,25 +81,15 @@ class ContainerMember:
         """Whether it was frozen, and neither resumed nor ended since."""
         return self._paused
 
-    @property
-    def data_dir(self) -> Path:
-        """The volume, where the engine keeps it; before there is one, a place that is empty."""
-        return self._data_dir
-
-    @property
-    def log(self) -> Path:
-        """Written by `collect_log`."""
-        return self._log
-
     def bind(self, container: Container | None) -> None:
         """This is its container; None: it is gone."""
         self._container, self._node, self._paused = container, None, False
         if container is not None and container.data_dir is not None:
-            self._data_dir = container.data_dir
+            self.data_dir = container.data_dir
 
     def client(self, *, timeout_s: float = 2.0) -> Client:
         """A connection over the bridge, which no link between nodes is part of."""
-        return Client(HTTP_PORT, host=self._address, timeout_s=timeout_s, token=self._token)
+        return Client(HTTP_PORT, host=self.address, timeout_s=timeout_s, token=self._token)
 
     def call(self, method: str, path: str, body: Shape | None = None) -> Answer:
         """One request on a connection of its own. Raises NoAnswerError."""
@@ -126,13 +100,13 @@ class ContainerMember:
         """The words that run a program of this machine in the container's network."""
         init_pid = self._init_pid()
         if not init_pid:
-            raise NoNetworkError(f"node {self._name} does not run; its container has no network")
+            raise NoNetworkError(f"node {self.name} does not run; its container has no network")
         return ["nsenter", "--net", "--target", str(init_pid), *words]
 
     def start(self) -> None:
         """Start its container, and wait until the node is there, not until it is ready."""
         if self.pid:
-            raise ClusterError(f"node {self._name} runs already, as process {self.pid}")
+            raise ClusterError(f"node {self.name} runs already, as process {self.pid}")
         self._give_data()
         engine.docker("start", self.container.id)
         self._paused = False
@@ -140,7 +114,7 @@ class ContainerMember:
         while self._is_beginning():
             if time.perf_counter() > end:
                 raise ClusterError(
-                    f"node {self._name}: its process is not to be seen; "
+                    f"node {self.name}: its process is not to be seen; "
                     "containers must run on this very machine"
                 )
             time.sleep(POLL_S)
@@ -165,7 +139,7 @@ class ContainerMember:
     def pause(self) -> None:
         """Freeze all its processes."""
         if not self.pid:
-            raise ClusterError(f"node {self._name} does not run; what is to be paused must run")
+            raise ClusterError(f"node {self.name} does not run; what is to be paused must run")
         if not self._paused:
             engine.docker("pause", self.container.id)
             self._paused = True
@@ -180,7 +154,7 @@ class ContainerMember:
         """Hold the container to this; 0: to what it was held before."""
         if memory_bytes < 0 or cpu_share < 0:
             raise ClusterError(
-                f"node {self._name}: {memory_bytes} bytes, {cpu_share:g} of a processor; "
+                f"node {self.name}: {memory_bytes} bytes, {cpu_share:g} of a processor; "
                 "neither may be negative"
             )
         memory = memory_bytes or self.container.memory_bytes or _machine_bytes()
@@ -193,11 +167,11 @@ class ContainerMember:
 
     def shift_clock(self, offset_s: float) -> None:
         """By the bytes that the library in the container looks at."""
-        self._prepared().shift_clock(self._name, offset_s)
+        self._prepared().shift_clock(self.name, offset_s)
 
     def fail_disk(self, how: DiskFailure | None) -> None:
         """By the byte that the library in the container looks at."""
-        self._prepared().fail_disk(self._name, how)
+        self._prepared().fail_disk(self.name, how)
 
     def undo(self) -> None:
         """Thaw it, take its limits away, and start it if it was ended. Raises ClusterError."""
@@ -210,7 +184,7 @@ class ContainerMember:
     def collect_log(self, *, since: str = "") -> None:
         """Write its log. Raises ClusterError."""
         if self._container is not None:
-            engine.write_log(self._container.id, self._log, since=since)
+            engine.write_log(self._container.id, self.log, since=since)
 
     def check_readiness(self) -> bool:
         """Whether it takes work. Raises ClusterError if it has ended, with the end of its log."""
@@ -221,7 +195,7 @@ class ContainerMember:
                 return False
         said = engine.docker("logs", "--tail", _LOG_LINES, self.container.id)
         raise ClusterError(
-            f"node {self._name} ended" + "".join(f"\n    {line}" for line in said.splitlines())
+            f"node {self.name} ended" + "".join(f"\n    {line}" for line in said.splitlines())
         )
 
     def _is_beginning(self) -> bool:
@@ -230,7 +204,7 @@ class ContainerMember:
 
     def _prepared(self) -> Equipment:
         if self._equipment is None:
-            raise ClusterError(f"node {self._name}: its surroundings are not ours to bend")
+            raise ClusterError(f"node {self.name}: its surroundings are not ours to bend")
         return self._equipment
 
     def _init_pid(self) -> int:

@@ -67,34 +67,16 @@ class LocalMember:
         directory: Path,
         equipment: Equipment,
     ) -> None:
-        self._name, self._index, self._place = name, index, place
+        self.name, self._index, self._place = name, index, place
+        self.address, (self.http_port, self.gossip_port) = place.address(index), place.ports(index)
         self._launch, self._equipment = launch, equipment
-        self._data_dir = directory / name
-        self._log = directory / f"{name}.log"
+        self.data_dir = directory / name
+        self.log = directory / f"{name}.log"
+        """Grows while it runs."""
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
         # Whoever watches a node asks for its pid while a fault ends it.
         self._reaping = threading.Lock()
-
-    @property
-    def name(self) -> str:
-        """As the plan has it."""
-        return self._name
-
-    @property
-    def address(self) -> str:
-        """In its place."""
-        return self._place.address(self._index)
-
-    @property
-    def gossip_port(self) -> int:
-        """UDP and TCP."""
-        return self._place.ports(self._index)[1]
-
-    @property
-    def http_port(self) -> int:
-        """Of its HTTP API."""
-        return self._place.ports(self._index)[0]
 
     @property
     def pid(self) -> int:
@@ -105,16 +87,6 @@ class LocalMember:
     def is_paused(self) -> bool:
         """Whether it was frozen, and neither resumed nor ended since."""
         return self._paused and bool(self.pid)
-
-    @property
-    def data_dir(self) -> Path:
-        """Below the directory, with its name."""
-        return self._data_dir
-
-    @property
-    def log(self) -> Path:
-        """Grows while it runs."""
-        return self._log
 
     def client(self, *, timeout_s: float = 2.0) -> Client:
         """A connection from where the node is."""
@@ -132,21 +104,21 @@ class LocalMember:
     def start(self) -> None:
         """Start it, with the data that it has."""
         if self.pid:
-            raise ClusterError(f"node {self._name} runs already, as process {self.pid}")
-        words = self._equipment.wrap(self._name, self.inside(*self._command()))
+            raise ClusterError(f"node {self.name} runs already, as process {self.pid}")
+        words = self._equipment.wrap(self.name, self.inside(*self._command()))
         environ: Mapping[str, str] = {
             **self._launch.environ(),
-            **self._equipment.environ(self._name, self._data_dir),
+            **self._equipment.environ(self.name, self.data_dir),
         }
         self._paused = False
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
                     words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     env=environ, cwd=self._launch.root, start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
-                raise ClusterError(f"node {self._name} cannot be started: {error}") from None
+                raise ClusterError(f"node {self.name} cannot be started: {error}") from None
 
     def kill(self) -> None:
         """Kill -9, and reap; harmless if it does not run."""
@@ -166,7 +138,7 @@ class LocalMember:
     def pause(self) -> None:
         """SIGSTOP."""
         if not self.pid:
-            raise ClusterError(f"node {self._name} does not run; what is to be paused must run")
+            raise ClusterError(f"node {self.name} does not run; what is to be paused must run")
         self._signal(signal.SIGSTOP)
         self._paused = True
 
@@ -177,20 +149,20 @@ class LocalMember:
 
     def limit(self, *, memory_bytes: int = 0, cpu_share: float = 0.0) -> None:
         """By its control group."""
-        self._equipment.limit(self._name, memory_bytes=memory_bytes, cpu_share=cpu_share)
+        self._equipment.limit(self.name, memory_bytes=memory_bytes, cpu_share=cpu_share)
 
     def shift_clock(self, offset_s: float) -> None:
         """By the bytes that the library looks at."""
-        self._equipment.shift_clock(self._name, offset_s)
+        self._equipment.shift_clock(self.name, offset_s)
 
     def fail_disk(self, how: DiskFailure | None) -> None:
         """By the byte that the library looks at."""
-        self._equipment.fail_disk(self._name, how)
+        self._equipment.fail_disk(self.name, how)
 
     def check_readiness(self) -> bool:
         """Whether it takes work. Raises ClusterError if it has ended, with the end of its log."""
         if not self.pid:
-            raise ClusterError(f"node {self._name} ended{log_end(self._log)}")
+            raise ClusterError(f"node {self.name} ended{log_end(self.log)}")
         try:
             return self.call("GET", "/readyz").status == 200
         except NoAnswerError:
@@ -199,7 +171,7 @@ class LocalMember:
     def _command(self) -> list[str]:
         return [
             *(str(self._launch.python), "-m", "node.cli", "node"),
-            *("--name", self._name, "--data-dir", str(self._data_dir)),
+            *("--name", self.name, "--data-dir", str(self.data_dir)),
             *("--http", f"{self.address}:{self.http_port}"),
             *("--gossip", f"{self.address}:{self.gossip_port}"),
             *self._launch.words,
@@ -224,7 +196,7 @@ class LocalMember:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise ClusterError(
-                f"node {self._name} did not end in {seconds:g} s{log_end(self._log)}"
+                f"node {self.name} did not end in {seconds:g} s{log_end(self.log)}"
             ) from None
         self._paused = False
 

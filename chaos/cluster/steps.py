@@ -7,26 +7,18 @@ Rules this module keeps:
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
-from .cluster import Ability, ClusterError, ClusterPlan
+from .cluster import Ability, Cluster, ClusterError, ClusterPlan, Member
+from .equipment import Equipment
 
 READY_S = 60.0
 POLL_S = 0.02
 SEEDS = 3
 
 
-class Starting(Protocol):
-    """A node that was just started."""
-
-    @property
-    def name(self) -> str:
-        """As the plan has it."""
-
-    @property
-    def log(self) -> Path:
-        """Where its log is, or will be."""
+class Starting(Member, Protocol):
+    """A node of a cluster that starts its own."""
 
     def check_readiness(self) -> bool:
         """Whether it takes work. Raises ClusterError if it has ended."""
@@ -40,11 +32,24 @@ def seeds_of(plan: ClusterPlan, name: str) -> tuple[str, ...]:
     return tuple(plan.names[(at + step) % count] for step in range(1, min(SEEDS, count - 1) + 1))
 
 
-def check_abilities(kind: str, plan: ClusterPlan, why_not: Callable[[Ability], str]) -> None:
+def check_abilities(cluster: Cluster) -> None:
     """Raises ClusterError for the first ability that the plan needs and the cluster has not."""
     for ability in Ability:
-        if ability in plan.needs and (reason := why_not(ability)):
-            raise ClusterError(f"--cluster {kind} cannot do {ability.value} here: {reason}")
+        if ability in cluster.plan.needs and (reason := cluster.why_not(ability)):
+            raise ClusterError(f"--cluster {cluster.kind} cannot do {ability.value} here: {reason}")
+
+
+def start_first(members: Sequence[Starting], plan: ClusterPlan, equipment: Equipment) -> None:
+    """Start all but the late ones, and wait until they take work, each with all its equipment.
+
+    Raises ClusterError.
+    """
+    first = [member for member in members if member.name not in plan.late]
+    for member in first:
+        member.start()
+    await_readiness(first)
+    for member in first:
+        equipment.check(member.name, member.pid)
 
 
 def await_readiness(members: Sequence[Starting], seconds: float = READY_S) -> None:
