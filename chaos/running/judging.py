@@ -43,10 +43,11 @@ from chaos.verdict import Finding, Verdict
 
 from . import editing
 from .asking import shown
+from .heads import Heads, heads_of
 from .identities import Identities
 from .journal import Journal
 from .ledger import Ledger
-from .watching import Sightings, beliefs_of, commit_of, dots_of, heads_of
+from .watching import Sightings, beliefs_of, commit_of
 
 REAL = Limits(
     # Beliefs are polled every 0.05 s, and nodes, clients and whatever else the machine does wait
@@ -90,11 +91,15 @@ def view_of(
     services: Sequence[str],
     identities: Identities,
     writes: Mapping[int, DocumentWrite],
+    suspects: Sequence[str] = (),
 ) -> View | None:
-    """What a node shows at the end; None if it does not answer."""
+    """What a node shows at the end; None if it does not answer.
+
+    `suspects`: nodes whose keys are misused in this run.
+    """
     try:
         rows = member.call("GET", "/v1/peers").rows("peers")
-        root, held = _heads_and_root(member)
+        held = _heads_and_root(member, identities, suspects)
         found: list[tuple[Key, int]] = []
         for service in services:
             answer = member.call("GET", f"/v1/services/{service}?limit={SHOWN_MAX}")
@@ -109,28 +114,26 @@ def view_of(
     beliefs = beliefs_of(rows, identities)
     return View(
         node=member.name,
-        heads=heads_of(held),
-        root=root,
+        heads=held.all,
+        root=held.root,
         shown=tuple(sorted(found, key=lambda one: str(one[0]))),
         beliefs=tuple((name, belief) for name, belief in beliefs.items() if name != member.name),
         held=tuple(
-            sorted((identities.name_of(owner), str(dot[1])) for owner, dot in dots_of(held).items())
+            sorted((identities.name_of(owner), str(dot[1])) for owner, dot in held.dots.items())
         ),
+        honest=held.honest,
         documents=tuple(documents),
     )
 
 
-def _heads_and_root(member: Member) -> tuple[str, Mapping[str, object]]:
-    """A root and the heads behind it: nothing was committed between the two questions."""
-    root, held = "", {}
+def _heads_and_root(member: Member, identities: Identities, suspects: Sequence[str]) -> Heads:
+    """A root and the heads behind it: nothing was committed between the questions."""
+    held = Heads({})
     for _ in range(TRIES):
-        before = str(member.call("GET", "/v1/root").value.get("root"))
-        clock = member.call("GET", "/v1/clock").value.get("clock")
-        held = dict(clock) if isinstance(clock, dict) else {}
-        root = str(member.call("GET", "/v1/root").value.get("root"))
-        if before == root:
+        held = heads_of(member.call, identities, suspects) or held
+        if held.root:
             break
-    return root, held
+    return held
 
 
 def history_of(seen: Observed) -> History:
@@ -161,8 +164,7 @@ def history_of(seen: Observed) -> History:
         signed=signed_of(operations, ledger.versions, accepted, seen.identities),
         lives=[*_never_there(seen), *sorted(journal.lives, key=lambda one: one.at_s)],
         links=list(journal.link_states),
-        # Who forks shows everybody another head of one version, and so other roots.
-        roots=[] if villains else sorted(seen.sightings.roots, key=lambda one: one.at_s),
+        roots=sorted(seen.sightings.roots, key=lambda one: one.at_s),
         views=[
             replace(view, shown=tuple(pair for pair in view.shown if pair[1] not in lost))
             for view in seen.views

@@ -24,7 +24,7 @@ from random import Random
 from typing import Protocol
 
 from chaos.cli.origin import origin
-from chaos.cluster.cluster import Cluster, Member
+from chaos.cluster.cluster import Ability, Cluster, Member
 from chaos.cluster.kinds import running
 from chaos.faults.fault import Stage
 from chaos.history import History
@@ -98,7 +98,7 @@ class _Run:
         return _Run(
             scenario, cluster, seed, teller, clock, journal, identities, ledger,
             Clients(cluster, scenario.workload, ledger, seed=seed),
-            Watchers(cluster, clock, identities),
+            Watchers(cluster, clock, identities, suspects_of(scenario)),
             Followers(cluster, clock),
             Acts(Stage(cluster, journal, Random(f"{seed}/faults")), clock, journal),
             [expectations.read(one, scenario.plan.names) for one in scenario.expectations],
@@ -155,6 +155,12 @@ def run(
     _judge(this, record, history, logs)
     record.moments = worst_moments(record, history, logs)
     return record
+
+
+def suspects_of(scenario: Scenario) -> tuple[str, ...]:
+    """The nodes whose keys will be misused."""
+    hostile = (step for step in scenario.steps if Ability.HOSTILE in step.kind.needs)
+    return tuple(dict.fromkeys(name for step in hostile for name in step.victims))
 
 
 def _await_steady_before(this: _Run) -> None:
@@ -255,7 +261,11 @@ def _seen_at_the_end(this: _Run) -> History:
             this.looked[place] = expects.look(cluster)
     services = [f"shop-{number}" for number in range(scenario.workload.services)]
     edits = {one.number: one for one in ledger.document_writes}
-    found = (view_of(member, services, this.identities, edits) for member in this.meant_to_run())
+    suspects = suspects_of(scenario)
+    found = (
+        view_of(member, services, this.identities, edits, suspects)
+        for member in this.meant_to_run()
+    )
     views = [view for view in found if view is not None]
     return history_of(
         Observed(

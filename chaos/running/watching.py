@@ -4,7 +4,7 @@
     every SLOWLY_S  on which side of a partition it says it is, whether it takes work, its memory
 
 A sample of a root counts if the root was the same before and after the heads were asked for, so
-that both belong together.
+that both belong together (`heads`).
 
 Rules this module keeps:
 
@@ -13,9 +13,8 @@ Rules this module keeps:
 3. What was seen is bounded; what is left out is counted.
 """
 
-import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +23,7 @@ from chaos.cluster.client import Answer, Client, NoAnswerError, Shape
 from chaos.cluster.cluster import Cluster, Member
 from chaos.history import Accepted, Belief, Believed, RootSample
 
+from .heads import heads_of, root_of
 from .identities import Identities
 from .journal import RunClock
 from .record import Seen
@@ -66,14 +66,29 @@ class Sightings:
 
 
 class Watchers:
-    """One for each node of a cluster."""
+    """One for each node of a cluster.
 
-    def __init__(self, cluster: Cluster, clock: RunClock, identities: Identities) -> None:
+    Args:
+        cluster: whose nodes are asked.
+        clock: the run's.
+        identities: whose ids they are.
+        suspects: nodes whose keys are misused in this run.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: RunClock,
+        identities: Identities,
+        suspects: Sequence[str] = (),
+    ) -> None:
         self.sightings = Sightings()
         self._enough = threading.Event()
         self._threads = [
             threading.Thread(
-                target=_Watcher(member, clock, identities, self.sightings, self._enough).run,
+                target=_Watcher(
+                    member, clock, identities, self.sightings, self._enough, suspects
+                ).run,
                 name=f"kith-chaos-watch-{member.name}",
                 daemon=True,
             )
@@ -103,12 +118,14 @@ class _Watcher:
         identities: Identities,
         sightings: Sightings,
         enough: threading.Event,
+        suspects: Sequence[str],
     ) -> None:
         self._member = member
         self._clock = clock
         self._identities = identities
         self._sightings = sightings
         self._enough = enough
+        self._suspects = suspects
         self._pid = -1
         self._held: dict[str, Belief] = {}
         self._heads: dict[str, tuple[int, int]] = {}
@@ -157,18 +174,16 @@ class _Watcher:
                 self._sightings.beliefs.append(one)
 
     def _sample(self, client: Client) -> None:
-        before = client.call("GET", "/v1/root").value.get("root")
-        if before == self._root:
+        root = root_of(client.call)
+        if root == self._root:
             return
-        clock = client.call("GET", "/v1/clock").value.get("clock")
-        after = client.call("GET", "/v1/root").value.get("root")
+        held = heads_of(client.call, self._identities, self._suspects, root=root)
+        if held is None:
+            return
         at_s, node, sightings = self._clock.now_s(), self._member.name, self._sightings
-        if not isinstance(clock, dict):
-            return
-        if before == after:
-            self._root = str(after)
+        self._root = held.root or self._root
         with sightings.lock:
-            for owner, dot in dots_of(clock).items():
+            for owner, dot in held.dots.items():
                 if self._heads.get(owner) == dot:
                     continue
                 self._heads[owner] = dot
@@ -179,8 +194,8 @@ class _Watcher:
                     )
                 else:
                     sightings.left_out += 1
-            if before == after and len(sightings.roots) < SAMPLES_MAX:
-                sightings.roots.append(RootSample(at_s, node, heads_of(clock), str(after)))
+            if held.root and len(sightings.roots) < SAMPLES_MAX:
+                sightings.roots.append(RootSample(at_s, node, held.all, held.root, held.honest))
 
     def _ask_slowly(self, client: Client) -> None:
         side = str(client.call("GET", "/v1/node").value.get("partition"))
@@ -210,26 +225,9 @@ def beliefs_of(rows: list[Shape], identities: Identities) -> dict[str, Belief]:
     return found
 
 
-def dots_of(clock: Mapping[str, object]) -> dict[str, tuple[int, int]]:
-    """Of each owner's id, epoch and version of the head that a node holds."""
-    found = {}
-    for owner, dot in clock.items():
-        if isinstance(dot, dict):
-            epoch, version = dot.get("epoch"), dot.get("version")
-            if isinstance(epoch, int) and isinstance(version, int):
-                found[owner] = epoch, version
-    return found
-
-
 def commit_of(owner: str, version: int) -> str:
     """A commit's name, as far as one tells them apart from outside."""
     return f"{owner[:12]}-{version}"
-
-
-def heads_of(clock: Mapping[str, object]) -> str:
-    """A hash over all heads that a node holds, by owner and version."""
-    lines = [f"{owner} {dot[0]} {dot[1]}" for owner, dot in sorted(dots_of(clock).items())]
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def resident_bytes(pid: int) -> int:

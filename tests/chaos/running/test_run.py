@@ -64,6 +64,27 @@ for = "1s"
 latency = "5ms"
 """
 
+LIES = """
+title = "Lies"
+about = "Somebody with the keys of d shows two faces."
+[cluster]
+nodes = 4
+[workload]
+instances = 1
+[time]
+faults = "6s"
+settle = "1s"
+[[fault]]
+kind = "forker"
+at = "1s"
+for = "4s"
+nodes = ["d"]
+per_s = 2
+[[expect]]
+kind = "evidence"
+about = ["d"]
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -100,6 +121,15 @@ def test_the_record_says_by_which_means_a_delay_was_made(tmp_path: Path) -> None
     assert record.verdict is Verdict.VALID
     assert record.means == {"delay": delay_means()}
     assert any(f"(by {record.means['delay']})" in one.text for one in record.said)
+
+
+def test_roots_of_the_honest_are_compared_while_somebody_shows_two_faces(tmp_path: Path) -> None:
+    record = ran(tmp_path, scenario_of(LIES), "processes")
+
+    roots = next(one for one in record.findings if one.checker == "roots")
+    assert (record.verdict, record.reason) == (Verdict.VALID, "")
+    assert (roots.verdict, roots.witness) == (Verdict.VALID, "")
+    assert roots.looked_at > 50, "many more than are there at the end"
 
 
 def test_without_operations_nothing_is_known(tmp_path: Path) -> None:
