@@ -20,12 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
 
-from . import clocks, engine, failing_disks, leftovers, small_disks, wires
+from . import engine, leftovers, small_disks, wires
 from .client import Json, Shape
+from .clocks import Clocks
 from .cluster import Ability, ClusterError, ClusterPlan
 from .commands import run
 from .containers import ContainerMember
 from .equipment import FOLDER, Equipment
+from .failing_disks import FailingDisks
 from .names import VARIABLE, new_name
 from .places import GOSSIP_PORT
 from .processes import ROOT, clean_environment
@@ -242,10 +244,10 @@ def why_not_inside(ability: Ability) -> str:
 
 def _why_no_library() -> str:
     """Whether a library of this machine can be loaded in the image, which has a libc of its own."""
-    if reason := clocks.why_not():
+    if reason := Clocks.why_not():
         return reason
     with tempfile.TemporaryDirectory() as place:
-        made = clocks.Clocks(Path(place), seen_as=SEEN_AS)
+        made = Clocks(Path(place), seen_as=SEEN_AS)
         made.open(["trial"])
         Path(place).chmod(0o755)
         look = f"import sys; sys.exit({made.library.name!r} not in open('/proc/self/maps').read())"
@@ -266,7 +268,7 @@ def _why_no_library() -> str:
 _REASONS: dict[Ability, Callable[[], str]] = {
     Ability.SMALL_DISKS: small_disks.why_not,
     Ability.CLOCKS: _why_no_library,
-    Ability.DISK_ERRORS: lambda: failing_disks.why_not() or _why_no_library(),
+    Ability.DISK_ERRORS: lambda: FailingDisks.why_not() or _why_no_library(),
 }
 
 

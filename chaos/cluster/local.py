@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import clocks, failing_disks, leftovers, limits, namespaces, small_disks, wires
+from . import leftovers, limits, namespaces, small_disks, wires
+from .clocks import Clocks
 from .cluster import Ability, ClusterPlan
 from .equipment import Equipment
+from .failing_disks import FailingDisks
 from .names import new_name
 from .nodes import Launch, LocalMember
 from .places import Apart, Loopback, Place
@@ -30,10 +32,10 @@ _REASONS: dict[Ability, Callable[[], str]] = {
     Ability.DELAY: wires.why_no_delay,
     Ability.BANDWIDTH: wires.why_no_bandwidth,
     Ability.SMALL_DISKS: small_disks.why_not,
-    Ability.DISK_ERRORS: failing_disks.why_not,
+    Ability.DISK_ERRORS: FailingDisks.why_not,
     Ability.MEMORY: limits.why_not,
     Ability.CPU: limits.why_not,
-    Ability.CLOCKS: clocks.why_not,
+    Ability.CLOCKS: Clocks.why_not,
 }
 
 

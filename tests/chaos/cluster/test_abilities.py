@@ -284,6 +284,23 @@ def test_a_node_of_another_build_runs_beside_the_others(tmp_path: Path) -> None:
     assert versions[0] != "0.0.7"
 
 
+def test_a_node_that_does_not_load_its_library_is_an_error(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    (old / ".venv" / "bin").mkdir(parents=True)
+    for layer in LAYERS:
+        (old / layer).symlink_to(ROOT / layer)
+    python = old / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nunset LD_PRELOAD\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    plan = replace(TWO, old=("b",), old_root=old)
+
+    with (
+        pytest.raises(ClusterError, match=r"node b runs without shifted_clock\.so"),
+        open_cluster("processes", tmp_path / "run", plan, Ability.VERSIONS, Ability.CLOCKS),
+    ):
+        pytest.fail("it started")
+
+
 def test_another_build_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
     plan = replace(TWO, old=("b",), old_root=tmp_path, needs=frozenset({Ability.VERSIONS}))
     cluster = make_cluster("processes", plan, tmp_path / "run")
