@@ -61,8 +61,8 @@ class Load:
         self._side = side
         self._next = 0
         self._unanswered: set[int] = set()
-        """Requests that the clients were still waiting for as they were stopped, and that were not
-        done, as it turned out."""
+        """Requests that were never sent, or that the clients were still waiting for as they were
+        stopped, and that were not done, as it turned out."""
 
     def run(self, seconds: int, clients: int = CLIENTS) -> Measured:
         """Load it with so many clients, then read back.
@@ -74,6 +74,8 @@ class Load:
         cpu_before_s = cpu_s(side.child.pid)
         told = _wrk(side, self._next, seconds, clients)
         used_s = cpu_s(side.child.pid) - cpu_before_s
+        # The very first is asked for only to see how many requests it holds, and never sent.
+        self._unanswered.add(self._next)
         requests, self._next = told["requests"], told["next"]
         if not requests:
             raise BenchError(f"{side.name} answered nothing")

@@ -1,6 +1,18 @@
 """The benchmark of registrations notices what was acknowledged and is not there."""
 
-from benchmarks.registrations.load import Measured, missing
+import http.server
+import json
+import os
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from benchmarks.registrations import load
+from benchmarks.registrations.load import Load, Measured, missing
+from benchmarks.registrations.sides import Side
 from benchmarks.registrations.summary import figures
 from benchmarks.report import Spread
 
@@ -40,3 +52,63 @@ def test_the_figures_are_ratios_of_rounds_and_a_single_loss_is_not_hidden_by_a_m
     assert found["durable registration, p99"].met is True
     assert found["registrations acknowledged and not there"].kith == Spread(1.0, 1.0, 1.0)
     assert found["registrations acknowledged and not there"].met is False
+
+
+class Registry(http.server.ThreadingHTTPServer):
+    """Holds the numbers that it answered, a few a second."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Registering)
+        self.numbers: list[int] = []
+        self.ending = threading.Event()
+
+
+class Registering(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        registry = cast(Registry, self.server)
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        # Who is cut off while it waits was not answered, and is not held.
+        if registry.ending.wait(0.2):
+            return
+        registry.numbers.append(int(asked["number"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    server = Registry()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.skipif(not load.installed(), reason=f"needs {load.PROGRAM}; {load.INSTALL}")
+def test_what_the_load_never_sent_is_not_taken_for_lost(registry: Registry) -> None:
+    def numbers(_: str) -> Iterator[int]:
+        registry.ending.set()
+        return iter(registry.numbers)
+
+    side = cast(Side, SimpleNamespace(
+        name="registry", child=SimpleNamespace(pid=os.getpid()), path="/", coding="plain",
+        address=f"127.0.0.1:{registry.server_port}", numbers=numbers,
+        body='{"key":"%s%s","number":"%s%s%s%s"}',
+    ))  # fmt: skip
+
+    measured = Load(side).run(1, clients=3)
+
+    assert registry.numbers
+    assert (measured.errors, measured.lost) == (0, 0)
