@@ -32,7 +32,7 @@ URLS_VARIABLE, PROJECT_VARIABLE = "KITH_CHAOS_ATTACH", "KITH_CHAOS_PROJECT"
 CALL_S = 5.0
 _ENTRYPOINT = "kith"
 _NOT_PREPARED = frozenset(
-    {Ability.CLOCKS, Ability.DISK_ERRORS, Ability.SMALL_DISKS, Ability.VERSIONS}
+    {Ability.CLOCKS, Ability.DISK_ERRORS, Ability.NAMES, Ability.SMALL_DISKS, Ability.VERSIONS}
 )
 LOOK_ONLY = (
     f"nodes that are known by {URLS_VARIABLE} are reached over HTTP only, which ends, cuts and "
@@ -157,6 +157,12 @@ class UrlMember:
         """Raises ClusterError, unless nothing is asked."""
         if how:
             raise _out_of_reach(self.name)
+
+    def bend_names(self, lies: Mapping[str, str | None]) -> int:
+        """Raises ClusterError, unless nothing is asked."""
+        if lies:
+            raise _out_of_reach(self.name)
+        return 0
 
 
 class UrlCluster:

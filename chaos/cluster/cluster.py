@@ -61,6 +61,8 @@ class Ability(enum.Enum):
     CPU = "cpu"
     CLOCKS = "clocks"
     """A wall clock of its own for each node; the monotonic one stays."""
+    NAMES = "names"
+    """Seeds told by host name, and a name server of our own that can lie or be silent."""
     HOSTILE = "hostile"
     """A node's keys in the hands of a program of ours."""
     VERSIONS = "versions"
@@ -194,6 +196,17 @@ class Member(Protocol):
 
     def fail_disk(self, how: DiskFailure | None) -> None:
         """Let all that it writes to its data fail so from now on; None: no more."""
+
+    def bend_names(self, lies: Mapping[str, str | None]) -> int:
+        """Let host names of nodes be answered so from now on when this node looks them up.
+
+        Args:
+            lies: an address, "" (there is no such name) or None (no answer at all), by the node
+                whose name it is; `*` stands for all others. Empty: the truth.
+
+        Returns:
+            How many of its questions met a lie since it was last called.
+        """
 
 
 class Cluster(Protocol):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
 
-from . import engine, leftovers, small_disks, wires
+from . import engine, hostnames, leftovers, small_disks, wires
 from .client import Json, Shape
 from .clocks import Clocks
 from .cluster import Ability, ClusterError, ClusterPlan
@@ -49,7 +49,7 @@ _STARTS = 3
 _LIBRARIES = frozenset({Ability.CLOCKS, Ability.DISK_ERRORS})
 BY_ROOT = frozenset({
     Ability.LINKS, Ability.DELAY, Ability.BANDWIDTH, Ability.DISKS, Ability.HOSTILE,
-    Ability.SMALL_DISKS, *_LIBRARIES,
+    Ability.SMALL_DISKS, Ability.NAMES, *_LIBRARIES,
 })  # fmt: skip
 INSIDE: Mapping[Ability, Callable[[], str]] = {
     Ability.LINKS: wires.why_no_cuts,
@@ -107,6 +107,7 @@ class ComposeCluster:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._equipment.open()
         self._create()
+        self._equipment.serve_names([], self._gateway, self._addresses())
         found = {one.service: one for one in engine.containers(self._filter())}
         for member in self.members:
             member.bind(found[member.name])
@@ -135,6 +136,14 @@ class ComposeCluster:
         # The first is the bridge's own.
         return str(self._subnet.network_address + index + 2)
 
+    @property
+    def _gateway(self) -> str:
+        """The bridge's own address, which is this machine's."""
+        return str(self._subnet.network_address + 1)
+
+    def _addresses(self) -> dict[str, str]:
+        return {member.name: member.address for member in self.members}
+
     def _filter(self) -> str:
         return f"label={engine.PROJECT_LABEL}={self.project}"
 
@@ -142,6 +151,7 @@ class ComposeCluster:
         """Make network, volumes and containers; in another subnet if this one is taken."""
         for left in reversed(range(_STARTS)):
             second = self.directory / "compose.json"
+            self._equipment.prepare_names(self._gateway)
             second.write_text(json.dumps(self._second_file(), indent=1), "utf-8")
             try:
                 self._compose("-f", str(second), "up", "--no-start", "--no-build")
@@ -204,6 +214,10 @@ class ComposeCluster:
             volumes.append(
                 {"type": "bind", "source": folder, "target": str(SEEN_AS), "read_only": True}
             )
+        if Ability.NAMES in self.plan.needs:
+            ours = str(self.directory / FOLDER / hostnames.RESOLV_CONF.name)
+            seen = str(hostnames.RESOLV_CONF)
+            volumes.append({"type": "bind", "source": ours, "target": seen, "read_only": True})
         command: list[Json] = ["node", *self.plan.options]
         service: Shape = {
             "hostname": name,
@@ -219,7 +233,11 @@ class ComposeCluster:
         return service
 
     def _seed(self, seed: str) -> str:
-        return f"{seed}:{GOSSIP_PORT}" if seed in self.plan.names else seed
+        if seed not in self.plan.names:
+            return seed
+        # Without a name server of ours the engine's own knows containers by their services.
+        by_name = Ability.NAMES in self.plan.needs
+        return f"{hostnames.host_name(seed) if by_name else seed}:{GOSSIP_PORT}"
 
 
 def why_no_containers() -> str:

@@ -11,6 +11,7 @@ Rules this module keeps:
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import engine
@@ -172,6 +173,10 @@ class ContainerMember:
     def fail_disk(self, how: DiskFailure | None) -> None:
         """By the byte that the library in the container looks at."""
         self._prepared().fail_disk(self.name, how)
+
+    def bend_names(self, lies: Mapping[str, str | None]) -> int:
+        """By what the cluster's name server says to this address."""
+        return self._prepared().bend_names(self.name, self.address, lies)
 
     def undo(self) -> None:
         """Thaw it, take its limits away, and start it if it was ended. Raises ClusterError."""

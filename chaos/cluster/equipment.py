@@ -7,12 +7,13 @@ Rules this module keeps:
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .clocks import Clocks
 from .cluster import Ability, ClusterError, ClusterPlan, DiskFailure
 from .failing_disks import FailingDisks
+from .hostnames import HostNames
 from .limits import Limits
 from .names import VARIABLE
 from .small_disks import SmallDisks
@@ -41,6 +42,7 @@ class Equipment:
         self._small: SmallDisks | None = None
         self._clocks: Clocks | None = None
         self._failing: FailingDisks | None = None
+        self._names: HostNames | None = None
 
     def open(self) -> None:
         """Prepare what the plan needs."""
@@ -59,10 +61,21 @@ class Equipment:
             self._failing = FailingDisks(self._folder, seen_as=self._seen_as)
             self._failing.open(self._plan.names)
 
+    def prepare_names(self, address: str) -> None:
+        """Prepare for a name server at that address, if the plan needs one."""
+        if Ability.NAMES in self._plan.needs:
+            self._names = HostNames(self._name, self._folder)
+            self._names.prepare(address)
+
+    def serve_names(self, beside: Sequence[str], address: str, nodes: Mapping[str, str]) -> None:
+        """Start the name server, as `HostNames.serve` has it, if one was prepared."""
+        if self._names is not None:
+            self._names.serve(beside, address, nodes)
+
     def close(self) -> None:
         """Remove it; the nodes have ended. Harmless when repeated."""
         failed: list[ClusterError] = []
-        for part in (self._limits, self._small):
+        for part in (self._names, self._limits, self._small):
             try:
                 if part is not None:
                     part.close()
@@ -87,7 +100,8 @@ class Equipment:
 
     def wrap(self, node: str, words: Sequence[str]) -> list[str]:
         """The words that run a node; the program takes their place."""
-        return self._limits.wrap(node, words) if self._limits else list(words)
+        wrapped = self._names.wrap(words) if self._names else list(words)
+        return self._limits.wrap(node, wrapped) if self._limits else wrapped
 
     def check(self, node: str, pid: int) -> None:
         """See that a node that runs has what it was started with."""
@@ -110,6 +124,12 @@ class Equipment:
         if self._failing is None:
             raise not_prepared(node, Ability.DISK_ERRORS)
         self._failing.fail(node, how)
+
+    def bend_names(self, node: str, address: str, lies: Mapping[str, str | None]) -> int:
+        """As `Member.bend_names` has it, for the node of that address."""
+        if self._names is None:
+            raise not_prepared(node, Ability.NAMES)
+        return self._names.bend(address, lies)
 
     def _libraries(self) -> list[Path]:
         return [part.library for part in (self._clocks, self._failing) if part is not None]

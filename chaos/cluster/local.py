@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import leftovers, limits, namespaces, small_disks, wires
+from . import hostnames, leftovers, limits, namespaces, small_disks, wires
 from .clocks import Clocks
 from .cluster import Ability, ClusterPlan
 from .equipment import Equipment
@@ -26,11 +26,13 @@ NO_LINKS = (
     "nodes on loopback share one address, so no link of theirs can be told from another; "
     "use --cluster namespaces, as root"
 )
+NO_NAMES = "nodes on loopback share this machine's name service; use --cluster namespaces, as root"
 _OF_LINKS = frozenset({Ability.LINKS, Ability.DELAY, Ability.BANDWIDTH})
 _REASONS: dict[Ability, Callable[[], str]] = {
     Ability.LINKS: wires.why_no_cuts,
     Ability.DELAY: wires.why_no_delay,
     Ability.BANDWIDTH: wires.why_no_bandwidth,
+    Ability.NAMES: hostnames.why_not,
     Ability.SMALL_DISKS: small_disks.why_not,
     Ability.DISK_ERRORS: FailingDisks.why_not,
     Ability.MEMORY: limits.why_not,
@@ -62,6 +64,8 @@ class LocalCluster:
             return reason
         if self.kind == PROCESSES and ability in _OF_LINKS:
             return NO_LINKS
+        if self.kind == PROCESSES and ability is Ability.NAMES:
+            return NO_NAMES
         if ability is Ability.VERSIONS:
             return _why_no_build(self.plan.old_root)
         return _REASONS[ability]() if ability in _REASONS else ""
@@ -72,6 +76,7 @@ class LocalCluster:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._place.open()
         self._equipment.open()
+        self._serve_names()
         start_first(self.members, self.plan, self._equipment)
 
     def close(self) -> None:
@@ -83,6 +88,13 @@ class LocalCluster:
             self._equipment.close,
             lambda: leftovers.check_none(self._name),
         )
+
+    def _serve_names(self) -> None:
+        if Ability.NAMES in self.plan.needs:
+            beside, address = self._place.beside()
+            self._equipment.prepare_names(address)
+            nodes = {member.name: member.address for member in self.members}
+            self._equipment.serve_names(beside, address, nodes)
 
     def _member(self, index: int) -> LocalMember:
         name = self.plan.names[index]
@@ -117,7 +129,9 @@ class LocalCluster:
         if seed not in self.plan.names:
             return seed
         index = self.plan.names.index(seed)
-        return f"{self._place.address(index)}:{self._place.ports(index)[1]}"
+        is_by_name = Ability.NAMES in self.plan.needs
+        host = hostnames.host_name(seed) if is_by_name else self._place.address(index)
+        return f"{host}:{self._place.ports(index)[1]}"
 
 
 def _why_no_build(root: Path | None) -> str:

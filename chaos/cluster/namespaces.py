@@ -35,6 +35,8 @@ from typing import Self
 from .names import new_name
 
 NODES_MAX = 200
+SWITCH_ADDRESS = "10.77.0.254"
+"""Of the switch itself, where it has one."""
 COMMAND_TIMEOUT_S = 10.0
 _CLONE_NEWNET = 0x40000000
 """To `setns(2)`: the file is a network namespace."""
@@ -114,6 +116,20 @@ class Namespaces:
     def command(self, index: int, *words: str) -> list[str]:
         """What runs a program there. It takes the place of `ip`, so signals reach it."""
         return ["ip", "netns", "exec", self._names[index], *words]
+
+    def give_switch_address(self) -> str:
+        """Let all namespaces reach the switch itself, at the address that is returned.
+
+        Raises:
+            NetworkError: it could not be done.
+        """
+        words = ["address", "replace", f"{SWITCH_ADDRESS}/24", "dev", "bridge"]
+        _run(["ip", "-n", self._switch, *words])
+        return SWITCH_ADDRESS
+
+    def switch_command(self, *words: str) -> list[str]:
+        """What runs a program at the switch. It takes the place of `ip`, so signals reach it."""
+        return ["ip", "netns", "exec", self._switch, *words]
 
     def open_socket(self, index: int, kind: socket.SocketKind) -> socket.socket:
         """A socket that lives there, for a process that lives here.

@@ -159,6 +159,10 @@ class LocalMember:
         """By the byte that the library looks at."""
         self._equipment.fail_disk(self.name, how)
 
+    def bend_names(self, lies: Mapping[str, str | None]) -> int:
+        """By what the cluster's name server says to this address."""
+        return self._equipment.bend_names(self.name, self.address, lies)
+
     def check_readiness(self) -> bool:
         """Whether it takes work. Raises ClusterError if it has ended, with the end of its log."""
         if not self.pid:

@@ -40,6 +40,9 @@ class Place(Protocol):
     def inside(self, index: int, words: Sequence[str]) -> list[str]:
         """The words that run a program where the node is."""
 
+    def beside(self) -> tuple[list[str], str]:
+        """The words that run a program where all nodes reach it, and its address there."""
+
     def dial(self, index: int) -> Dial:
         """Opens sockets where the node is."""
 
@@ -71,6 +74,10 @@ class Loopback:
     def inside(self, index: int, words: Sequence[str]) -> list[str]:
         """As they are."""
         return list(words)
+
+    def beside(self) -> tuple[list[str], str]:
+        """On the loopback."""
+        return [], HOST
 
     def dial(self, index: int) -> Dial:
         """A socket of this machine."""
@@ -119,6 +126,14 @@ class Apart:
     def inside(self, index: int, words: Sequence[str]) -> list[str]:
         """By `ip netns exec`, whose place the program takes."""
         return self._opened().command(index, *words)
+
+    def beside(self) -> tuple[list[str], str]:
+        """At the switch, where no fault of links is."""
+        try:
+            address = self._opened().give_switch_address()
+        except namespaces.NetworkError as error:
+            raise ClusterError(f"the switch has no address: {error}") from None
+        return self._opened().switch_command(), address
 
     def dial(self, index: int) -> Dial:
         """A socket in the node's own namespace: what is asked there passes no link."""

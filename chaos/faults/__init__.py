@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from .bandwidth import BANDWIDTH
 from .cuts import CUTS
 from .delay import DELAY
+from .dns import DNS
 from .fault import FaultKind
 from .hostile import HOSTILE
 from .lives import LIVES
 from .surroundings import SURROUNDINGS
 
 FAULTS: Mapping[str, FaultKind] = {
-    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, *HOSTILE, DELAY, BANDWIDTH)
+    kind.name: kind for kind in (*CUTS, *LIVES, *SURROUNDINGS, *HOSTILE, DELAY, BANDWIDTH, DNS)
 }
 """By the name that scenarios use."""
 

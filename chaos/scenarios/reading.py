@@ -161,6 +161,8 @@ def _plan(fields: Fields, names: tuple[str, ...], steps: tuple[Step, ...]) -> Cl
         needs[Ability.SMALL_DISKS] = None
     if old:
         needs[Ability.VERSIONS] = None
+    if fields.flag("seeds_by_name", default=False):
+        needs[Ability.NAMES] = None
     zones = Fields(fields.table("zones"), f"{fields.where}, zones")
     seeds = Fields(fields.table("seeds"), f"{fields.where}, seeds")
     try:

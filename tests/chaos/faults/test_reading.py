@@ -35,6 +35,8 @@ GOOD: tuple[tuple[str, Table, tuple[str, ...]], ...] = (
     ("flooder", {"nodes": ["d"], "per_s": 500}, ("d",)),
     ("flooder", {"nodes": ["d"], "stranger": True}, ()),
     ("delay", {"latency": "5ms", "groups": [["a"], ["b"]]}, ()),
+    ("dns", {}, ()),
+    ("dns", {"nodes": ["a"], "names": ["b"], "how": "wrong", "to": ["c"]}, ()),
 )
 BAD: tuple[tuple[str, Table, str], ...] = (
     ("partition", {}, "groups"),
@@ -63,6 +65,10 @@ BAD: tuple[tuple[str, Table, str], ...] = (
     ("delay", {"latency": "5ms", "jitter": "6ms"}, "jitter"),
     ("delay", {"duplicate": 1.0}, "duplicate"),
     ("delay", {"duplicate": 0.1, "reorder": 0.1}, "reorder"),
+    ("dns", {"how": "slow"}, "how"),
+    ("dns", {"names": ["z"]}, "names"),
+    ("dns", {"to": ["a"]}, "to"),
+    ("dns", {"how": "wrong", "to": ["a", "b"]}, "to"),
 )
 
 
