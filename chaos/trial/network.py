@@ -11,6 +11,7 @@ Rules this module keeps:
 """
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Opinion:
     dead: bool
 
 
-class Network(Generic[HostT]):
+class Network(ABC, Generic[HostT]):
     """Everything that happens to `size` nodes; what they are is for the heirs to say."""
 
     def __init__(self, size: int, *, seed: int, loss: float) -> None:
@@ -86,13 +87,13 @@ class Network(Generic[HostT]):
         node.paused_until = self.now + seconds
         node.lag_s = seconds
 
+    @abstractmethod
     def restart(self, number: int) -> None:
         """Start a stopped node anew, with nothing but the list of members."""
-        raise NotImplementedError
 
+    @abstractmethod
     def slander_subjects(self, author: int) -> None:
         """Let a liar say that those it may accuse do not answer."""
-        raise NotImplementedError
 
     def resumed(self, node: HostT, lag_s: float) -> None:
         """A node finds that it was paused, before it does anything else. Nothing by default."""
