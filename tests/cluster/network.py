@@ -12,17 +12,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
 
 import pytest
 
+from chaos.cluster.cluster import ClusterPlan, names_of
+from chaos.cluster.kinds import running
+from chaos.cluster.local import NAMESPACES, LocalCluster
 from chaos.cluster.namespaces import Namespaces, why_not
-from node.cli.local_cluster import LOG_LINES_SHOWN, NODE_COMMAND, Child, end_all, name_of
+from chaos.cluster.places import Apart
+from chaos.cluster.steps import await_readiness
 
-from .situations import PATIENCE_S, Node, expect_within, say, whole
+from .situations import PATIENCE_S, Node, expect_within, whole
 
-HTTP_PORT, GOSSIP_PORT = 8400, 8401
-SEEDS_MAX = 3
 AWAY = ("unreachable", "dead")
 SHORT_ID = 8
 """Characters of an id in logs."""
@@ -31,66 +32,35 @@ SHORT_ID = 8
 class Country:
     """Nodes `a`, `b`, `c` …, alone on their machines as far as they can tell."""
 
-    def __init__(self, networks: Namespaces, directory: Path, options: Sequence[str]) -> None:
-        self.networks = networks
-        self.directory = directory
-        self._options = tuple(options)
-        self.nodes = [self._node(index) for index in range(len(networks))]
-        self.children = [self._child(index) for index in range(len(networks))]
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.members = cluster.members
+        self.networks = _networks_of(cluster)
+        self.nodes = [self._node(index) for index in range(len(self.members))]
         self.healed_ns = 0
         """Just before the last cut ended, on the clock of the logs' `mono_ns`."""
 
     def _node(self, index: int) -> Node:
-        name = name_of(index)
+        one = self.members[index]
         dial = partial(self.networks.open_socket, index, socket.SOCK_STREAM)
-        log = self.directory / f"{name}.log"
-        return Node(name, HTTP_PORT, log, host=self.networks.address(index), dial=dial)
-
-    def _child(self, index: int) -> Child:
-        address, name = self.networks.address(index), name_of(index)
-        others = [one for one in range(len(self.networks)) if one != index][:SEEDS_MAX]
-        seeds = [f"{self.networks.address(one)}:{GOSSIP_PORT}" for one in others]
-        words = [
-            *NODE_COMMAND,
-            *("--name", name, "--data-dir", str(self.data_dir(index))),
-            *("--http", f"{address}:{HTTP_PORT}", "--gossip", f"{address}:{GOSSIP_PORT}"),
-            *(word for seed in seeds for word in ("--seed", seed)),
-            *self._options,
-        ]
-        return Child(name, self.networks.command(index, *words), self.nodes[index].log)
+        return Node(one.name, one.http_port, one.log, host=one.address, dial=dial)
 
     def data_dir(self, index: int) -> Path:
         """Where a node keeps its keys and its database."""
-        return self.directory / name_of(index)
+        return self.members[index].data_dir
 
-    def start(self, *indexes: int) -> float:
-        """Start these nodes; the seconds until they are ready."""
-        for index in indexes:
-            self.children[index].start()
-        try:
-            return expect_within(
-                PATIENCE_S * 2,
-                lambda: all(self.nodes[index].is_ready for index in indexes),
-                "ready",
-            )
-        except AssertionError:
-            for index in indexes:
-                say("\n".join(self.nodes[index].log.read_text().splitlines()[-LOG_LINES_SHOWN:]))
-            raise
-
-    def end(self, index: int, number: int = SIGTERM) -> None:
-        """Signal a node, and wait for its end."""
-        self.children[index].send(number)
-        assert self.children[index].ended_by(time.monotonic() + PATIENCE_S)  # noqa: TID251
+    def start(self, index: int) -> None:
+        """Start a node again, and wait until it is ready."""
+        self.members[index].start()
+        await_readiness([self.members[index]])
 
     def kill(self, index: int) -> None:
         """Kill -9, and wait for the end."""
-        self.end(index, SIGKILL)
+        self.members[index].kill()
 
     def running(self) -> list[Node]:
         """The nodes whose process runs."""
-        pairs = zip(self.nodes, self.children, strict=True)
-        return [node for node, child in pairs if child.pid]
+        pairs = zip(self.nodes, self.members, strict=True)
+        return [node for node, member in pairs if member.pid]
 
     def cut(self, *groups: Sequence[int]) -> None:
         """Let these groups reach each other no more."""
@@ -159,16 +129,20 @@ def side_of(node: Node) -> str:
     return said if said == looked_up else f"{said}, and {looked_up} with lookups"
 
 
+def _networks_of(cluster: LocalCluster) -> Namespaces:
+    place = cluster._place
+    assert isinstance(place, Apart)
+    return place._opened()
+
+
 @contextmanager
 def open_country(count: int, directory: Path, options: Sequence[str] = ()) -> Iterator[Country]:
     """So many nodes of one mind; the test is skipped where there can be no such networks."""
     if reason := why_not():
         pytest.skip(f"NOT TESTED: real networks that are cut; {reason}")
-    with Namespaces(count) as networks:
-        country = Country(networks, directory, options)
-        try:
-            country.start(*range(count))
-            country.settle()
-            yield country
-        finally:
-            end_all(country.children)
+    plan = ClusterPlan(names=names_of(count), options=tuple(options))
+    cluster = LocalCluster(NAMESPACES, plan, directory)
+    with running(cluster):
+        country = Country(cluster)
+        country.settle()
+        yield country

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from chaos.cluster.places import GOSSIP_PORT
 from node.client import Json
 from protocol.identity import NodeId, parse_id
 from protocol.records import ServiceRecord
 
-from .network import GOSSIP_PORT, SHORT_ID, Country, open_country
+from .network import SHORT_ID, Country, open_country
 from .situations import PATIENCE_S, Node, Shape, expect_within, rows, say, whole
 from .villain import Villain
 
