@@ -175,4 +175,15 @@ SUITES: tuple[Suite, ...] = (
             Plan("--rounds 5 --seconds 8", 25.0),
         ),
     ),
+    Suite(
+        "liar",
+        "A member that lies about another beside one of Serf",
+        "benchmarks.liar",
+        _plans(
+            Plan("once others --seconds 3 --watch 2", 0.7),
+            Plan("once others greatest --seconds 5 --watch 3", 1.0),
+            Plan("--rounds 3", 14.0),
+        ),
+        ("serf",),
+    ),
 )

@@ -30,7 +30,7 @@ class KithSide:
         first = free_block(nodes)
         self.ports = range(first, first + nodes)
         """Gossip, UDP and TCP."""
-        self._http = [first + BLOCK_PORTS // 2 + i for i in range(nodes)]
+        self.http_ports = [first + BLOCK_PORTS // 2 + i for i in range(nodes)]
         names = [f"n{i}" for i in range(nodes)]
         commands = [self._command(i, directory / names[i]) for i in range(nodes)]
         self.fleet = Fleet(names, commands, directory, parse_kith)
@@ -73,7 +73,7 @@ class KithSide:
                 "metadata": METADATA,
             }
         ).encode()
-        connection = http.client.HTTPConnection(HOST, self._http[index], timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(HOST, self.http_ports[index], timeout=TIMEOUT_S)
         try:
             connection.connect()
             sent_ns = time.monotonic_ns()
@@ -100,7 +100,7 @@ class KithSide:
             *NODE_COMMAND,
             *("--name", f"n{index}"),
             *("--data-dir", str(data)),
-            *("--http", f"{HOST}:{self._http[index]}"),
+            *("--http", f"{HOST}:{self.http_ports[index]}"),
             *("--gossip", f"{HOST}:{self.ports[index]}"),
             *("--log-level", "debug"),
             *("--log-format", "json"),

@@ -16,7 +16,10 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 import msgpack
 
@@ -34,6 +37,8 @@ PAYLOAD_BYTES = 300
 TIMEOUT_S = 10.0
 READ_BYTES = 64 * 1024
 MESSAGE_BYTES_MAX = 1024 * 1024
+Message: TypeAlias = dict[bytes, object]
+"""One part of an answer, as msgpack has it."""
 
 
 def installed() -> bool:
@@ -51,71 +56,96 @@ def package_version() -> str:
 
 
 class Rpc:
-    """A connection to one agent, which streams the user events named `EVENT`."""
+    """A connection to one agent, over which it is asked.
+
+    Raises, as all its methods do:
+        BenchError: the agent does not answer, has closed the connection, or refused something.
+    """
 
     def __init__(self, port: int) -> None:
         self._unpacker = msgpack.Unpacker(raw=True, max_buffer_size=MESSAGE_BYTES_MAX)
         self._sequence = 0
         try:
             self.socket = socket.create_connection((HOST, port), TIMEOUT_S)
-            self._ask("handshake", {"Version": 1})
-            self._ask("stream", {"Type": f"user:{EVENT}"})
+            self.ask("handshake", {"Version": 1})
         except OSError as error:
             raise BenchError(f"serf agent at port {port} does not answer: {error}") from None
 
-    def send_event(self, payload: bytes) -> None:
-        """Send a user event to the cluster; the answer comes with `received`."""
-        self._send("event", {"Name": EVENT, "Payload": payload, "Coalesce": False})
+    def ask(self, command: str, body: dict[str, object] | None = None, parts: int = 1) -> Message:
+        """Ask, and wait for an answer of so many parts; the last of them."""
+        self.send(command, body)
+        answer: list[Message] = []
+        while len(answer) < parts:
+            answer += self.read()
+        return answer[-1]
 
-    def received(self) -> list[bytes]:
-        """Payloads of the events that have arrived; waits for bytes.
+    def send(self, command: str, body: dict[str, object] | None = None) -> None:
+        """Ask, and wait for nothing."""
+        self._sequence += 1
+        header = {"Command": command, "Seq": self._sequence}
+        # The agent's library knows the old form of MessagePack only, without binary strings.
+        packed = [msgpack.packb(part, use_bin_type=False) for part in (header, body) if part]
+        self.socket.sendall(b"".join(packed))
 
-        Raises:
-            BenchError: the agent has closed the connection, or refused something.
-        """
-        payloads = []
-        for message in self._read():
-            error = message.get(b"Error")
-            if error:
-                raise BenchError(f"serf refused: {error!r}")
-            if b"Payload" in message:
-                payloads.append(bytes(message[b"Payload"]))
-        return payloads
+    def read(self) -> list[Message]:
+        """What has arrived; waits for bytes."""
+        received = self.socket.recv(READ_BYTES)
+        if not received:
+            raise BenchError("serf closed the connection")
+        self._unpacker.feed(received)
+        messages = [message for message in self._unpacker if isinstance(message, dict)]
+        for message in messages:
+            if message.get(b"Error"):
+                raise BenchError(f"serf refused: {message[b'Error']!r}")
+        return messages
 
     def close(self) -> None:
         """Give the connection back."""
         self.socket.close()
 
-    def _ask(self, command: str, body: dict[str, object]) -> None:
-        self._send(command, body)
-        self.received()
 
-    def _send(self, command: str, body: dict[str, object]) -> None:
-        self._sequence += 1
-        header = {"Command": command, "Seq": self._sequence}
-        # The agent's library knows the old form of MessagePack only, without binary strings.
-        packed = [msgpack.packb(part, use_bin_type=False) for part in (header, body)]
-        self.socket.sendall(b"".join(packed))
+class EventStream(Rpc):
+    """A connection to one agent, which streams the user events named `EVENT`."""
 
-    def _read(self) -> list[dict[bytes, bytes]]:
-        received = self.socket.recv(READ_BYTES)
-        if not received:
-            raise BenchError("serf closed the connection")
-        self._unpacker.feed(received)
-        return [message for message in self._unpacker if isinstance(message, dict)]
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        try:
+            self.ask("stream", {"Type": f"user:{EVENT}"})
+        except OSError as error:
+            raise BenchError(f"serf agent at port {port} does not answer: {error}") from None
+
+    def send_event(self, payload: bytes) -> None:
+        """Send a user event to the cluster; the answer comes with `received`."""
+        self.send("event", {"Name": EVENT, "Payload": payload, "Coalesce": False})
+
+    def received(self) -> list[bytes]:
+        """Payloads of the events that have arrived; waits for bytes."""
+        payloads = []
+        for message in self.read():
+            payload = message.get(b"Payload")
+            if isinstance(payload, bytes):
+                payloads.append(payload)
+        return payloads
 
 
 class SerfSide:
-    """Agents on loopback."""
+    """Agents on loopback; `words` are more arguments for single ones, by their index."""
 
     name = "serf"
 
-    def __init__(self, nodes: int, directory: Path, profile: str = PROFILES[0]) -> None:
+    def __init__(
+        self,
+        nodes: int,
+        directory: Path,
+        profile: str = PROFILES[0],
+        words: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         first = free_block(nodes)
         self._profile = profile
+        self._words = words
         self.ports = range(first, first + nodes)
-        self._rpc_ports = [first + BLOCK_PORTS // 2 + i for i in range(nodes)]
-        self._rpcs: list[Rpc] = []
+        self.rpc_ports = [first + BLOCK_PORTS // 2 + i for i in range(nodes)]
+        self._rpcs: list[EventStream] = []
         names = [f"n{i}" for i in range(nodes)]
         commands = [self._command(i) for i in range(nodes)]
         self.fleet = Fleet(names, commands, directory, parse_serf)
@@ -130,12 +160,12 @@ class SerfSide:
 
     def connect(self) -> None:
         """Open a stream of events from each agent."""
-        self._rpcs = [Rpc(port) for port in self._rpc_ports]
+        self._rpcs = [EventStream(port) for port in self.rpc_ports]
 
     def reconnect(self, index: int) -> None:
         """Open a stream from an agent that was started again."""
         self._rpcs[index].close()
-        self._rpcs[index] = Rpc(self._rpc_ports[index])
+        self._rpcs[index] = EventStream(self.rpc_ports[index])
 
     def update(self, index: int, number: int, within_s: float) -> Update:
         """Send a user event through one agent, and wait until all others have it."""
@@ -167,10 +197,11 @@ class SerfSide:
             *(PROGRAM, "agent"),
             f"-node=n{index}",
             f"-bind={HOST}:{self.ports[index]}",
-            f"-rpc-addr={HOST}:{self._rpc_ports[index]}",
+            f"-rpc-addr={HOST}:{self.rpc_ports[index]}",
             f"-profile={self._profile}",
             "-log-level=info",
             # Agents start together here; the default of 30 s would measure that alone.
             "-retry-interval=1s",
             *seeds,
+            *self._words.get(index, ()),
         ]

@@ -14,12 +14,13 @@ from random import Random
 
 from .flooder import flood
 from .forker import fork
-from .keys import HostileError, Stolen, read_keys
-from .slanderer import slander
+from .keys import HostileError, read_keys
+from .slanderer import AHEAD, Aim, slander
 
 TARGETS_MAX = 64
 PER_S_MAX = 5_000.0
 FOR_S_MAX = 86_400.0
+AHEAD_MAX = 2**62
 KINDS = ("slanderer", "forker", "flooder")
 _ABOUT = "Misuse the keys of a member of a cluster of your own, to see what comes of it."
 
@@ -36,14 +37,23 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--per-s", type=_between(0.01, PER_S_MAX), required=True)
     parser.add_argument("--for-s", type=_between(0.01, FOR_S_MAX), required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument(
+        "--accuse", action="append", default=[], type=_address, metavar="HOST:PORT",
+        help="slanderer: whom it speaks of, told only if a target too; may be repeated (targets)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ahead", type=_whole(1, AHEAD_MAX), default=AHEAD,
+        help=f"slanderer: the counter of the first vote ({AHEAD})",
+    )  # fmt: skip
     given = parser.parse_args(words)
     if len(given.target) > TARGETS_MAX:
         parser.error(f"--target: {len(given.target)} of them; {TARGETS_MAX} at most")
     if given.key_dir is None and given.kind != "flooder":
         parser.error(f"--key-dir: a {given.kind} needs the keys of a member")
+    if given.kind != "slanderer" and (given.accuse or given.ahead != AHEAD):
+        parser.error("--accuse, --ahead: only a slanderer accuses")
     try:
-        stolen = read_keys(given.key_dir) if given.key_dir is not None else None
-        done = _run(given.kind, stolen, given.target, given.per_s, given.for_s, Random(given.seed))
+        done = _run(given, Random(given.seed))
     except HostileError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
@@ -51,18 +61,19 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(
-    kind: str,
-    stolen: Stolen | None,
-    targets: list[tuple[str, int]],
-    per_s: float,
-    for_s: float,
-    rng: Random,
-) -> dict[str, int]:
-    if stolen is None:
-        return flood(None, targets, per_s=per_s, for_s=for_s, rng=rng)
-    act = {"slanderer": slander, "forker": fork}.get(kind, flood)
-    return act(stolen, targets, per_s=per_s, for_s=for_s, rng=rng)
+def _run(given: argparse.Namespace, rng: Random) -> dict[str, int]:
+    pace = {"per_s": given.per_s, "for_s": given.for_s}
+    if given.key_dir is None:
+        return flood(None, given.target, **pace, rng=rng)
+    stolen = read_keys(given.key_dir)
+    match given.kind:
+        case "slanderer":
+            aim = Aim(tuple(given.accuse), given.ahead)
+            return slander(stolen, given.target, **pace, rng=rng, aim=aim)
+        case "forker":
+            return fork(stolen, given.target, **pace, rng=rng)
+        case _:
+            return flood(stolen, given.target, **pace, rng=rng)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -81,5 +92,14 @@ def _between(low: float, high: float) -> Callable[[str], float]:
         if not low <= number <= high:
             raise argparse.ArgumentTypeError(f"{text!r} is no number from {low:g} to {high:g}")
         return number
+
+    return read
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} to {high}")
+        return int(text)
 
     return read

@@ -66,6 +66,9 @@ def test_keys_that_cannot_be_used_are_refused_with_the_reason(tmp_path: Path) ->
         (["flooder", "--target", "127.0.0.1:99999", *RATES], "99999"),
         (["flooder", "--target", "127.0.0.1:1", "--per-s", "1e9"], "1e9"),
         (["flooder", *["--target", "127.0.0.1:1"] * 65, *RATES], "64 at most"),
+        (["flooder", "--target", "127.0.0.1:1", "--accuse", "127.0.0.1:2", *RATES], "--accuse"),
+        (["slanderer", "--target", "127.0.0.1:1", "--accuse", "nobody", *RATES], "nobody"),
+        (["slanderer", "--target", "127.0.0.1:1", "--ahead", "0", *RATES], "--ahead"),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_sent(

@@ -1,0 +1,173 @@
+"""`python -m benchmarks.liar`: lie, look, and print.
+
+Progress goes to standard error, the table to standard output. Everything is on loopback. Exit
+codes: 0, or 1 if Kith did not keep what is promised, 2 if it could not be run, 130 after Ctrl-C.
+All processes are ended and their data is removed in each case.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from benchmarks.cluster import serf
+from benchmarks.cluster.fleet import BenchError
+from benchmarks.cluster.kith import KithSide
+from benchmarks.cluster.serf import SerfSide
+from benchmarks.report import write
+from node.cli.local_cluster import ClusterError
+
+from .attacks import ATTACKS, Attack, Pace
+from .report import kept, measurements, table_of
+from .samples import Figures, figures
+from .sides import KithTown, SerfTown, Side
+from .trial import run_trial, start
+
+NODES, NODES_MAX = 5, 8
+PER_S_MAX = 50.0
+FOR_S_MAX = 600.0
+WIDTH = 200
+FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
+
+STARTED = time.monotonic()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and report."""
+    arguments = _arguments(argv)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
+    sides = _sides(arguments)
+    found: dict[str, dict[str, list[Figures]]] = {
+        name: {side: [] for side in sides} for name in arguments.attacks or ATTACKS
+    }
+    code = 0
+    try:
+        KithSide.prepare()
+        for turn in range(arguments.rounds):
+            for name, rounds in found.items():
+                for side, make in sides.items():
+                    _say(f"round {turn + 1} of {arguments.rounds}: {name}: {side} alone")
+                    rounds[side].append(_one(make, ATTACKS[name], arguments))
+    except (BenchError, ClusterError) as error:
+        _say(f"cannot go on: {error}")
+        code = NOT_RUN
+    except KeyboardInterrupt:
+        _say("interrupted; all processes ended, their data removed")
+        code = INTERRUPTED
+    versions = [KithSide.version()] + ([SerfSide.version()] if "serf" in sides else [])
+    title = f"{arguments.nodes} members, a process each, one of which lies; {'; '.join(versions)}"
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(found, title))
+    if arguments.json and any(rounds["kith"] for rounds in found.values()):
+        about = {
+            "versions": versions,
+            "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
+            "arguments": [f"{key}={value}" for key, value in sorted(vars(arguments).items())],
+            "trials": {
+                name: {side: [asdict(one) for one in each] for side, each in rounds.items()}
+                for name, rounds in found.items()
+            },
+        }
+        write(arguments.json, "liar", measurements(found, versions[-1]), about=about)
+        _say(f"every figure of every round: {arguments.json}")
+    return code or (0 if kept(found) else FAILED)
+
+
+def _one(
+    make: Callable[[int, Path], Side], attack: Attack, arguments: argparse.Namespace
+) -> Figures:
+    """One attack on one fresh cluster, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="kith-bench-") as folder:
+        side = make(arguments.nodes, Path(folder))
+        try:
+            start(side)
+            pace = Pace(arguments.per_s, arguments.seconds, arguments.watch)
+            found = figures(run_trial(side, attack, pace))
+        finally:
+            side.fleet.stop()
+    back = "not back" if found.back_s is None else f"back after {found.back_s:.1f} s"
+    _say(
+        f"{side.name}: told {found.told} times: gone for {found.fooled} of {found.members} honest"
+        f" members, {found.gone_s:.1f} s each, {back}"
+    )
+    return found
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.liar", description="A member says that a healthy one is dead; both sides."
+    )
+    parser.add_argument(
+        "attacks", nargs="*", metavar="LIE", help=f"{', '.join(ATTACKS)} (all of them)"
+    )
+    parser.add_argument(
+        "--nodes", type=_number(4, NODES_MAX, int), default=NODES, help=f"of each ({NODES})"
+    )
+    parser.add_argument("--rounds", type=_number(1, 20, int), default=1, help="of each lie (1)")
+    parser.add_argument(
+        "--per-s", type=_number(0.1, PER_S_MAX, float), default=5.0, help="lies a second (5)"
+    )
+    parser.add_argument(
+        "--seconds", type=_number(1, FOR_S_MAX, float), default=20.0,
+        help="for so long it is repeated (20)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--watch", type=_number(1, FOR_S_MAX, float), default=10.0,
+        help="seconds after the last lie (10)",
+    )  # fmt: skip
+    parser.add_argument("--serf", choices=("auto", "off"), default="auto")
+    parser.add_argument(
+        "--keyring", action="store_true", help="Serf's members share a key, the liar too"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to it")
+    arguments = parser.parse_args(argv)
+    unknown = [name for name in arguments.attacks if name not in ATTACKS]
+    if unknown:
+        parser.error(f"no such lie: {', '.join(unknown)}; there are {', '.join(ATTACKS)}")
+    return arguments
+
+
+def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(low) - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def _sides(arguments: argparse.Namespace) -> dict[str, Callable[[int, Path], Side]]:
+    sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithTown}
+    if arguments.serf == "off":
+        _say("without Serf, as asked: nothing to compare with")
+    elif serf.installed():
+        sides["serf"] = partial(SerfTown, keyring=arguments.keyring)
+    else:
+        _say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
+    return sides
+
+
+def _say(message: str) -> None:
+    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
