@@ -1,53 +1,40 @@
-"""How far one node's failure reaches: each node fails once in each way, and nothing else does.
-
-Rules this module keeps:
-
-1. Only what happened while the fault lasted counts for it.
-2. Who never noticed is left out of the times, and counted by who did.
-"""
+"""How far one node's failure reaches: each node fails once in each way, and nothing else does."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from chaos.cli.tables import table
 from chaos.faults.fault import Value
 from chaos.reports.pictures.membership import AWAY
 from chaos.reports.quantiles import LOOKUP, OK, kind_of
-from chaos.reports.times import faults_of
-from chaos.reports.words import value_of
-from chaos.running.record import RunRecord
+from chaos.reports.series.reach import Effect
+from chaos.reports.times import faults_of, window_of
+from chaos.running.record import RunRecord, Seen
 from chaos.scenarios.reading import Vocabulary, read
 from chaos.scenarios.scenario import Scenario
 
 from .writing import text_of
 
 WAYS = ("kill", "pause", "isolate", "wipe")
-BEGIN_S, FAULT_S = 3, 10
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What one failure of one node did."""
-
-    node: str
-    way: str
-    record: RunRecord
-    noticed_by: tuple[str, ...]
-    """The other nodes that took it for gone while it failed."""
-    first_s: float | None
-    """Until the first did so, from when it failed; None: nobody did."""
-    last_s: float | None
-    lookups_failed: int
-    """Asked of other nodes."""
-    writes_failed: int
+BEGIN_S, FAULT_S = 3, 14
+"""Longer than both sides of a cut may take to notice, so that P5 is judged."""
+RUN_S = 35
+"""About so long a failure takes, with start, healing and judging."""
+ABOUT = (
+    f"Each node fails alone in each way, a run of its own on a new cluster: {BEGIN_S} s of calm, "
+    f"{FAULT_S} s of the failure, then healing. Who noticed, when, and what clients of the others "
+    "felt is counted while it lasts. Freezing need not be noticed, all else must be (P5)."
+)
 
 
 def scenarios_of(
-    names: Sequence[str], vocabulary: Vocabulary, ways: Sequence[str] = WAYS
+    names: Sequence[str],
+    vocabulary: Vocabulary,
+    ways: Sequence[str] = WAYS,
+    nodes: Sequence[str] = (),
 ) -> Iterator[tuple[str, str, Scenario]]:
-    """Node, way and scenario, one after another."""
+    """Node, way and scenario, one after another; of all nodes, or of `nodes`."""
     for way in ways:
-        for node in names:
+        for node in nodes or names:
             document: dict[str, Value] = {
                 "title": f"{node} fails alone: {way}",
                 "about": "One node fails in one way; all else is as it should be.",
@@ -56,21 +43,23 @@ def scenarios_of(
                 "fault": [
                     {"kind": way, "at": f"{BEGIN_S}s", "for": f"{FAULT_S}s", "nodes": [node]}
                 ],
+                "expect": [{"kind": "updates-lost", "most": 0}],
             }
             yield node, way, read(f"blast-{way}-{node}", text_of(document), vocabulary)
 
 
-def blast(
-    names: Sequence[str],
-    vocabulary: Vocabulary,
-    run: Callable[[Scenario], RunRecord],
-    ways: Sequence[str] = WAYS,
-) -> list[Effect]:
-    """Let each node fail in each way. Raises whatever `run` does."""
-    return [
-        effect_of(node, way, run(scenario))
-        for node, way, scenario in scenarios_of(names, vocabulary, ways)
-    ]
+def effects(
+    scenarios: Sequence[tuple[str, str, Scenario]], run: Callable[[Scenario], RunRecord]
+) -> Iterator[tuple[Effect, RunRecord]]:
+    """Let each happen. Raises whatever `run` does."""
+    for node, way, scenario in scenarios:
+        record = run(scenario)
+        yield effect_of(node, way, record), record
+
+
+def placed(effect: Effect, run: str) -> Effect:
+    """The effect with the directory of its run."""
+    return replace(effect, run=run)
 
 
 def effect_of(node: str, way: str, record: RunRecord) -> Effect:
@@ -78,11 +67,12 @@ def effect_of(node: str, way: str, record: RunRecord) -> Effect:
     spans = [one for one in faults_of(record) if node in one.nodes]
     begin_s = min((one.begin_s for one in spans), default=0.0)
     end_s = max((one.end_s for one in spans), default=0.0)
-    first: dict[str, float] = {}
-    for one in sorted(record.seen, key=lambda one: one.at_s):
-        gone = one.subject == node != one.node and one.belief in AWAY
-        if gone and begin_s <= one.at_s < end_s:
-            first.setdefault(one.node, one.at_s - begin_s)
+    seen = sorted(record.seen, key=lambda one: one.at_s)
+    away = [one for one in seen if one.belief in AWAY and begin_s <= one.at_s < end_s]
+    noticed_s: dict[str, float] = {}
+    for one in away:
+        if one.subject == node != one.node:
+            noticed_s.setdefault(one.node, round(one.at_s - begin_s, 3))
     bad = [
         one
         for one in record.samples
@@ -90,27 +80,27 @@ def effect_of(node: str, way: str, record: RunRecord) -> Effect:
     ]
     lookups = sum(kind_of(one) == LOOKUP for one in bad)
     return Effect(
-        node, way, record, tuple(sorted(first)), min(first.values(), default=None),
-        max(first.values(), default=None), lookups, len(bad) - lookups,
+        node=node, way=way, verdict=record.verdict, reason=record.reason,
+        lasted_s=round(end_s - begin_s, 3), noticed_s=noticed_s,
+        blind=tuple(one for one in record.nodes if one != node and one not in noticed_s),
+        itself=tuple(dict.fromkeys(one.subject for one in away if one.node == node)),
+        back_s=_back_s(seen, node, tuple(noticed_s), end_s, window_of(record)[1]),
+        lookups_failed=lookups, writes_failed=len(bad) - lookups,
     )  # fmt: skip
 
 
-def text_of_effects(effects: Sequence[Effect]) -> str:
-    """A table for people: node by effect."""
-    headings = (
-        "node", "fails by", "verdict", "noticed by", "first", "last", "lookups failed",
-        "writes failed",
-    )  # fmt: skip
-    rows = [
-        (
-            one.node, one.way, one.record.verdict.value, " ".join(one.noticed_by) or "nobody",
-            _seconds(one.first_s), _seconds(one.last_s), str(one.lookups_failed),
-            str(one.writes_failed),
-        )
-        for one in effects
-    ]  # fmt: skip
-    return table(headings, rows, numbers=headings[4:])
-
-
-def _seconds(value_s: float | None) -> str:
-    return "" if value_s is None else value_of("_s", value_s)
+def _back_s(
+    seen: Sequence[Seen], node: str, viewers: Sequence[str], end_s: float, until_s: float
+) -> float | None:
+    """How long after the failure all who noticed held the node for alive, for good."""
+    alive_s: dict[str, float] = {}
+    for one in seen:
+        if one.subject != node or one.at_s > until_s:
+            continue
+        if one.belief == "alive":
+            alive_s.setdefault(one.node, one.at_s)
+        else:
+            alive_s.pop(one.node, None)
+    if not viewers or any(viewer not in alive_s for viewer in viewers):
+        return None
+    return round(max(0.0, max(alive_s[viewer] for viewer in viewers) - end_s), 3)

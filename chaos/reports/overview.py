@@ -18,6 +18,8 @@ from .page import whole
 from .pictures import trend
 from .runs import Run, ScenarioRuns, Spread, by_scenario, failures_of, in_order
 from .sections import badge, recommendations, section
+from .series.climb import Climb
+from .series.document import Series
 from .words import amount, noticed_s, value_of
 
 INDEX = "index.html"
@@ -28,23 +30,37 @@ CASES_SHOWN_MAX = 6
 _WORST = (Verdict.INVALID, Verdict.UNKNOWN, Verdict.VALID)
 
 
-def write(runs: Sequence[Run], directory: Path, refused: Sequence[str] = ()) -> Path:
+def write(
+    runs: Sequence[Run],
+    directory: Path,
+    refused: Sequence[str] = (),
+    series: Sequence[tuple[str, Series]] = (),
+) -> Path:
     """Write the page, and say where. Raises OSError."""
     page = directory / INDEX
-    page.write_text(page_of(runs, refused), encoding="utf-8")
+    page.write_text(page_of(runs, refused, series), encoding="utf-8")
     return page
 
 
-def page_of(runs: Sequence[Run], refused: Sequence[str] = ()) -> str:
-    """The text of the page. `refused`: records that could not be read, with why."""
+def page_of(
+    runs: Sequence[Run], refused: Sequence[str] = (), series: Sequence[tuple[str, Series]] = ()
+) -> str:
+    """The text of the page.
+
+    Args:
+        runs: all but those of climbs and blasts.
+        refused: records that could not be read, with why.
+        series: climbs and blasts, each with where its page lies.
+    """
     ordered = in_order(runs)
     scenarios = by_scenario(ordered)
     body: list[Part] = [
-        _head(ordered, scenarios),
+        _head(ordered, scenarios, len(series)),
         section("Scenarios", "scenarios", _scenarios(scenarios)),
         section("What failed, and where", "failures", _failures(ordered)),
         section("What to look at", "advice",
                 recommendations(advice_on([one.record for one in reversed(ordered)]))),
+        *([section("Climbs and blasts", "series", _series(series))] if series else ()),
         section("All runs", "runs", _all(ordered)),
     ]  # fmt: skip
     if refused:
@@ -53,7 +69,7 @@ def page_of(runs: Sequence[Run], refused: Sequence[str] = ()) -> str:
     return whole(f"Kith chaos: {len(runs)} runs", body)
 
 
-def _head(runs: Sequence[Run], scenarios: Sequence[ScenarioRuns]) -> Markup:
+def _head(runs: Sequence[Run], scenarios: Sequence[ScenarioRuns], series: int) -> Markup:
     counts = {verdict: sum(one.record.verdict is verdict for one in runs) for verdict in Verdict}
     worst = next((one for one in _WORST if counts[one]), Verdict.UNKNOWN)
     told = ", ".join(f"{count:,} {verdict.value}" for verdict, count in counts.items() if count)
@@ -63,7 +79,12 @@ def _head(runs: Sequence[Run], scenarios: Sequence[ScenarioRuns]) -> Markup:
         "header",
         {},
         element("p", {"class": "crumb"}, "Kith chaos overview"),
-        element("h1", {}, f"{len(runs):,} runs of {len(scenarios)} scenarios"),
+        element(
+            "h1",
+            {},
+            f"{len(runs):,} runs of {len(scenarios)} scenarios",
+            *([f", {series} of climbs and blasts"] if series else ()),
+        ),
         element(
             "div",
             {"class": f"verdict {worst.value}"},
@@ -114,6 +135,17 @@ def _failures(runs: Sequence[Run]) -> Markup:
         told = join([*cases, *([f"{more} more"] if more else [])], ", ")
         rows.append((what, str(len(those)), str(len(names)), told))
     return table(("what", "runs", "scenarios", "the newest"), rows, numbers=(1, 2))
+
+
+def _series(series: Sequence[tuple[str, Series]]) -> Markup:
+    rows: list[Sequence[Part]] = []
+    for page, one in reversed(series):
+        name = f"gradual {one.ramp}" if isinstance(one, Climb) else "blast"
+        where = f"{len(one.nodes)} {one.cluster}"
+        told = element("span", {"class": "long"}, one.result)
+        date = one.started_at[:19].replace("T", " ")
+        rows.append((date, link(page, f"{name}, seed {one.seed}"), where, told))
+    return table(("date", "which", "cluster", "what came of it"), rows)
 
 
 def _all(runs: Sequence[Run]) -> Markup:

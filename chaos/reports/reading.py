@@ -63,6 +63,17 @@ class Fields:
             raise self._kind(name, value, "a whole number")
         return value
 
+    def is_null(self, name: str) -> bool:
+        """Whether there is none of it."""
+        return self._take(name) is None
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self._take(name)
+        if not isinstance(value, bool):
+            raise self._kind(name, value, "true or false")
+        return value
+
     def verdict(self, name: str) -> Verdict:
         """One of the verdicts."""
         word = self.text(name)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Protocol
 
-from . import cleaning, drawing, holding, listing, reporting, running
+from . import cleaning, climbing, drawing, holding, listing, reporting, running
 
 
 class _Verb(Protocol):
@@ -36,8 +36,8 @@ _VERBS: Mapping[str, _Verb] = {
     "list": _list,
     "run": running.run,
     "monkey": drawing.monkey,
-    "gradual": drawing.gradual,
-    "blast": drawing.blast,
+    "gradual": climbing.gradual,
+    "blast": climbing.blast,
     "report": _report,
     "partition": _partition,
     "heal": _heal,

@@ -42,7 +42,8 @@ def marked(directory: Path) -> Iterator[None]:
 def killed_in(runs: Path) -> list[KilledRun]:
     """Those whose process has ended without taking its mark away. Raises OSError."""
     found: list[KilledRun] = []
-    for mark in runs.glob(f"*/{MARK}"):
+    # A run is there, or one of several in the directory of a climb or a blast.
+    for mark in (*runs.glob(f"*/{MARK}"), *runs.glob(f"*/*/{MARK}")):
         with mark.open("rb") as file:
             name = file.read(_NAME_BYTES_MAX).decode("ascii", "replace")
         owner = owner_of(name)

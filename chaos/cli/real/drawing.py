@@ -1,22 +1,17 @@
-"""`kith chaos monkey`, `gradual` and `blast`: scenarios that nobody wrote."""
+"""`kith chaos monkey`: a scenario that nobody wrote."""
 
 import argparse
 import shlex
 import sys
-from functools import partial
 
 from chaos.cli.errors import UNKNOWN, VALID, CommandError
 from chaos.cli.report import Json, json_text
-from chaos.cli.tables import section, show
+from chaos.cli.tables import show
 from chaos.cluster.cluster import ClusterError, ClusterPlan, names_of
 from chaos.cluster.kinds import make_cluster
-from chaos.monkey import blast as blasting
-from chaos.monkey import gradual as climbing
 from chaos.monkey.drawing import Drawn, draw
 from chaos.monkey.limits import Limits
 from chaos.reports import document, summary
-from chaos.running.record import RunRecord
-from chaos.scenarios.scenario import Scenario
 
 from .listing import VOCABULARY
 from .running import CODES, perform
@@ -44,40 +39,6 @@ def monkey(arguments: argparse.Namespace, *, as_json: bool) -> int:
     return CODES[record.verdict]
 
 
-def gradual(arguments: argparse.Namespace, *, as_json: bool) -> int:
-    """Climb a ramp until a run is not valid, which is the result; the exit code is 0."""
-    names = names_of(arguments.nodes)
-    found = climbing.climb(arguments.ramp, names, VOCABULARY, partial(_run, arguments))
-    rates: list[Json] = [
-        {"rate": rate, "verdict": one.verdict.value, "reason": one.reason}
-        for rate, one in zip(found.ramp.rates, found.runs, strict=False)
-    ]
-    told: dict[str, Json] = {"ramp": arguments.ramp, "borne": found.borne, "rates": rates}
-    show(json_text(told) if as_json else climbing.text_of_climb(found))
-    return VALID
-
-
-def blast(arguments: argparse.Namespace, *, as_json: bool) -> int:
-    """Let each node fail alone in each way; the exit code is that of the worst run."""
-    effects = blasting.blast(names_of(arguments.nodes), VOCABULARY, partial(_run, arguments))
-    rows: list[Json] = [
-        {
-            "node": one.node, "way": one.way, "verdict": one.record.verdict.value,
-            "noticed_by": list(one.noticed_by), "first_s": one.first_s, "last_s": one.last_s,
-            "lookups_failed": one.lookups_failed, "writes_failed": one.writes_failed,
-        }
-        for one in effects
-    ]  # fmt: skip
-    text = section("how far each failure reached", blasting.text_of_effects(effects))
-    show(json_text({"effects": rows}) if as_json else text)
-    return max((CODES[one.record.verdict] for one in effects), default=UNKNOWN)
-
-
-def _run(arguments: argparse.Namespace, scenario: Scenario) -> RunRecord:
-    record, _ = perform(scenario, arguments.seed, arguments, _again(arguments))
-    return record
-
-
 def _drawn(arguments: argparse.Namespace) -> Drawn:
     names = names_of(arguments.nodes)
     try:
@@ -94,11 +55,8 @@ def _drawn(arguments: argparse.Namespace) -> Drawn:
 
 
 def _again(arguments: argparse.Namespace) -> str:
-    words = ["kith", "chaos", arguments.chaos_verb]
-    if arguments.chaos_verb == "gradual":
-        words.append(arguments.ramp)
-    if arguments.chaos_verb == "monkey":
-        words += ["--for", f"{arguments.for_s:g}s", "--most-down", str(arguments.most_down)]
-        words += ["--heal-within", f"{arguments.heal_within:g}s", "--calm", f"{arguments.calm:g}s"]
+    words = ["kith", "chaos", "monkey"]
+    words += ["--for", f"{arguments.for_s:g}s", "--most-down", str(arguments.most_down)]
+    words += ["--heal-within", f"{arguments.heal_within:g}s", "--calm", f"{arguments.calm:g}s"]
     nodes, seed = str(arguments.nodes), str(arguments.seed)
     return shlex.join([*words, "--nodes", nodes, "--seed", seed, "--cluster", arguments.cluster])

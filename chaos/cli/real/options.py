@@ -12,6 +12,7 @@ from pathlib import Path
 from chaos.cli.durations import parse_s
 from chaos.cli.errors import CommandError
 from chaos.cluster.kinds import KINDS
+from chaos.monkey.blast import WAYS
 from chaos.monkey.gradual import RAMPS
 from chaos.monkey.limits import Limits
 
@@ -29,12 +30,15 @@ examples:
   kith chaos run ./mine.toml --cluster processes     a scenario of one's own
   kith chaos monkey --seed 7 --for 10m               faults drawn by a seed, within limits
   kith chaos gradual loss                            how much loss a cluster bears
+  kith chaos gradual delay --rates 50ms,1s --nodes 3
+  kith chaos blast a --ways kill,isolate             who notices that node a failed, and when
   kith chaos report                                  a page over all runs so far
   kith chaos partition a,b c,d,e --cluster attach    hold a partition on a running cluster
   kith chaos heal --cluster attach                   and end it
   kith chaos clean --dry-run                         what killed runs left on this machine
 
-exit codes: 0 valid, 1 invalid, 2 unknown, 64 wrong usage
+exit codes: 0 valid, 1 invalid, 2 unknown, 64 wrong usage, 130 ended by Ctrl-C; of gradual: 0 some
+rate was borne, whatever broke above it, 1 not even the lowest was, 2 a run proved nothing
 """
 
 
@@ -48,7 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_drawn(verbs.add_parser("monkey", help="faults drawn by a seed, within safety limits"))
     climbing = verbs.add_parser("gradual", help="one fault at rising rates, until it is too much")
     climbing.add_argument("ramp", choices=tuple(RAMPS), help="which fault rises")
+    climbing.add_argument(
+        "--rates", metavar="R,R,…",
+        help="which rates, ascending, such as " + " or ".join(
+            one.example.replace("%", "%%") for one in RAMPS.values()
+        ),
+    )  # fmt: skip
     blasting = verbs.add_parser("blast", help="each node fails alone in each way: who noticed what")
+    blasting.add_argument("failing", nargs="*", metavar="NODE", help="which nodes fail; all")
+    blasting.add_argument("--ways", metavar="WAY,WAY", help=f"how they fail ({','.join(WAYS)})")
     for one in (climbing, blasting):
         _add_place(one)
     reporting = verbs.add_parser("report", help="pages made anew from runs, one over all of them")

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -110,8 +110,21 @@ def _with_old_build(scenario: Scenario, old_build: Path | None) -> Scenario:
     return replace(scenario, plan=replace(scenario.plan, old_root=old_build.resolve()))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where a run that is one of several goes, and what it is called meanwhile."""
+
+    directory: Path
+    """The run's own; it is made."""
+    name: str
+
+
 def perform(
-    scenario: Scenario, seed: int, arguments: argparse.Namespace, replay: str = ""
+    scenario: Scenario,
+    seed: int,
+    arguments: argparse.Namespace,
+    replay: str = "",
+    told: Told | None = None,
 ) -> tuple[RunRecord, Path]:
     """One run with its record and its page. Raises CommandError.
 
@@ -120,13 +133,16 @@ def perform(
         seed: of all that is drawn.
         arguments: `cluster`, `dir`, `keep`.
         replay: the command that runs it again; without, that of a scenario by its name.
+        told: of one of several runs; without, it has a directory of its own in `dir`.
     """
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    directory = arguments.dir / f"{now}-{scenario.name}-{seed}"
+    own = Told(arguments.dir / f"{now}-{scenario.name}-{seed}", f"{scenario.name}, seed {seed}")
+    told = told or own
+    directory = told.directory
     try:
         directory.mkdir(parents=True)
         cluster = make_cluster(arguments.cluster, scenario.plan, directory)
-        with marked(directory), telling(f"{scenario.name}, seed {seed}") as teller:
+        with marked(directory), telling(told.name) as teller:
             record = run_scenario(
                 scenario, cluster, seed=seed, teller=teller,
                 replay=replay or _replay(scenario, seed, arguments),

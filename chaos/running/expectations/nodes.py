@@ -89,21 +89,28 @@ def _nobody_away(table: Table, names: tuple[str, ...]) -> Expects:
     fields = Fields(table)
     most = fields.whole("most", 0, 0, COUNT_MAX)
     longest_s = fields.seconds("longest", 0.0, TIMES_MAX_S)
+    slow_too = fields.flag("slow-links", default=False)
     fields.end()
 
     def by(scene: Scene) -> Judged:
         if not scene.history.beliefs:
             return Verdict.UNKNOWN, "nobody told what it believes"
-        flags = _wrong_flags(scene.history)
+        flags = _wrong_flags(scene.history, slow_too=slow_too)
         worst_s, text = max(flags, default=(0.0, ""))
         if len(flags) > most or (longest_s and worst_s > longest_s):
             return Verdict.INVALID, f"{len(flags)} times, {worst_s:.2f} s at worst: {text}"
         return FINE
 
-    return ByRecord(f"live nodes taken for gone at most {most} times", by)
+    long = f" for longer than {longest_s:g} s" if longest_s else ""
+    text = f"live nodes taken for gone at most {most} times"
+    if most >= COUNT_MAX:
+        text = f"no live node taken for gone{long}"
+    elif longest_s:
+        text += f", and none{long}"
+    return ByRecord(text, by)
 
 
-def _wrong_flags(history: History) -> list[tuple[float, str]]:
+def _wrong_flags(history: History, *, slow_too: bool) -> list[tuple[float, str]]:
     """How long who was taken for gone by whom, though both ran and nothing lay between them."""
     lives = processes(history)
     found = []
@@ -112,7 +119,7 @@ def _wrong_flags(history: History) -> list[tuple[float, str]]:
         if flag.dead or any(node in history.villains for node in pair):
             continue
         spans = [(flag.begin_s, flag.end_s)]
-        for begin_s, end_s in _apart(history, lives, pair):
+        for begin_s, end_s in _apart(history, lives, pair, slow_too=slow_too):
             spans = [part for span in spans for part in _without(span, begin_s, end_s)]
         wrong_s = sum(end_s - begin_s for begin_s, end_s in spans)
         if wrong_s > BRIEF_S:
@@ -121,12 +128,18 @@ def _wrong_flags(history: History) -> list[tuple[float, str]]:
     return found
 
 
-def _apart(history: History, lives: dict[str, Process], pair: tuple[str, str]) -> _Spans:
-    """When a link between two was cut, or one did not run; and so long after as is allowed."""
+def _apart(
+    history: History, lives: dict[str, Process], pair: tuple[str, str], *, slow_too: bool
+) -> _Spans:
+    """When a link between two was cut, or one did not run; and so long after as is allowed.
+
+    Links that are too slow for any promise count as cut, but for `slow_too`.
+    """
     spans: _Spans = []
     cut_s: float | None = None
     for links in sorted(history.links, key=lambda one: one.at_s):
-        is_cut = pair in links.blocked or pair[::-1] in links.blocked or links.hard
+        is_cut = pair in links.blocked or pair[::-1] in links.blocked
+        is_cut = is_cut or (links.hard and not slow_too)
         if is_cut and cut_s is None:
             cut_s = links.at_s
         elif not is_cut and cut_s is not None:
@@ -271,7 +284,10 @@ NODES = (
     ),
     ExpectationKind(
         "nobody-away", "live nodes that others reach are not taken for gone",
-        {"most": "how many times; 0", "longest": "and for how long; without it, any time"},
+        {
+            "most": "how many times; 0", "longest": "and for how long; without it, any time",
+            "slow-links": "over links too slow for a promise of time, too; false",
+        },
         _nobody_away,
     ),
     ExpectationKind(

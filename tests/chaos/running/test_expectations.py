@@ -128,7 +128,7 @@ def test_a_table_that_cannot_be_is_refused_with_the_field(
 WHOLE: Mapping[str, Table] = {
     "sides": {"at": "5s", "sides": {"a": "even"}},
     "noticed": {"nodes": ["a"], "at": "1s", "within": "2s"},
-    "nobody-away": {"most": 1, "longest": "2s"},
+    "nobody-away": {"most": 1, "longest": "2s", "slow-links": True},
     "refused": {"nodes": ["a"], "at": "1s", "code": "minority"},
     "evidence": {"about": ["a"]},
     "ready": {"nodes": ["a"], "at": "1s", "status": 503, "component": "storage", "says": "full"},
@@ -236,6 +236,10 @@ def test_who_is_taken_for_gone_counts_unless_it_was() -> None:
     )
     cut = (Links(28.0, CUT), Links(31.0))
     assert said(scene(beliefs=flag, links=cut), "nobody-away", {})[0] is Verdict.VALID
+    slow = (Links(28.0, hard=True), Links(31.0))
+    assert said(scene(beliefs=flag, links=slow), "nobody-away", {})[0] is Verdict.VALID
+    told = said(scene(beliefs=flag, links=slow), "nobody-away", {"slow-links": True})
+    assert told[0] is Verdict.INVALID
     other = (Links(28.0, frozenset({("a", "c")})), Links(31.0))
     assert said(scene(beliefs=flag, links=other), "nobody-away", {})[0] is Verdict.INVALID
     crashed = (Lived(29.0, "b", Life.CRASHED), Lived(31.0, "b", Life.STARTED))

@@ -1,0 +1,1 @@
+"""What climbs and blasts tell."""
