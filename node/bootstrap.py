@@ -88,11 +88,14 @@ class Bootstrap:
         """Ask everybody who may know us, once or for as long as it takes."""
         backoff = discovery.Backoff(self._rng, most_s=ASK_AGAIN_MOST_S)
         while self._driver.peer.reading_back:
-            seeds = await discovery.resolve(self._seeds, self._own)
-            everybody = dict.fromkeys((*seeds.found, *contacts))
             async with trio.open_nursery() as asking:
-                for address in everybody:
+                # At once: names may take longer to be looked up than we wait to hear of ourselves.
+                for address in contacts:
                     asking.start_soon(self._join, address)
+                seeds = await discovery.resolve(self._seeds, self._own)
+                for address in seeds.found:
+                    if address not in contacts:
+                        asking.start_soon(self._join, address)
             self._driver.read_back()
             with trio.move_on_after(backoff.take_s()):
                 await self._driver.ready()
