@@ -43,6 +43,7 @@ from .keyfiles import KEY_FILE, KeyStoreError
 from .lifecycle import UNHEARD_REMEDY, Lifecycle, Stage
 from .transport.binding import Binding, bind
 from .transport.errors import BindError
+from .transport.resolver import Resolver
 from .version import VERSION
 
 log = logs.get()
@@ -131,6 +132,7 @@ def _ground(config: NodeConfig) -> _Ground:
 
 
 async def _main(ground: _Ground) -> int:
+    Resolver().install()
     failed: BaseException | None = None
     try:
         await _live(ground, await _open_sockets(ground.config))
