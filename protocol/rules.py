@@ -7,6 +7,7 @@ error becomes a refusal with code `limit`.
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -31,6 +32,9 @@ DEREGISTER_MS_MAX = 30 * 24 * 3_600_000
 WEIGHT_MAX = 65_535
 THRESHOLD_MAX = 100
 GUEST_TTL_MS_MIN, GUEST_TTL_MS_MAX = 1_000, 24 * 3_600_000
+_ALIKE_MAX = 512
+"""Of what instances have in common (see `bodies`), so much is known to be good: it is judged once.
+What breaks a rule is not kept, since an error is no result."""
 _OCTETS = frozenset(map(str, range(256)))
 _UNICAST = frozenset(map(str, (*range(1, 224), *range(240, 256))))
 """The first octets of IPv4 addresses that are for one host."""
@@ -66,7 +70,7 @@ def check_metadata(field: str, pairs: tuple[tuple[str, str], ...]) -> None:
         _fail(field, f"has {len(pairs)} pairs; at most {limits.METADATA_MAX} are allowed")
     last = ""
     for key, value in pairs:
-        check_name(field, key)
+        _check_common_name(field, key)
         if key <= last:
             _fail(field, "must be sorted by key and without repetition")
         if len(value) > limits.METADATA_VALUE_MAX or not value.isprintable():
@@ -112,15 +116,13 @@ def check_port(field: str, port: int, *, zero: bool = False) -> None:
 
 def check_service(service: ServiceRecord) -> None:
     """Every rule of an instance."""
-    check_name("name", service.name)
+    _check_common_name("name", service.name)
     check_name("id", service.id)
     check_host("address", service.address)
     check_port("port", service.port)
-    check_names("tags", service.tags, most=limits.TAGS_MAX)
+    _check_tags(service.tags)
     check_metadata("metadata", service.metadata)
-    check_text("version", service.version, most=limits.NAME_MAX)
-    check_integer("weight", service.weight, 0, WEIGHT_MAX)
-    check_name("zone", service.zone, empty=True)
+    _check_version_weight_zone(service.version, service.weight, service.zone)
     check_text("update_id", service.update_id, most=limits.NAME_MAX)
     if service.maintenance is not None:
         check_text("reason", service.maintenance, most=limits.REASON_MAX)
@@ -132,6 +134,23 @@ def check_service(service: ServiceRecord) -> None:
         _fail("checks", "two checks have the same id")
     for place, check in enumerate(service.checks):
         check_check(f"checks[{place}]", check)
+
+
+@lru_cache(maxsize=_ALIKE_MAX)
+def _check_common_name(field: str, text: str) -> None:
+    check_name(field, text)
+
+
+@lru_cache(maxsize=_ALIKE_MAX)
+def _check_tags(tags: tuple[str, ...]) -> None:
+    check_names("tags", tags, most=limits.TAGS_MAX)
+
+
+@lru_cache(maxsize=_ALIKE_MAX)
+def _check_version_weight_zone(version: str, weight: int, zone: str) -> None:
+    check_text("version", version, most=limits.NAME_MAX)
+    check_integer("weight", weight, 0, WEIGHT_MAX)
+    check_name("zone", zone, empty=True)
 
 
 def check_check(field: str, check: CheckRecord) -> None:

@@ -242,11 +242,12 @@ def test_what_keeps_the_rules_is_taken_up_to_the_limit(body: Judged) -> None:
 
 @pytest.mark.parametrize(("body", "field"), BAD)
 def test_what_breaks_a_rule_is_refused_by_the_name_of_its_field(body: Judged, field: str) -> None:
-    with pytest.raises(ProposalError) as refused:
-        judge(body)
+    for _ in "ab":  # a second time, too: only what is good is remembered
+        with pytest.raises(ProposalError) as refused:
+            judge(body)
 
-    assert refused.value.field == field
-    assert len(str(refused.value)) < 300, "what was given is shown in short"
+        assert refused.value.field == field
+        assert len(str(refused.value)) < 300, "what was given is shown in short"
 
 
 def test_names_are_sorted_as_records_hold_them() -> None:
