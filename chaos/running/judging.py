@@ -67,6 +67,9 @@ JUDGED = ("set_full", "resurrection", "roots", "false_death", "burial", "detecti
 """The checkers that a real history can feed."""
 NEEDED = "set_full"
 """Without its word nothing was observed."""
+STARTING_MAX_S = 15.0
+"""So long a process may take to answer for the first time and is not taken for up; as many seconds
+as it takes where two processors load a dozen programs at once."""
 SHOWN_MAX = 10_000
 TRIES = 20
 
@@ -147,10 +150,12 @@ def history_of(seen: Observed) -> History:
         if one.number not in lost
     ]
     accepted = sorted(seen.sightings.accepted, key=lambda one: one.at_s)
+    lives = up_from_first_answer(journal.lives, seen.sightings.answered)
+    up_s = [one.at_s for one in lives if one.life is Life.STARTED]
     return History(
         nodes=names,
         villains=villains,
-        heal_at_s=seen.healed_at_s,
+        heal_at_s=max([seen.healed_at_s, *up_s]),
         end_s=seen.ended_at_s,
         core=tuple(
             member.name
@@ -162,7 +167,7 @@ def history_of(seen: Observed) -> History:
         beliefs=sorted(seen.sightings.beliefs, key=lambda one: one.at_s),
         accepted=accepted,
         signed=signed_of(operations, ledger.versions, accepted, seen.identities),
-        lives=[*_never_there(seen), *sorted(journal.lives, key=lambda one: one.at_s)],
+        lives=[*_never_there(seen), *lives],
         links=list(journal.link_states),
         roots=sorted(seen.sightings.roots, key=lambda one: one.at_s),
         views=[
@@ -170,6 +175,26 @@ def history_of(seen: Observed) -> History:
             for view in seen.views
         ],
     )
+
+
+def up_from_first_answer(
+    lives: Sequence[Lived], answered: Mapping[str, Sequence[float]]
+) -> list[Lived]:
+    """The same in the order of time; who was started is up once it has answered.
+
+    A process is there long before it can do anything. It is not judged by what it cannot do yet,
+    for `STARTING_MAX_S` at most, and never beyond what became of it next.
+    """
+    found: list[Lived] = []
+    for one in lives:
+        at_s = one.at_s
+        if one.life is Life.STARTED:
+            later = [other.at_s for other in lives if other.node == one.node and other.at_s > at_s]
+            latest_s = min([at_s + STARTING_MAX_S, *later])
+            first_s = (moment for moment in answered.get(one.node, ()) if moment >= at_s)
+            at_s = min(latest_s, next(first_s, latest_s))
+        found.append(replace(one, at_s=at_s))
+    return sorted(found, key=lambda one: one.at_s)
 
 
 def _never_there(seen: Observed) -> list[Lived]:

@@ -52,6 +52,8 @@ class Sightings:
     """By node: when its partition state became which."""
     readiness: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     """By node: when `/readyz` began to answer with which status."""
+    answered: dict[str, list[float]] = field(default_factory=dict)
+    """By node: when each of its processes answered for the first time."""
     memory_bytes: dict[str, int] = field(default_factory=dict)
     """By node: the most resident memory that it was seen with; nothing where one cannot see it."""
     left_out: int = 0
@@ -150,6 +152,10 @@ class _Watcher:
         pid = self._member.pid
         if pid != self._pid and self._identities.learn(self._member):
             self._pid, self._held, self._heads, self._root = pid, {}, {}, ""
+            with self._sightings.lock:
+                first = self._sightings.answered.setdefault(self._member.name, [])
+                if len(first) < SEEN_MAX:
+                    first.append(self._clock.now_s())
 
     def _look(self, client: Client) -> None:
         rows = client.call("GET", "/v1/peers").rows("peers")

@@ -1,6 +1,7 @@
 """From what is seen outside to a history: commits, spreading, healing; and the verdict."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,13 @@ from chaos.running.identities import Identities
 from chaos.running.journal import Journal, RunClock
 from chaos.running.judging import (
     REAL,
+    STARTING_MAX_S,
     Observed,
     history_of,
     judge,
     quiet_until_s,
     signed_of,
+    up_from_first_answer,
     verdict_of,
 )
 from chaos.running.ledger import Ledger
@@ -139,6 +142,42 @@ def test_what_a_node_wrote_under_an_identity_that_it_lost_is_nobodys(tmp_path: P
     assert [one.number for one in made.operations] == [2, 3]
     assert made.operations[-1].seen == ((WEB, 2),)
     assert made.views[0].shown == ((WEB, 2),)
+
+
+def test_who_was_started_is_up_from_its_first_answer_on_within_bounds() -> None:
+    lives = [
+        Lived(1.0, "a", Life.CRASHED), Lived(2.0, "a", Life.STARTED),
+        Lived(9.0, "a", Life.CRASHED), Lived(10.0, "a", Life.STARTED),
+        Lived(13.0, "a", Life.CRASHED), Lived(14.0, "a", Life.STARTED),
+        Lived(3.0, "b", Life.PAUSED), Lived(4.0, "b", Life.RESUMED),
+    ]  # fmt: skip
+
+    found = up_from_first_answer(lives, {"a": [0.0, 8.2], "b": [5.0]})
+
+    assert [(one.node, one.life, one.at_s) for one in found] == [
+        ("a", Life.CRASHED, 1.0), ("b", Life.PAUSED, 3.0), ("b", Life.RESUMED, 4.0),
+        ("a", Life.STARTED, 8.2), ("a", Life.CRASHED, 9.0),
+        ("a", Life.STARTED, 13.0), ("a", Life.CRASHED, 13.0),
+        ("a", Life.STARTED, 14.0 + STARTING_MAX_S),
+    ]  # fmt: skip
+
+
+def test_a_slow_start_is_no_loss_and_an_answer_without_the_write_long_after_it_is(
+    tmp_path: Path,
+) -> None:
+    def judged(first_answer_s: float) -> Verdict:
+        seen = replace(observed(tmp_path, ids=("id-1",), damaged_s=10.0), healed_at_s=32.0)
+        seen.journal.lives += [Lived(31.0, "b", Life.CRASHED), Lived(32.0, "b", Life.STARTED)]
+        stale = Operation(4, Action.LOOKUP, "b", 39.0, 39.1, Outcome.OK, None, "web", ((WEB, 1),))
+        seen.ledger.keep(stale, Sample(39.0, 100.0, "b", "lookup", "ok"))
+        seen.sightings.answered["a"] = [0.0, 11.5]
+        seen.sightings.answered["b"] = [0.0, first_answer_s]
+        made = history_of(seen)
+        made.core = ("a", "b")
+        return {one.checker: one.verdict for one in judge(made)}["set_full"]
+
+    assert judged(38.9) is not Verdict.INVALID
+    assert judged(32.5) is Verdict.INVALID
 
 
 def test_a_cluster_has_as_long_after_its_faults_as_limits_allow_it() -> None:
