@@ -4,9 +4,9 @@
     lived before ──▶ ask seeds and last-known peers what they hold of us ──▶ sign ──▶ go on joining
     an old copy  ──▶ … ask again until one has shown that it knows us   ──▶ sign ──▶ go on joining
 
-Every seed is asked, and asked again with backoff until it answered once; and again whenever this
-node finds itself alone or cut off. A cluster so comes up in any order, and seeds that are down are
-never fatal.
+Every seed is asked, and asked again with backoff until it answered once, also where its name led
+nowhere while others answered; and again whenever this node finds itself alone or cut off. A cluster
+so comes up in any order, and seeds that are down are never fatal.
 """
 
 from collections.abc import Sequence
@@ -61,6 +61,10 @@ class Bootstrap:
         self._tasks = tasks
         self._rng = rng
         self._asked: dict[Address, bool] = {}
+        """Whether it answered, by address."""
+        self._backoff = discovery.Backoff(rng)
+        self._unresolved = False
+        """Whether a seed's name led nowhere when it was last looked up."""
         self._joining: dict[Address, None] = {}
 
     async def run(self, contacts: Sequence[Address]) -> None:
@@ -71,18 +75,34 @@ class Bootstrap:
         await discovery.seek(
             self._seeds,
             needed=self._needed,
-            found=self.found,
+            looked=self._looked,
             own=self._own,
-            backoff=discovery.Backoff(self._rng),
+            backoff=self._backoff,
         )
 
     def found(self, address: Address) -> None:
         """An address at which there may be a peer."""
-        if self._is_member(address) or address in self._joining or self._own(address):
+        if self._is_member(address):
+            self._asked[address] = True
+            return
+        if address in self._joining or self._own(address):
             return
         if len(self._joining) < JOINS_MAX:
             self._joining[address] = None
             self._tasks.start_soon(self._join, address)
+
+    def _looked(self, answers: discovery.Round) -> None:
+        """Seeds were looked up: nobody waits any more for where names no longer lead."""
+        self._unresolved = bool(answers.unresolved)
+        self._asked = {
+            address: ok
+            for address, ok in self._asked.items()
+            if address in answers.found or (ok and self._unresolved)
+        }
+        alone = self._is_alone()
+        self._backoff.hold_to(discovery.ALONE_MOST_S if alone else discovery.RETRY_MOST_S)
+        for address in answers.found:
+            self.found(address)
 
     async def _read_back(self, contacts: Sequence[Address]) -> None:
         """Ask everybody who may know us, once or for as long as it takes."""
@@ -93,6 +113,7 @@ class Bootstrap:
                 for address in contacts:
                     asking.start_soon(self._join, address)
                 seeds = await discovery.resolve(self._seeds, self._own)
+                self._unresolved = bool(seeds.unresolved)
                 for address in seeds.found:
                     if address not in contacts:
                         asking.start_soon(self._join, address)
@@ -114,10 +135,14 @@ class Bootstrap:
         membership = self._driver.peer.membership
         return (
             not self._asked
+            or self._unresolved
             or not all(self._asked.values())
-            or len(membership.members()) <= 1
+            or self._is_alone()
             or membership.partition() is not Partition.NONE
         )
+
+    def _is_alone(self) -> bool:
+        return len(self._driver.peer.membership.members()) <= 1
 
     def _is_member(self, address: Address) -> bool:
         peer = self._driver.peer

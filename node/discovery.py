@@ -31,6 +31,9 @@ LOOK_UP_TIMEOUT_S = 5.0
 ADDRESSES_PER_NAME_MAX = 64
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 60.0
+ALONE_MOST_S = 10.0
+"""… of a node that knows nobody: a question costs little, and names that come back should not find
+it asleep for as long as they were gone."""
 CALM_S = 5.0
 """How often `seek` asks whether peers are needed while they are not."""
 ANNOUNCE_S = 10.0
@@ -68,6 +71,11 @@ class Backoff:
         self._first_s = first_s
         self._most_s = most_s
         self._next_s = first_s
+
+    def hold_to(self, most_s: float) -> None:
+        """No wait is longer than that from now on."""
+        self._most_s = most_s
+        self._next_s = min(self._next_s, most_s)
 
     def take_s(self) -> float:
         """The next wait; the one after it is twice as long."""
@@ -132,28 +140,30 @@ async def seek(
     seeds: Sequence[Address],
     *,
     needed: Callable[[], bool],
-    found: Found,
+    looked: Callable[[Round], None],
     own: Callable[[Address], bool],
     backoff: Backoff,
     by: LookUp = look_up,
 ) -> NoReturn:
-    """Report the seeds' addresses while peers are needed, round after round, until cancelled.
+    """Look the seeds up while peers are needed, round after round, until cancelled.
 
-    The first round is at once. `found` must not block; it is called in the order of the seeds.
+    The first round is at once. `looked` is told what it brought, and must not block; it may hold
+    `backoff` to shorter waits.
     """
+    told: dict[Address, str] = {}
     while True:
         if not needed() or not seeds:
             backoff.reset()
             await trio.sleep(CALM_S)
             continue
         answers = await resolve(seeds, own, by=by)
+        looked(answers)
         wait_s = backoff.take_s()
         for seed, reason in answers.unresolved:
-            log.warning(
-                "seed not found", seed=str(seed), reason=reason, retry_in_s=round(wait_s, 1)
-            )
-        for address in answers.found:
-            found(address)
+            # Once for each reason: a name may be gone for weeks.
+            say = log.debug if told.get(seed) == reason else log.warning
+            say("seed not found", seed=str(seed), reason=reason, retry_in_s=round(wait_s, 1))
+        told = dict(answers.unresolved)
         await trio.sleep(wait_s)
 
 

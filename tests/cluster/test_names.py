@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.chaos.cluster.situations import (
 
 SILENT: dict[str, str | None] = {"*": None}
 THREE = ClusterPlan(names=("a", "b", "c"))
+LATER = ClusterPlan(
+    names=("a", "b", "c"), late=("c",), seeds={"a": ("b", "c"), "b": ("a",), "c": ()}
+)
 FAR = 80
 INTERVAL: Shape = {"interval": "1s", "timeout": "4s", "failures_before_critical": 1}
 LISTEN = """
@@ -78,6 +82,22 @@ def test_peers_of_the_last_run_are_asked_before_anything_is_signed_also_without_
     # What is on its disk may be an older copy; that only its peers can tell.
     assert told.index("joined") < told.index("node_ready")
     assert c.bend_names({}) > 0
+
+
+def test_a_seed_whose_name_leads_nowhere_yet_is_found_though_another_answered(
+    tmp_path: Path,
+) -> None:
+    with open_cluster("namespaces", tmp_path, LATER, Ability.NAMES) as cluster:
+        a, _, c = cluster.members
+        a.bend_names({"c": ""})
+        restarted(a)
+        c.start()
+        expect_within(PATIENCE_S, lambda: answers(c), "c takes work")
+
+        a.bend_names({})
+
+        # Nobody but a knows of c, and c knows nobody.
+        expect_within(PATIENCE_S, lambda: see_each_other(cluster), "a has found c")
 
 
 def test_checks_of_names_that_hang_make_no_healthy_service_critical(three: Cluster) -> None:

@@ -1,7 +1,9 @@
 """Discovery: seeds looked up in bounded rounds, rumours checked and bounded."""
 
 import contextlib
+import io
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -10,7 +12,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node import discovery
+from node import discovery, logs
 from node.discovery import (
     Backoff,
     Group,
@@ -31,6 +33,9 @@ TAG = cluster_tag(signing.cluster_id("kith"))
 OTHER_TAG = cluster_tag(signing.cluster_id("other"))
 A, B = Address("10.0.0.1", 8401), Address("10.0.0.2", 8401)
 NAME = Address("seeds.example", 8401)
+
+
+LONELY_S = 600.0
 
 
 def nobody(_address: Address) -> bool:
@@ -125,7 +130,7 @@ async def test_seeds_are_looked_up_anew_in_every_round_while_needed(
                 await seek(
                     [NAME],
                     needed=lambda: needed,
-                    found=found.append,
+                    looked=lambda answers: found.extend(answers.found),
                     own=nobody,
                     backoff=Backoff(Random(1)),
                     by=names,
@@ -151,6 +156,74 @@ async def test_seeds_are_looked_up_anew_in_every_round_while_needed(
 
 
 @pytest.mark.trio
+async def test_waits_are_held_to_what_who_is_alone_bears_and_grow_again_afterwards(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    names, rounds, backoff = Names(), list[Round](), Backoff(Random(1))
+
+    def looked(answers: Round) -> None:
+        rounds.append(answers)
+        is_alone = trio.current_time() - start < LONELY_S
+        backoff.hold_to(discovery.ALONE_MOST_S if is_alone else discovery.RETRY_MOST_S)
+
+    start = trio.current_time()
+    with trio.move_on_after(1_200):
+        async with trio.open_nursery() as nursery:
+
+            async def run() -> None:
+                await seek(
+                    [NAME],
+                    needed=lambda: True,
+                    looked=looked,
+                    own=nobody,
+                    backoff=backoff,
+                    by=names,
+                )
+
+            nursery.start_soon(run)
+            await trio.sleep(LONELY_S)
+            names.answers["seeds"] = [A]
+
+    moments = [moment - start for moment in names.asked]
+    waits = [later - earlier for earlier, later in pairwise(moments)]
+    while_alone = [wait for wait, moment in zip(waits, moments, strict=False) if moment < LONELY_S]
+    assert max(while_alone) <= discovery.ALONE_MOST_S
+    assert min(while_alone[5:]) >= 0.75 * discovery.ALONE_MOST_S
+    assert max(waits) > 0.75 * discovery.RETRY_MOST_S
+    assert rounds[0] == Round((), ((NAME, "Name or service not known"),))
+    assert rounds[-1] == Round((A,), ())
+
+
+@pytest.mark.trio
+async def test_a_name_that_stays_away_is_told_of_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    out, names = io.StringIO(), Names()
+    logs.setup(level="warning", form="json", stream=out, keep_loggers=False)
+    with trio.move_on_after(600):
+        async with trio.open_nursery() as nursery:
+
+            async def run() -> None:
+                await seek(
+                    [NAME],
+                    needed=lambda: True,
+                    looked=lambda _round: None,
+                    own=nobody,
+                    backoff=Backoff(Random(1)),
+                    by=names,
+                )
+
+            nursery.start_soon(run)
+            await trio.sleep(300)
+            names.answers["seeds"] = None
+
+    told = [line for line in out.getvalue().splitlines() if "seed not found" in line]
+    assert len(names.asked) > 10
+    assert ["not known" in line for line in told] == [True, False]
+    assert "no answer within 5 s" in told[1]
+
+
+@pytest.mark.trio
 async def test_after_calm_the_first_retries_are_quick_again(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -165,7 +238,7 @@ async def test_after_calm_the_first_retries_are_quick_again(
                 await seek(
                     [NAME],
                     needed=lambda: needed,
-                    found=lambda _: None,
+                    looked=lambda _round: None,
                     own=nobody,
                     backoff=backoff,
                     by=names,
