@@ -13,18 +13,23 @@ Rules this module keeps:
 1. A tree never changes: `set` and `remove` share what they did not touch and return a new one, so
    a commit whose root turns out wrong is undone by forgetting the new tree, and a snapshot costs
    nothing.
-2. Hashes are computed when asked for and kept, so a bulk load hashes each branch once.
+2. Hashes are computed when asked for and kept, so a bulk load hashes each branch once. A node that
+   replaces one whose hash is known is hashed at once: it is about to be asked for, too.
 3. A node is named by the hex digits that lead to it, the top by none.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from typing import Self
 
 EMPTY_ROOT = bytes(32)
 HASH_BYTES = 32
 PATH_BYTES = 32
 DEPTH_MAX = 2 * PATH_BYTES
 """Hex digits in a path: no node lies deeper."""
+_BRANCH = b"\1"
+_HASHES_AT = len(_BRANCH) + 2
+"""Where in what a node is hashed from its children's hashes begin: after the bitmap."""
 
 
 class Leaf:
@@ -50,76 +55,68 @@ class Branching:
 
     Args:
         children: All 16.
-        shown: What the node that it replaces shows, if that is known.
-        changed: The places of all children that are not that node's. None of them is empty.
+        written: What its hash is made of, if that is known.
+        bitmap: Of the children, the lowest bit for the first; 0 where `written` is not known.
     """
 
-    __slots__ = ("_changed", "_shown", "children", "hashed")
+    __slots__ = ("_bitmap", "_written", "children", "hashed")
 
     def __init__(
         self,
         children: tuple["Leaf | Branching | None", ...],
-        shown: bytes = b"",
-        changed: Iterable[int] = (),
+        written: bytes = b"",
+        bitmap: int = 0,
     ) -> None:
         self.children = children
-        self.hashed = b""
-        """The hash, once it was asked for."""
-        self._shown = shown
-        self._changed: Iterable[int] | None = changed if shown else None
-        """None where `_shown` is its own, or nothing yet."""
+        self._written = written
+        self._bitmap = bitmap
+        self.hashed = blake2b(written, digest_size=HASH_BYTES).digest() if written else b""
+        """The hash, once it is known."""
 
     @property
     def digest(self) -> bytes:
         """The hash over all below."""
         if not self.hashed:
-            self.hashed = blake2b(b"\1" + self.shown(), digest_size=HASH_BYTES).digest()
+            self._write()
         return self.hashed
 
-    @property
-    def known(self) -> bytes:
-        """What it shows, if that was asked for."""
-        return self._shown if self._changed is None else b""
-
     def shown(self) -> bytes:
-        """What its hash is made of: a bitmap of the children, and their hashes in order.
+        """What its hash is made of: a bitmap of the children, and their hashes in order."""
+        if not self.hashed:
+            self._write()
+        return self._written[len(_BRANCH) :]
 
-        Kept: to change one hash of sixteen costs less than to collect them from all over memory.
+    def replaced(self, children: list["Leaf | Branching | None"], places: Iterable[int]) -> Self:
+        """One with other children at these places, none of which is empty.
+
+        What is written here is kept for this: to change one hash of sixteen costs less than to
+        collect them from all over memory.
         """
-        if self._changed is not None:
-            self._shown = self._patched(self._shown, self._changed) or self._collected()
-            self._changed = None
-        elif not self._shown:
-            self._shown = self._collected()
-        return self._shown
+        written, bitmap = self._written, self._bitmap
+        for place in places:
+            child, bit = children[place], 1 << place
+            if child is None or not bitmap & bit:
+                return type(self)(tuple(children))
+            at = _HASHES_AT + HASH_BYTES * (bitmap & bit - 1).bit_count()
+            hashed = child.hashed or child.digest
+            written = b"".join((written[:at], hashed, written[at + HASH_BYTES :]))
+        return type(self)(tuple(children), written, bitmap)
 
-    def _patched(self, shown: bytes, changed: Iterable[int]) -> bytes:
-        """With the hashes of those that changed; nothing if one of them is new."""
-        patched, bitmap = bytearray(shown), int.from_bytes(shown[:2], "big")
-        for place in changed:
-            child = self.children[place]
-            if child is None or not bitmap >> place & 1:
-                return b""
-            at = 2 + HASH_BYTES * (bitmap & (1 << place) - 1).bit_count()
-            patched[at : at + HASH_BYTES] = child.hashed or child.digest
-        return bytes(patched)
-
-    def _collected(self) -> bytes:
+    def _write(self) -> None:
         children = self.children
         # A property costs more than all else here, so it is asked only where nothing is kept yet.
         hashes = [child.hashed or child.digest for child in children if child is not None]
-        if len(hashes) == len(children):
-            return b"".join((_ALL_CHILDREN, *hashes))
-        bitmap = 0
-        for place, child in enumerate(children):
-            if child is not None:
-                bitmap |= 1 << place
-        return b"".join((bitmap.to_bytes(2, "big"), *hashes))
+        bitmap = _ALL_CHILDREN
+        if len(hashes) < len(children):
+            bitmap = sum([1 << place for place, child in enumerate(children) if child is not None])
+        self._bitmap = bitmap
+        self._written = b"".join((_BRANCH, bitmap.to_bytes(2, "big"), *hashes))
+        self.hashed = blake2b(self._written, digest_size=HASH_BYTES).digest()
 
     @staticmethod
     def digest_of(shown: bytes) -> bytes:
         """The hash of a node that shows this."""
-        return blake2b(b"\1" + shown, digest_size=HASH_BYTES).digest()
+        return blake2b(_BRANCH + shown, digest_size=HASH_BYTES).digest()
 
     @staticmethod
     def hashes_of(shown: bytes) -> list[bytes | None] | None:
@@ -138,7 +135,7 @@ class Branching:
 
 Node = Leaf | Branching
 _NO_CHILDREN: tuple[Node | None, ...] = (None,) * 16
-_ALL_CHILDREN = b"\xff\xff"
+_ALL_CHILDREN = 0xFFFF
 """The bitmap of a node with all its children, as those near the top of a large tree are."""
 
 
@@ -271,23 +268,20 @@ def _put(node: Node | None, leaves: Sequence[Leaf], depth: int) -> Node:
         groups = _parted(leaves, depth)
         for place, group in groups.items():
             children[place] = _put(children[place], group, depth + 1)
-        return Branching(tuple(children), node.known, groups)
+        return node.replaced(children, groups)
     if node is not None and all(leaf.path != node.path for leaf in leaves):
         leaves = [node, *leaves]
     return _gather(leaves, depth)
 
 
 def _set(node: Node | None, leaf: Leaf, depth: int) -> Node:
-    if node is None:
-        return leaf
-    if isinstance(node, Leaf):
-        if node.path == leaf.path:
-            return leaf
-        return _part(node, leaf, depth)
-    place = _nibble(leaf.path, depth)
-    children = list(node.children)
-    children[place] = _set(children[place], leaf, depth + 1)
-    return Branching(tuple(children), node.known, (place,))
+    if isinstance(node, Branching):
+        byte = leaf.path[depth >> 1]
+        place = byte & 15 if depth & 1 else byte >> 4
+        children = list(node.children)
+        children[place] = _set(children[place], leaf, depth + 1)
+        return node.replaced(children, (place,))
+    return leaf if node is None or node.path == leaf.path else _part(node, leaf, depth)
 
 
 def _part(old: Leaf, new: Leaf, depth: int) -> Branching:
