@@ -31,7 +31,7 @@ LOOK_UP_TIMEOUT_S = 5.0
 ADDRESSES_PER_NAME_MAX = 64
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 60.0
-ALONE_MOST_S = 10.0
+ALONE_MOST_S = 3.0
 """… of a node that knows nobody: a question costs little, and names that come back should not find
 it asleep for as long as they were gone."""
 CALM_S = 5.0

@@ -6,6 +6,8 @@
     refused         critical changes are refused, with that code
     evidence        everybody holds evidence against a node
     ready           what nodes say of their readiness at a moment
+    prompt          nodes answer at once at a moment
+    sees            nodes take others for alive at a moment
     memory          how much memory nodes take at most
     log-has-not     nothing broke inside: no error with an exception in the logs
     healed          steady again soon enough
@@ -13,7 +15,8 @@
     updates-lost    what was acknowledged is there at the end
     writes-go-on    nodes acknowledge writes while faults last
 
-To add one, write how its table is read and how it is judged, and name it in `NODES` or `CLIENTS`.
+To add one, write how its table is read and how it is judged, and name it in `NODES`, `PRESENCE` or
+`CLIENTS`.
 """
 
 from collections.abc import Mapping
@@ -24,8 +27,11 @@ from chaos.scenarios.scenario import Expectation
 from .clients import CLIENTS
 from .kind import AT_THE_END, ExpectationKind, Expects, Scene
 from .nodes import NODES
+from .presence import PRESENCE
 
-EXPECTATIONS: Mapping[str, ExpectationKind] = {kind.name: kind for kind in (*NODES, *CLIENTS)}
+EXPECTATIONS: Mapping[str, ExpectationKind] = {
+    kind.name: kind for kind in (*NODES, *PRESENCE, *CLIENTS)
+}
 """By the name that scenarios use."""
 
 

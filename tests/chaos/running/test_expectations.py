@@ -113,6 +113,8 @@ def believed(at_s: float, viewer: str, subject: str, belief: Belief) -> Believed
         ("ready", {"nodes": ["a"], "at": "1s", "status": 404}, "status: 404 is"),
         ("ready", {"nodes": ["a"], "at": "1s", "component": "storage"}, "component: component and"),
         ("memory", {}, "mib: say how much"),
+        ("prompt", {"nodes": ["a"]}, "at: it is missing"),
+        ("sees", {"nodes": ["a"], "at": "1s"}, "alive: name at least one node"),
         ("log-has-not", {"events": "x"}, "events: 'x' is no list"),
     ],
 )
@@ -132,6 +134,8 @@ WHOLE: Mapping[str, Table] = {
     "refused": {"nodes": ["a"], "at": "1s", "code": "minority"},
     "evidence": {"about": ["a"]},
     "ready": {"nodes": ["a"], "at": "1s", "status": 503, "component": "storage", "says": "full"},
+    "prompt": {"nodes": ["a"], "at": "1s", "within": "200ms"},
+    "sees": {"nodes": ["a"], "alive": ["b", "c"], "at": "1s"},
     "memory": {"mib": 90, "nodes": ["a"]},
     "log-has-not": {"nodes": ["a"], "events": ["disk_full"]},
     "healed": {"within": "5s"},
