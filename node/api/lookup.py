@@ -360,7 +360,7 @@ def _waiting_of(query: Query) -> tuple[str | None, float]:
 def _listing(name: str, index: str, shapes: bytes, headers: Headers) -> Response:
     document = {"service": name, "index": index, "instances": orjson.Fragment(shapes)}
     response = json_response(200, document, headers)
-    return replace(response, body=fitted(response.body), kept=Kept())
+    return response._replace(body=fitted(response.body), kept=Kept())
 
 
 def _size(kept: _Kept) -> int:

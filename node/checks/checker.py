@@ -25,6 +25,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
+from typing import NamedTuple
 
 import trio
 
@@ -40,8 +41,7 @@ _CHECKPOINT_EVERY = 256
 """Due items handled in one go before other tasks get their turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceKey:
+class InstanceKey(NamedTuple):
     """An instance of this node: the name of its service and its own id."""
 
     name: str

@@ -14,6 +14,7 @@ Rules this module keeps:
    gets that answer and not a reset.
 """
 
+from math import inf
 from typing import Literal, TypeAlias
 
 import trio
@@ -229,7 +230,7 @@ class Connection:
             return later
         self._later, what = later, later.what
         # The client may wait as long as the answer does; who made it has bounded that.
-        self._deadline = float("inf")
+        self._deadline = inf
         self._is_soon = isinstance(what, Deferred) and what.is_soon
         if not self._is_soon:
             self._last = None

@@ -104,7 +104,8 @@ class Request(NamedTuple):
                 not do without asking first, or is compressed; 400 `malformed_body`, it is no JSON.
         """
         declared = self.headers.get("content-type", "")
-        if declared.partition(";")[0].strip().lower() != JSON_TYPE:
+        is_json = declared == JSON_TYPE or declared.partition(";")[0].strip().lower() == JSON_TYPE
+        if not is_json:
             message = f"content type is {declared[:64]!r}; send Content-Type: {JSON_TYPE}"
             raise ApiError(415, "unsupported_media_type", message, "content-type")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
@@ -137,9 +138,8 @@ class Kept:
         self.lines = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One answer, its body complete.
+class Response(NamedTuple):
+    """One answer, its body complete. A named tuple, as `Request` is.
 
     The server adds X-Request-Id, X-Kith-Node, Content-Length and, where needed, Connection.
     """

@@ -62,11 +62,24 @@ _said_of = attrgetter(*sorted(_SAID))
 
 
 class _Staged:
-    """A change on its way to the disk."""
+    """A change on its way to the disk.
 
-    __slots__ = ("_done", "_is_done", "version")
+    Args:
+        record: What is to be written.
+        told: Told what it came to, if somebody is; for whoever waits there is `ended`.
+        created: Whether the instance is new.
+        is_drawn: Whether its update id was drawn for a client that waits for nothing else.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_done", "_is_done", "created", "is_drawn", "record", "told", "version")
+
+    def __init__(
+        self, record: ServiceRecord, told: Told | None, *, created: bool, is_drawn: bool
+    ) -> None:
+        self.record = record
+        self.told = told
+        self.created = created
+        self.is_drawn = is_drawn
         self._done: trio.Event | None = None
         self._is_done = False
         self.version: int | None = None
@@ -147,9 +160,8 @@ class Instances:
             if before is not None and before.update_id == update_id != "":
                 raise conflict(update_id)
             claim = self._updates.hold(request, record.name, record.id) if update_id else None
-            then = partial(self._tell, record, before is None, told, claim)
             try:
-                self._begin(key, before, record, then, claim, more=more)
+                self._begin(key, before, record, told, claim, more=more)
             except ApiError:
                 if claim is not None:
                     self._updates.let_go(claim)
@@ -255,7 +267,7 @@ class Instances:
         for key, record in own.items():
             newest = self.own(key.name, key.id)
             try:
-                self._watch(key, (newest or record).checks)
+                self._watch(record, (newest or record).checks)
             except ApiError as error:
                 log.warning("instance_not_checked", service=key.name, id=key.id, reason=str(error))
 
@@ -309,52 +321,43 @@ class Instances:
         key: RecordKey,
         before: ServiceRecord | None,
         record: ServiceRecord,
-        then: Callable[[int | None], None] | None,
+        told: Told | None,
         claim: Claim | None = None,
         *,
         more: bool = False,
     ) -> _Staged:
-        """Propose a change; `then` is told the version when it is on disk, or None: no room.
+        """Propose a change; `told`, if any, is told what it came to.
 
         Raises:
             ApiError: it cannot be taken; nothing was changed.
         """
-        instance = InstanceKey(record.name, record.id)
-        self._watch(instance, record.checks)
-        staged = _Staged()
-
-        def landed(dot: Dot | None) -> None:
-            if self._staged.get(key) is staged:
-                del self._staged[key]
-            if dot is not None:
-                self._versions[key] = max(dot.version, self._versions.get(key, 0))
-            version = None if dot is None else dot.version
-            staged.end(version)
-            if then is not None:
-                then(version)
-
+        self._watch(record, record.checks)
+        staged = _Staged(record, told, created=before is None, is_drawn=claim is None)
+        landed = partial(self._landed, key, staged)
         try:
             begin(self._context.driver, {key: record}, landed, claim, more=more)
         except ApiError:
-            self._watch(instance, before.checks if before else ())
+            self._watch(record, before.checks if before else ())
             raise
         self._staged[key] = staged
         return staged
 
-    def _tell(
-        self,
-        record: ServiceRecord,
-        created: bool,
-        told: Told,
-        claim: Claim | None,
-        version: int | None,
-    ) -> None:
-        if version is None:
+    def _landed(self, key: RecordKey, staged: _Staged, dot: Dot | None) -> None:
+        """It is on disk, or (None) there is no room."""
+        if self._staged.get(key) is staged:
+            del self._staged[key]
+        if dot is not None:
+            self._versions[key] = max(dot.version, self._versions.get(key, 0))
+        staged.end(None if dot is None else dot.version)
+        told, record = staged.told, staged.record
+        if told is None:
+            return
+        if dot is None:
             told(disk_full(definite=False))
             return
-        if claim is None:
-            self._updates.drew(record.update_id, record.name, record.id, version)
-        told(Registered(record.name, record.id, version, record.update_id, created))
+        if staged.is_drawn:
+            self._updates.drew(record.update_id, record.name, record.id, dot.version)
+        told(Registered(record.name, record.id, dot.version, record.update_id, staged.created))
 
     async def _version_of(self, key: RecordKey, before: ServiceRecord, claim: Claim) -> int | None:
         """The version at which an unchanged instance stands, durably; None: look again."""
@@ -378,7 +381,10 @@ class Instances:
         branch = self._peer.registry.branch(self._me)
         return branch.dot.version if branch else 0
 
-    def _watch(self, key: InstanceKey, checks: tuple[CheckRecord, ...]) -> None:
+    def _watch(self, instance: ServiceRecord, checks: tuple[CheckRecord, ...]) -> None:
+        if not checks and not self._watched:
+            return  # as on nodes that check nothing
+        key = InstanceKey(instance.name, instance.id)
         if not checks and key not in self._watched:
             return
         try:
