@@ -36,7 +36,7 @@ from .trial import run_trial, start
 NODES, NODES_MAX = 5, 8
 PER_S_MAX = 50.0
 FOR_S_MAX = 600.0
-WIDTH = 200
+WIDTH = 250
 FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
 
 STARTED = time.monotonic()

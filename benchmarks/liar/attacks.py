@@ -33,7 +33,10 @@ class Attack:
 _ALL = (
     Attack("once", "said dead once, to all others"),
     Attack("others", "said dead again and again, to all others", repeated=True),
-    Attack("everybody", "… and to the accused too", repeated=True, to_accused=True),
+    Attack(
+        "everybody", "said dead again and again, to the accused too", repeated=True,
+        to_accused=True,
+    ),
     Attack(
         "suspect", "said suspect again and again, to all others", repeated=True, suspects=True
     ),

@@ -93,7 +93,7 @@ def table_of(found: Found, title: str) -> Table:
     table.add_column("the lie", no_wrap=True)
     table.add_column("")
     for line in LINES:
-        table.add_column(line.heading, justify="right")
+        table.add_column(line.heading, justify="right", overflow="fold")
     for name, sides in found.items():
         for number, (side, rounds) in enumerate(sides.items()):
             cells = [_cell(rounds, line, side) for line in LINES]
