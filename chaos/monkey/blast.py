@@ -22,7 +22,8 @@ RUN_S = 35
 ABOUT = (
     f"Each node fails alone in each way, a run of its own on a new cluster: {BEGIN_S} s of calm, "
     f"{FAULT_S} s of the failure, then healing. Who noticed, when, and what clients of the others "
-    "felt is counted while it lasts. Freezing need not be noticed, all else must be (P5)."
+    "felt is counted while it lasts. Freezing need not be noticed, nor wiping, after which a node "
+    "starts at once; all else must be (P5)."
 )
 
 

@@ -90,7 +90,7 @@ RAMPS: Mapping[str, Ramp] = {
         example="50ms,150ms,1s", fields_of=_delay,
     ),
     "crashes": Ramp(
-        "crash-storm", "a node is killed every", "a node killed every {}", nobody_gone=False,
+        "crash-storm", "time between two kills", "a node killed every {}", nobody_gone=False,
         about="A drawn node is killed so often and is down for 2 s; one at least is left.",
         rates=("8s", "6s", "4s", "3s", "2s", "1s", "500ms"),
         example="5s,2500ms", fields_of=_crashes,

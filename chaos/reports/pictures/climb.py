@@ -55,7 +55,7 @@ def draw(climb: Climb) -> Markup:
         top += height + GAP
     parts += columns.labels(bottom)
     found = picture(
-        "climb", f"What rising {climb.title} did", climb.result, bottom + TICK_HEIGHT, parts
+        "climb", f"{climb.title}, rate by rate", climb.result, bottom + TICK_HEIGHT, parts
     )
     return element("div", {}, found, legend(_keys(climb)))
 

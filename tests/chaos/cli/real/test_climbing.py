@@ -131,7 +131,7 @@ def test_progress_is_told_on_standard_error_and_the_result_at_the_end(
     assert "8 s: holds; update everywhere" in captured.err
     assert "6 s: broke because P1: it is lost" in captured.err
     lines = captured.out.splitlines()
-    assert lines[0].startswith("gradual crashes: a node is killed every, on 5 nodes (processes)")
+    assert lines[0].startswith("gradual crashes: time between two kills, on 5 nodes (processes)")
     assert any(
         line.startswith("RESULT  It holds with a node killed every 8 s; with a node")
         for line in lines
