@@ -16,7 +16,7 @@ from itertools import product
 
 from chaos.cluster.cluster import Ability
 
-from .fault import FaultKind, Stage, Table
+from .fault import FaultKind, Stage, Table, nobody
 from .fields import Fields
 from .links import Effect, LinkTable, Pair, all_pairs, between
 from .recurring import RecurringFault
@@ -196,10 +196,6 @@ def _senders(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
     return Fields(table).nodes("from", names)
 
 
-def _nobody(_table: Table, _names: tuple[str, ...]) -> tuple[str, ...]:
-    return ()
-
-
 CUTS = (
     FaultKind(
         name="partition", summary="groups of nodes reach each other no more", needs=_LINKS,
@@ -212,7 +208,7 @@ CUTS = (
     ),
     FaultKind(
         name="ring-partition", summary="each node reaches its two neighbours only", needs=_LINKS,
-        fields={}, read=_ring, victims=_nobody,
+        fields={}, read=_ring, victims=nobody,
     ),
     FaultKind(
         name="isolate", summary="nodes reach nobody, each by itself", needs=_LINKS,
@@ -232,6 +228,6 @@ CUTS = (
     FaultKind(
         name="loss", summary="a share of all packets is lost", needs=_LINKS,
         fields={"share": "0.0001 to 0.99; 0.1", "groups": f"{_GROUPS}; without it all links"},
-        read=_loss, victims=_nobody,
+        read=_loss, victims=nobody,
     ),
 )  # fmt: skip

@@ -30,7 +30,7 @@ from chaos.cluster.wires import NETEM, TUN, delay_means
 from .cuts import pairs_of
 from .delayline import Shape
 from .egress import Egress
-from .fault import FaultError, FaultKind, Stage, Table
+from .fault import FaultError, FaultKind, Stage, Table, nobody
 from .fields import Fields
 from .lines import Line
 from .links import LATE_MAX_S, Effect, LinkTable, Pair
@@ -236,10 +236,6 @@ def _read(table: Table, names: tuple[str, ...]) -> Delay:
     return Delay(dict.fromkeys(sorted(pairs), shape), text)
 
 
-def _nobody(_table: Table, _names: tuple[str, ...]) -> tuple[str, ...]:
-    return ()
-
-
 DELAY = FaultKind(
     name="delay",
     summary="packets come late, in another order, or twice",
@@ -252,5 +248,5 @@ DELAY = FaultKind(
         "groups": 'only between groups of nodes, such as [["a", "b"], ["c"]]; all links',
     },
     read=_read,
-    victims=_nobody,
+    victims=nobody,
 )

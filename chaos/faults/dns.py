@@ -18,7 +18,7 @@ from functools import partial
 
 from chaos.cluster.cluster import Ability, member_named
 
-from .fault import FaultKind, Stage, Table
+from .fault import FaultKind, Stage, Table, nobody
 from .fields import Fields
 from .hands import each
 
@@ -125,11 +125,6 @@ def _read(table: Table, names: tuple[str, ...]) -> Bent:
     return fault
 
 
-def _victims(_table: Table, _names: tuple[str, ...]) -> tuple[str, ...]:
-    # Nobody: who runs knows addresses.
-    return ()
-
-
 DNS = FaultKind(
     name="dns",
     summary="host names of nodes are not found, not answered, or lead to a wrong address",
@@ -141,5 +136,5 @@ DNS = FaultKind(
         "to": 'one node whose address is told instead, ["a"], with wrong; nobody\'s',
     },
     read=_read,
-    victims=_victims,
+    victims=nobody,  # who runs knows addresses
 )

@@ -93,3 +93,8 @@ class FaultKind:
     """From a scenario's table, and the names of all nodes. Raises UnreadableFaultError."""
     victims: Callable[[Table, tuple[str, ...]], tuple[str, ...]]
     """The nodes that it puts out of action, wholly or in part; for safety limits and reports."""
+
+
+def nobody(_table: Table, _names: tuple[str, ...]) -> tuple[str, ...]:
+    """The victims of a fault that no node is the victim of."""
+    return ()

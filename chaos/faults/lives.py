@@ -22,7 +22,7 @@ from pathlib import Path
 from chaos.cluster.cluster import Ability, member_named
 from chaos.history import Life
 
-from .fault import FaultError, FaultKind, Stage, Table
+from .fault import FaultError, FaultKind, Stage, Table, nobody
 from .fields import Fields
 from .hands import POLL_S, Ends, await_ready, each, holding, kill, start, stop
 from .recurring import RecurringFault
@@ -293,10 +293,6 @@ def _named(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
     return Fields(table).nodes("nodes", names)
 
 
-def _nobody(_table: Table, _names: tuple[str, ...]) -> tuple[str, ...]:
-    return ()
-
-
 LIVES = (
     FaultKind(
         name="kill", summary="SIGKILL; started again when it is healed", needs=_PROCESSES,
@@ -334,7 +330,7 @@ LIVES = (
     FaultKind(
         name="start", summary="nodes join that were left out at first", needs=_PROCESSES,
         fields={"nodes": _NODES},
-        read=lambda table, names: Started(_nodes_of(table, names)), victims=_nobody,
+        read=lambda table, names: Started(_nodes_of(table, names)), victims=nobody,
     ),
     FaultKind(
         name="wipe", summary="nodes lose their disks and start anew", needs=_DISKS,

@@ -26,7 +26,7 @@ from chaos.running.record import (
 )
 from chaos.verdict import Finding
 
-from .reading import Fields, UnreadableRecordError
+from .reading import Fields, UnreadableRecordError, read_within
 
 __all__ = (
     "FORMAT", "RECORD", "UnreadableRecordError", "decode", "document_of", "encode", "load", "save",
@@ -105,13 +105,7 @@ def load(path: Path) -> RunRecord:
         UnreadableRecordError: it cannot be read, is too large, or is none.
     """
     file = path / RECORD if path.is_dir() else path
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(BYTES_MAX + 1)
-    except OSError as error:
-        raise UnreadableRecordError("", f"{file} cannot be read: {error.strerror}") from None
-    if len(raw) > BYTES_MAX:
-        raise UnreadableRecordError("", f"{file} has more than {BYTES_MAX} bytes")
+    raw = read_within(file, BYTES_MAX)
     try:
         return decode(raw.decode())
     except UnicodeDecodeError:

@@ -99,15 +99,6 @@ def _head(record: RunRecord) -> Markup:
             *([element("p", {}, record.reason)] if record.reason else ()),
         ),
         element("p", {"class": "about"}, record.about),
-        element(
-            "dl",
-            {"class": "facts"},
-            *(
-                element("div", {}, element("dt", {}, name), element("dd", {}, value))
-                for name, value in facts
-            ),
-        ),
-        element("p", {}, "Run it again:"),
-        element("pre", {"class": "command"}, record.replay),
+        *sections.facts_and_replay(facts, record.replay),
     ]
     return element("header", {}, join(parts))

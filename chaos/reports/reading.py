@@ -8,6 +8,7 @@ Rules this module keeps:
 
 from collections.abc import Mapping
 from itertools import islice
+from pathlib import Path
 
 from chaos.cli.report import Json
 from chaos.verdict import Verdict
@@ -25,6 +26,18 @@ class UnreadableRecordError(Exception):
         super().__init__(f"{field_name}: {message}" if field_name else message)
         self.field = field_name
         self.what = message
+
+
+def read_within(file: Path, bytes_max: int) -> bytes:
+    """A whole file. Raises UnreadableRecordError: it cannot be read, or is larger than that."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(bytes_max + 1)
+    except OSError as error:
+        raise UnreadableRecordError("", f"{file} cannot be read: {error.strerror}") from None
+    if len(raw) > bytes_max:
+        raise UnreadableRecordError("", f"{file} has more than {bytes_max} bytes")
+    return raw
 
 
 class Fields:

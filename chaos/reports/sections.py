@@ -37,6 +37,19 @@ def section(title: str, name: str, *parts: Part) -> Markup:
     return element("section", {"id": name}, element("h2", {}, title), *parts)
 
 
+def facts_and_replay(facts: Sequence[tuple[str, str]], replay: str) -> list[Markup]:
+    """What was run, as names and values, and the command that runs it again."""
+    rows = (
+        element("div", {}, element("dt", {}, name), element("dd", {}, value))
+        for name, value in facts
+    )
+    return [
+        element("dl", {"class": "facts"}, *rows),
+        element("p", {}, "Run it again:"),
+        element("pre", {"class": "command"}, replay),
+    ]
+
+
 def folded(title: str, *parts: Part) -> Markup:
     """Something that is read when one asks for it."""
     return element("details", {}, element("summary", {}, title), *parts)

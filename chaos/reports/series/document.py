@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chaos.cli.report import Json
-from chaos.reports.reading import Fields, UnreadableRecordError
+from chaos.reports.reading import Fields, UnreadableRecordError, read_within
 
 from .climb import Climb, Step
 from .reach import Blast, Effect
@@ -52,13 +52,7 @@ def load(directory: Path) -> Series:
         UnreadableRecordError: it cannot be read, is too large, or is none.
     """
     file = directory / SERIES
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(BYTES_MAX + 1)
-    except OSError as error:
-        raise UnreadableRecordError("", f"{file} cannot be read: {error.strerror}") from None
-    if len(raw) > BYTES_MAX:
-        raise UnreadableRecordError("", f"{file} has more than {BYTES_MAX} bytes")
+    raw = read_within(file, BYTES_MAX)
     try:
         value: Json = json.loads(raw)
     except (ValueError, RecursionError) as error:

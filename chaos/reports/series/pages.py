@@ -13,7 +13,7 @@ from chaos.reports.markup import Markup, Part, element, join, link, table
 from chaos.reports.page import PAGE, whole
 from chaos.reports.pictures import climb as curve
 from chaos.reports.pictures import reach as rows_of_dots
-from chaos.reports.sections import badge, section
+from chaos.reports.sections import badge, facts_and_replay, section
 from chaos.reports.words import means_of
 from chaos.verdict import Verdict
 
@@ -93,16 +93,7 @@ def _head(title: str, crumb: str, series: Series, more: Sequence[tuple[str, str]
             element("span", {"class": "word"}, _WORDS[verdict]),
             element("p", {}, series.result),
         ),
-        element(
-            "dl",
-            {"class": "facts"},
-            *(
-                element("div", {}, element("dt", {}, name), element("dd", {}, value))
-                for name, value in facts
-            ),
-        ),
-        element("p", {}, "Run it again:"),
-        element("pre", {"class": "command"}, series.replay),
+        *facts_and_replay(facts, series.replay),
     ]
     return element("header", {}, join(parts))
 
