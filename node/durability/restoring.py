@@ -11,7 +11,9 @@ Rules this module keeps:
 3. Nothing is deleted: what is replaced is kept in `replaced-<time>`.
 4. The database is marked, so that the node signs nothing before it has heard of itself: its peers
    know what it did after the backup.
-5. Of two key files of one node the newer stays: with the older it would be shut out.
+5. What lies beside a database goes with it, also where the database itself is gone: SQLite would
+   replay a -wal of other days over the file that is put back.
+6. Of two key files of one node the newer stays: with the older it would be shut out.
 """
 
 import shutil
@@ -88,7 +90,7 @@ def restore(path: Path, data_dir: Path, wish: Wish, *, progress: Progress) -> Re
             doomed = _choose_keys(path, manifest, place, data_dir, wish)
             if (data_dir / DATABASE).exists():
                 _check_may_replace(manifest, data_dir, wish)
-                doomed += [f"{DATABASE}{suffix}" for suffix in _BESIDE]
+            doomed += [f"{DATABASE}{suffix}" for suffix in _BESIDE]
             progress("verifying", 0, 0)
             found = examine(place, passphrase=wish.passphrase)
             said = manifest.root, manifest.epoch, manifest.version

@@ -93,6 +93,7 @@ def test_restored_alone_in_the_dark_it_waits_and_comes_up_with_its_peers(
     backed_up(b, path, data_dir)
     b.register("new", 2)
     town.settle()
+    expect_within(PATIENCE_S, lambda: run_kith(b, "queue").returncode == 0, "it is on their disks")
     logs = town.log_sizes()
     for index in range(len(NODES)):
         town.kill(index)

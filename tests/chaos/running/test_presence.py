@@ -22,12 +22,18 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def _three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     place: Path = tmp_path_factory.mktemp("three")
     plan = ClusterPlan(names=NAMES, late=("c",))
     with open_cluster("processes", place, plan) as cluster:
-        expect_within(PATIENCE_S, lambda: see_each_other(cluster), "a and b see each other")
         yield cluster
+
+
+@pytest.fixture
+def three(_three: Cluster) -> Cluster:
+    """Nodes a and b, alive to each other, whatever the test before did to them; c does not run."""
+    expect_within(PATIENCE_S, lambda: see_each_other(_three), "a and b see each other")
+    return _three
 
 
 def amiss(cluster: Cluster, kind: str, table: Table) -> list[str]:

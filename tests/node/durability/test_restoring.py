@@ -104,6 +104,26 @@ def test_alone_it_is_not_marked_and_the_mark_can_be_taken_off_later(tmp_path: Pa
         go_alone(tmp_path / "d")
 
 
+def test_a_wal_whose_database_is_gone_is_not_replayed_over_the_one_put_back(tmp_path: Path) -> None:
+    node = fill(tmp_path / "a")
+    backup = taken(tmp_path / "a")
+    before = examine(tmp_path / "a", read_only=True)
+    store = open_store(tmp_path / "a" / DATABASE, cluster=CLUSTER, node=node)
+    store.begin_life()
+    left = (tmp_path / "a" / f"{DATABASE}-wal").read_bytes()  # as kill -9 would leave it
+    assert left
+    store.close()
+    (tmp_path / "a" / DATABASE).unlink()
+    (tmp_path / "a" / f"{DATABASE}-wal").write_bytes(left)
+
+    aside = put(backup, tmp_path / "a")
+
+    assert aside is not None
+    assert (aside / f"{DATABASE}-wal").read_bytes() == left
+    assert must_hear(tmp_path / "a") != ""
+    assert examine(tmp_path / "a").own == before.own
+
+
 def test_what_was_there_is_kept_aside(tmp_path: Path) -> None:
     fill(tmp_path / "a")
     backup = taken(tmp_path / "a")
