@@ -287,34 +287,36 @@ def _unjudged(read: _Reading) -> list[str]:
     passed, limits = read.passed, read.limits
     allowed_s = limits.detection_s(len(read.history.nodes))
     frozen = sum(one.life is Life.PAUSED and one.node in read.honest for one in read.history.lives)
-    lines = []
-    if passed.short_crashes:
-        what = counted(passed.short_crashes, "crash was over", "crashes were over")
-        lines.append(
-            f"{what} before the others had to know, which is {allowed_s:g} s after a crash alone "
+    crashes_or_cuts = ("crash or cut", "crashes or cuts")
+    told = (
+        (
+            passed.short_crashes,
+            ("crash was over", "crashes were over"),
+            f" before the others had to know, which is {allowed_s:g} s after a crash alone "
             f"and {limits.detection_together_s:g} s after one of several"
-            f"{_all_the_same(passed.crashes_seen_s, 'nodes that could')}"
-        )
-    if passed.short_cuts:
-        what = counted(passed.short_cuts, "cut was over or changed", "cuts were over or changed")
-        lines.append(
-            f"{what} before both sides had to know, which is {limits.split_detection_s:g} to "
+            f"{_all_the_same(passed.crashes_seen_s, 'nodes that could')}",
+        ),
+        (
+            passed.short_cuts,
+            ("cut was over or changed", "cuts were over or changed"),
+            f" before both sides had to know, which is {limits.split_detection_s:g} to "
             f"{limits.detection_together_s:g} s after it"
-            f"{_all_the_same(passed.cuts_seen_s, 'views across it')}"
-        )
-    if passed.bad_links:
-        what = counted(passed.bad_links, "crash or cut", "crashes or cuts")
-        lines.append(
-            f"{what}: links were cut again and again, were slow, or lost more than "
-            f"{limits.light_loss_max:.0%} meanwhile, for which no time is promised"
-        )
-    if passed.unseen:
-        what = counted(passed.unseen, "crash or cut", "crashes or cuts")
-        lines.append(f"{what}: no node that could be asked had run for long enough")
-    if frozen:
-        what = counted(frozen, "time a node was", "times nodes were")
-        lines.append(f"{what} frozen: that need not be noticed, for a frozen node may go on")
-    return lines
+            f"{_all_the_same(passed.cuts_seen_s, 'views across it')}",
+        ),
+        (
+            passed.bad_links,
+            crashes_or_cuts,
+            ": links were cut again and again, were slow, or lost more than "
+            f"{limits.light_loss_max:.0%} meanwhile, for which no time is promised",
+        ),
+        (passed.unseen, crashes_or_cuts, ": no node that could be asked had run for long enough"),
+        (
+            frozen,
+            ("time a node was", "times nodes were"),
+            " frozen: that need not be noticed, for a frozen node may go on",
+        ),
+    )
+    return [f"{counted(count, *what)}{why}" for count, what, why in told if count]
 
 
 def _all_the_same(seen_s: list[float | None], who: str) -> str:
