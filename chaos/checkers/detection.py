@@ -287,36 +287,35 @@ def _unjudged(read: _Reading) -> list[str]:
     passed, limits = read.passed, read.limits
     allowed_s = limits.detection_s(len(read.history.nodes))
     frozen = sum(one.life is Life.PAUSED and one.node in read.honest for one in read.history.lives)
-    crashes_or_cuts = ("crash or cut", "crashes or cuts")
+    too_soon = (
+        f" before the others had to know, which is {allowed_s:g} s after a crash alone "
+        f"and {limits.detection_together_s:g} s after one of several"
+        f"{_all_the_same(passed.crashes_seen_s, 'nodes that could')}"
+    )
+    mended_too_soon = (
+        f" before both sides had to know, which is {limits.split_detection_s:g} to "
+        f"{limits.detection_together_s:g} s after it"
+        f"{_all_the_same(passed.cuts_seen_s, 'views across it')}"
+    )
+    links = (
+        ": links were cut again and again, were slow, or lost more than "
+        f"{limits.light_loss_max:.0%} meanwhile, for which no time is promised"
+    )
+    nobody = ": no node that could be asked had run for long enough"
+    may_go_on = " frozen: that need not be noticed, for a frozen node may go on"
     told = (
-        (
-            passed.short_crashes,
-            ("crash was over", "crashes were over"),
-            f" before the others had to know, which is {allowed_s:g} s after a crash alone "
-            f"and {limits.detection_together_s:g} s after one of several"
-            f"{_all_the_same(passed.crashes_seen_s, 'nodes that could')}",
-        ),
+        (passed.short_crashes, "crash was over", "crashes were over", too_soon),
         (
             passed.short_cuts,
-            ("cut was over or changed", "cuts were over or changed"),
-            f" before both sides had to know, which is {limits.split_detection_s:g} to "
-            f"{limits.detection_together_s:g} s after it"
-            f"{_all_the_same(passed.cuts_seen_s, 'views across it')}",
+            "cut was over or changed",
+            "cuts were over or changed",
+            mended_too_soon,
         ),
-        (
-            passed.bad_links,
-            crashes_or_cuts,
-            ": links were cut again and again, were slow, or lost more than "
-            f"{limits.light_loss_max:.0%} meanwhile, for which no time is promised",
-        ),
-        (passed.unseen, crashes_or_cuts, ": no node that could be asked had run for long enough"),
-        (
-            frozen,
-            ("time a node was", "times nodes were"),
-            " frozen: that need not be noticed, for a frozen node may go on",
-        ),
+        (passed.bad_links, "crash or cut", "crashes or cuts", links),
+        (passed.unseen, "crash or cut", "crashes or cuts", nobody),
+        (frozen, "time a node was", "times nodes were", may_go_on),
     )
-    return [f"{counted(count, *what)}{why}" for count, what, why in told if count]
+    return [f"{counted(count, one, many)}{why}" for count, one, many, why in told if count]
 
 
 def _all_the_same(seen_s: list[float | None], who: str) -> str:
