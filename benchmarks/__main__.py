@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -32,6 +31,7 @@ from benchmarks.report.results import (
 )
 
 from . import peers
+from .measuring import end_on
 from .running import Place, run
 from .suites import MODES, SUITES, Mode, Suite
 
@@ -46,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what was asked for."""
     arguments = _arguments(argv)
     # Also where a shell without job control has us ignore it: suites are ended by it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGINT, signal.SIGTERM)
     try:
         if arguments.write_docs:
             return _write_docs(arguments.write_docs)
@@ -198,10 +197,6 @@ def _print(page: str) -> None:
 
 def _say(message: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -19,14 +19,13 @@ from pathlib import Path
 from benchmarks.report import Document, ReportError, read
 from benchmarks.report.results import DONE, FAILED, SKIPPED, Outcome
 
+from .measuring import MISSED, NOT_RUN
 from .suites import Mode, Suite
 
 POLL_S = 0.2
 END_GRACE_S = 40.0
 """Of a suite that was told to end: 32 nodes need some seconds to stop in order."""
 ROOT = Path(__file__).parents[1]
-MISSED, NOT_RUN = 1, 2
-"""What a suite exits with if something was not as promised, or if it could not measure."""
 
 Progress = Callable[[float, str], None]
 """Is told again and again: seconds since the start, and the last line that the suite printed."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from benchmarks.measuring import MISSED, cut_short_by, say
 from benchmarks.report import Goal, Measurement, PeerValues, measure, write
 from node.cli.local_cluster import ClusterError, LocalCluster
 from node.client import ApiClient
@@ -21,7 +22,6 @@ from .probe import Waits, look_up, quantile, resident_bytes, under_attack
 from .scripts import ATTACKS
 
 INSTANCES = 50
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
 GOAL = Goal("<=", 2.0, "ratio")
 
 
@@ -42,24 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
     found: dict[str, Found] = {}
-    code = 0
-    try:
-        with LocalCluster(1, http_port=0) as cluster:
-            cluster.start()
-            cluster.wait_ready()
-            _attack(cluster, arguments, found)
-            code = FAILED if cluster.newly_fallen() else 0
-    except ClusterError as error:
-        _say(f"cannot go on: {error}")
-        code = NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; the node is ended, its data removed")
-        code = INTERRUPTED
+    with cut_short_by(ClusterError) as ending, LocalCluster(1, http_port=0) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        _attack(cluster, arguments, found)
+        ending.code = MISSED if cluster.newly_fallen() else 0
     _print(found)
     if arguments.json and found:
         write(arguments.json, "attacks", _measurements(found))
     failed = any(one.failures for one in found.values())
-    return code or (FAILED if failed else 0)
+    return ending.code or (MISSED if failed else 0)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -92,12 +84,12 @@ def _attack(cluster: LocalCluster, arguments: argparse.Namespace, found: dict[st
             ) as attacker:
                 if attacker.skipped:
                     one.skipped = attacker.skipped
-                    _say(f"{name}: {attacker.skipped}")
+                    say(f"{name}: {attacker.skipped}")
                     continue
                 attacked = look_up(http_port, arguments.seconds)
                 after = resident_bytes(cluster.pid(0))
             _note(one, calm, attacked, (after - before) / 1e6)
-            _say(f"round {number + 1}, {name}: {attacker.opened} opened, {attacker.statuses}")
+            say(f"round {number + 1}, {name}: {attacker.opened} opened, {attacker.statuses}")
 
 
 def _register(url: str) -> None:
@@ -151,10 +143,6 @@ def _measurements(found: dict[str, Found]) -> list[Measurement]:
         )  # fmt: skip
         made.append(measure(f"memory grown: {name}", "MB", one.grown_mb))
     return made
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,14 @@ import os
 import platform
 import signal
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
-from types import FrameType
 
 from rich.console import Console
 
+from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from node.cli.local_cluster import ClusterError
 
 from . import serf, summary, traffic
@@ -36,32 +33,22 @@ ROUNDS = 2
 IDLE_S = 30.0
 SIZE_UPDATES = 15
 WIDTH = 140
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
-
-STARTED = time.monotonic()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGTERM)
     sides = _sides(arguments.serf, arguments.serf_profile)
     if not sides:
         return NOT_RUN
     blocks: dict[str, list[Findings]] = {name: [] for name in sides}
     sizes: dict[int, dict[str, list[Findings]]] = {}
-    code = 0
-    try:
+    with cut_short_by(BenchError, ClusterError, traffic.TrafficError) as ending:
         _run(sides, arguments, blocks)
         for nodes in arguments.sizes:
             sizes[nodes] = {name: [] for name in sides}
             _size(sides, arguments, nodes, sizes[nodes])
-    except (BenchError, ClusterError, traffic.TrafficError) as error:
-        _say(f"cannot go on: {error}")
-        code = NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        code = INTERRUPTED
     about = _about(sides, arguments)
     findings = {name: Findings.joined(each) for name, each in blocks.items()}
     title = f"{arguments.nodes} nodes, a process each; " + "; ".join(about["versions"])
@@ -71,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name}: missed: {what}")
     if arguments.json and blocks["kith"]:
         summary.write_figures(arguments.json, blocks, sizes, about, arguments.nodes)
-        _say(f"every single measurement: {arguments.json}")
-    return code or (FAILED if findings["kith"].missed else 0)
+        say(f"every single measurement: {arguments.json}")
+    return ending.code or (MISSED if findings["kith"].missed else 0)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -115,11 +102,11 @@ def _sizes(text: str) -> list[int]:
 def _sides(wish: str, profile: str) -> dict[str, Callable[[int, Path], Side]]:
     sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithSide}
     if wish == "off":
-        _say("without Serf, as asked: nothing to compare with")
+        say("without Serf, as asked: nothing to compare with")
     elif serf.installed():
         sides["serf"] = partial(SerfSide, profile=profile)
     else:
-        _say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
+        say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
     return sides
 
 
@@ -130,7 +117,7 @@ def _run(
 ) -> None:
     counts = traffic.available()
     if not counts:
-        _say(f"SKIPPED: idle traffic is not counted: {traffic.INSTALL}")
+        say(f"SKIPPED: idle traffic is not counted: {traffic.INSTALL}")
     KithSide.prepare()
     rounds: int = arguments.rounds
     for number in range(rounds):
@@ -141,10 +128,10 @@ def _run(
             counts_traffic=counts,
         )
         for name, make in sides.items():
-            _say(f"— block {number + 1} of {rounds}: {name} alone —")
+            say(f"— block {number + 1} of {rounds}: {name} alone —")
             rng = Random(arguments.seed * 1_000 + number)
             blocks[name].append(Findings())
-            with _directory(arguments.keep) as directory:
+            with scratch(arguments.keep) as directory:
                 _block(make(arguments.nodes, directory), amounts, blocks[name][-1], rng)
 
 
@@ -157,29 +144,18 @@ def _size(
     """Updates alone, in clusters of another size: one block of each."""
     amounts = Amounts(updates=SIZE_UPDATES, kills=0, idle_s=0.0, counts_traffic=False)
     for name, make in sides.items():
-        _say(f"— {nodes} nodes: {name} alone —")
+        say(f"— {nodes} nodes: {name} alone —")
         blocks[name].append(Findings())
-        with _directory(arguments.keep) as directory:
+        with scratch(arguments.keep) as directory:
             rng = Random(arguments.seed * 1_000 + nodes)
             _block(make(nodes, directory), amounts, blocks[name][-1], rng)
 
 
 def _block(side: Side, amounts: Amounts, found: Findings, rng: Random) -> None:
     try:
-        run_block(side, amounts, found, rng, _say)
+        run_block(side, amounts, found, rng, say)
     finally:
         side.fleet.stop()
-
-
-@contextmanager
-def _directory(keep: Path | None) -> Iterator[Path]:
-    """For logs and data; removed afterwards, unless it is to be kept."""
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
-            yield Path(made)
-    else:
-        keep.mkdir(parents=True, exist_ok=True)
-        yield Path(tempfile.mkdtemp(prefix="kith-bench-", dir=keep))
 
 
 def _share(total: int, rounds: int, number: int) -> int:
@@ -196,14 +172,6 @@ def _about(
         "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
         "arguments": [f"{key}={value}" for key, value in sorted(vars(arguments).items())],
     }
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

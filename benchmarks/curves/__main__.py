@@ -8,13 +8,10 @@ import argparse
 import os
 import signal
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TypeAlias
 
 from benchmarks.cluster.fleet import BenchError
@@ -22,6 +19,7 @@ from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.usage import usage_of
 from benchmarks.lookups import load as lookups
 from benchmarks.lookups import sides as looked_up
+from benchmarks.measuring import NOT_RUN, cut_short_by, end_on, say, scratch
 from benchmarks.registrations import load as registrations
 from benchmarks.registrations import sides as registered
 from benchmarks.report import Curve, Measurement, curve, measure, table, write
@@ -33,9 +31,7 @@ CLIENTS = (1, 4, 16, 64, 256)
 SERVICES = (100, 1_000, 10_000, 100_000)
 WARM_UP_S = 1
 STOP_GRACE_S = 10.0
-NOT_RUN, INTERRUPTED = 2, 130
 LABELS = {"kith": "Kith", "etcd": "etcd"}
-STARTED = time.monotonic()
 
 Values: TypeAlias = dict[float, list[float]]
 Rate: TypeAlias = Callable[[int], float]
@@ -96,34 +92,27 @@ class Found:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGTERM)
     if not registrations.installed():
-        _say(f"cannot be measured without {registrations.PROGRAM}; {registrations.INSTALL}")
+        say(f"cannot be measured without {registrations.PROGRAM}; {registrations.INSTALL}")
         return NOT_RUN
     if not registered.installed():
-        _say(f"SKIPPED: etcd is not installed: nothing to compare with; {registered.INSTALL}")
+        say(f"SKIPPED: etcd is not installed: nothing to compare with; {registered.INSTALL}")
     # 256 clients and whoever reads back come from one address, of which a node takes 256.
     os.environ["KITH_HTTP_CONNECTIONS_PER_CLIENT_MAX"] = "1024"
-    found, code = Found(), 0
+    found = Found()
     KithSide.prepare()
-    try:
-        with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
-            for name, by_clients in (("read", _lookups), ("written", _registrations)):
-                folder = Path(made, name)
-                folder.mkdir()
-                by_clients(folder, arguments, found)
-            for services in (0, *arguments.services):
-                _by_services(Path(made), services, arguments, found)
-    except (BenchError, ClusterError) as error:
-        _say(f"cannot go on: {error}")
-        code = NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        code = INTERRUPTED
+    with cut_short_by(BenchError, ClusterError) as ending, scratch() as directory:
+        for name, by_clients in (("read", _lookups), ("written", _registrations)):
+            folder = directory / name
+            folder.mkdir()
+            by_clients(folder, arguments, found)
+        for services in (0, *arguments.services):
+            _by_services(directory, services, arguments, found)
     print(table(found.figures()))
     if arguments.json and found.curves():
         write(arguments.json, "curves", found.figures(), curves=found.curves())
-    return code
+    return ending.code
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -151,7 +140,7 @@ def _lookups(directory: Path, arguments: argparse.Namespace, found: Found) -> No
             side = make(directory)  # takes ports that are free now, so the one before has to run
             children += side.children
             side.start()
-            _say(f"{side.name} is filled")
+            say(f"{side.name} is filled")
             lookups.run(side, WARM_UP_S)
             rates[LABELS[side.name]] = partial(_lookup_rate, side, arguments.seconds)
         _stretches("lookups", rates, arguments, found.lookups)
@@ -194,7 +183,7 @@ def _stretches(
             for label, rate in rates.items():
                 into.setdefault(label, {}).setdefault(clients, []).append(rate(clients))
             told = (f"{label} {into[label][clients][-1]:,.0f}/s" for label in rates)
-            _say(f"round {number + 1}: {title}, {clients} clients: {', '.join(told)}")
+            say(f"round {number + 1}: {title}, {clients} clients: {', '.join(told)}")
 
 
 def _by_services(
@@ -216,17 +205,9 @@ def _by_services(
                 told = lookups.run(side, arguments.seconds, names=services)
                 for label, value in (("lookup, p50", told.p50_ms), ("lookup, p99", told.p99_ms)):
                     found.latency.setdefault(label, {}).setdefault(services, []).append(value)
-        _say(f"{services:,} services: {usage.rss_bytes / 1e6:.0f} MB")
+        say(f"{services:,} services: {usage.rss_bytes / 1e6:.0f} MB")
     finally:
         end_all(list(side.children), STOP_GRACE_S)
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ import os
 import platform
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from benchmarks.cluster.kith import KithSide
+from benchmarks.measuring import MISSED, cut_short_by, end_on, say
 from benchmarks.report import write
 from node.cli.local_cluster import ClusterError
 
@@ -24,23 +23,16 @@ from . import concurrent, down, ratio
 from .figures import Figures
 from .town import BenchError
 
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
-STARTED = time.monotonic()
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGTERM)
     KithSide.prepare()
-    try:
+    with cut_short_by(BenchError, ClusterError) as ending:
         figures = _measure(arguments)
-    except (BenchError, ClusterError) as error:
-        _say(f"cannot go on: {error}")
-        return NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        return INTERRUPTED
+    if ending.code:
+        return ending.code
     about = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": KithSide.version(),
@@ -52,15 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"missed: {what}")
     if arguments.json:
         write(arguments.json, f"delivery {arguments.what}", figures.measured, about=about)
-    return FAILED if figures.missed else 0
+    return MISSED if figures.missed else 0
 
 
 def _measure(arguments: argparse.Namespace) -> Figures:
     if arguments.what == "down":
-        return down.measure(arguments.updates, arguments.over, arguments.paused, _say)
+        return down.measure(arguments.updates, arguments.over, arguments.paused, say)
     if arguments.what == "ratio":
-        return ratio.measure(arguments.pairs, arguments.updates, arguments.paused, _say)
-    return concurrent.measure(arguments.updates, _say)
+        return ratio.measure(arguments.pairs, arguments.updates, arguments.paused, say)
+    return concurrent.measure(arguments.updates, say)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -79,14 +71,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     for each in (one, two, three):
         each.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     return parser.parse_args(argv)
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -10,13 +10,10 @@ import os
 import platform
 import signal
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -24,6 +21,7 @@ from benchmarks.cluster import serf
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.serf import SerfSide
+from benchmarks.measuring import MISSED, cut_short_by, end_on, say, scratch
 from benchmarks.report import write
 from node.cli.local_cluster import ClusterError
 
@@ -37,34 +35,23 @@ NODES, NODES_MAX = 5, 8
 PER_S_MAX = 50.0
 FOR_S_MAX = 600.0
 WIDTH = 250
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
-
-STARTED = time.monotonic()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _as_interrupt)
+    end_on(signal.SIGINT, signal.SIGTERM)
     sides = _sides(arguments)
     found: dict[str, dict[str, list[Figures]]] = {
         name: {side: [] for side in sides} for name in arguments.attacks or ATTACKS
     }
-    code = 0
-    try:
+    with cut_short_by(BenchError, ClusterError) as ending:
         KithSide.prepare()
         for turn in range(arguments.rounds):
             for name, rounds in found.items():
                 for side, make in sides.items():
-                    _say(f"round {turn + 1} of {arguments.rounds}: {name}: {side} alone")
+                    say(f"round {turn + 1} of {arguments.rounds}: {name}: {side} alone")
                     rounds[side].append(_one(make, ATTACKS[name], arguments))
-    except (BenchError, ClusterError) as error:
-        _say(f"cannot go on: {error}")
-        code = NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        code = INTERRUPTED
     versions = [KithSide.version()] + ([SerfSide.version()] if "serf" in sides else [])
     title = f"{arguments.nodes} members, a process each, one of which lies; {'; '.join(versions)}"
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(found, title))
@@ -79,16 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             },
         }
         write(arguments.json, "liar", measurements(found, versions[-1]), about=about)
-        _say(f"every figure of every round: {arguments.json}")
-    return code or (0 if kept(found) else FAILED)
+        say(f"every figure of every round: {arguments.json}")
+    return ending.code or (0 if kept(found) else MISSED)
 
 
 def _one(
     make: Callable[[int, Path], Side], attack: Attack, arguments: argparse.Namespace
 ) -> Figures:
     """One attack on one fresh cluster, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="kith-bench-") as folder:
-        side = make(arguments.nodes, Path(folder))
+    with scratch() as folder:
+        side = make(arguments.nodes, folder)
         try:
             start(side)
             pace = Pace(arguments.per_s, arguments.seconds, arguments.watch)
@@ -96,7 +83,7 @@ def _one(
         finally:
             side.fleet.stop()
     back = "not back" if found.back_s is None else f"back after {found.back_s:.1f} s"
-    _say(
+    say(
         f"{side.name}: told {found.told} times: gone for {found.fooled} of {found.members} honest"
         f" members, {found.gone_s:.1f} s each, {back}"
     )
@@ -153,20 +140,12 @@ def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[
 def _sides(arguments: argparse.Namespace) -> dict[str, Callable[[int, Path], Side]]:
     sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithTown}
     if arguments.serf == "off":
-        _say("without Serf, as asked: nothing to compare with")
+        say("without Serf, as asked: nothing to compare with")
     elif serf.installed():
         sides["serf"] = partial(SerfTown, keyring=arguments.keyring)
     else:
-        _say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
+        say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
     return sides
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ import argparse
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
+from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from benchmarks.registrations import load as writing
 from benchmarks.registrations import sides as registered
 from benchmarks.report import table
@@ -28,36 +26,27 @@ from .summary import Found, figures, write_figures
 
 WARM_UP_S = 2
 STOP_GRACE_S = 10.0
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
-
-STARTED = time.monotonic()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGTERM)
     if not writing.installed():
-        _say(f"cannot be measured without {writing.PROGRAM}; {writing.INSTALL}")
+        say(f"cannot be measured without {writing.PROGRAM}; {writing.INSTALL}")
         return NOT_RUN
     makers, about = _what_can_run()
-    found, code = Found(), 0
-    try:
+    found = Found()
+    with cut_short_by(BenchError, ClusterError) as ending:
         found.in_process_us = inprocess.lookup_us(arguments.rounds)
         _measure(makers, found, arguments)
-    except (BenchError, ClusterError) as error:
-        _say(f"cannot go on: {error}")
-        code = NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        code = INTERRUPTED
     rows = figures(found, about)
     print(table(rows, notes=True))
     if arguments.json and rows:
         write_figures(arguments.json, found, about)
-        _say(f"all figures: {arguments.json}")
+        say(f"all figures: {arguments.json}")
     failed = any(one.errors for one in (*found.kith, *found.kith_one))
-    return code or (FAILED if failed else 0)
+    return ending.code or (MISSED if failed else 0)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -78,14 +67,14 @@ def _what_can_run() -> tuple[list[Callable[[Path], Side]], dict[str, str]]:
         told = subprocess.run([sides.ETCD, "--version"], capture_output=True, text=True, check=True)
         about["etcd"] = told.stdout.splitlines()[0].rpartition(" ")[2]
     else:
-        _say(f"SKIPPED: etcd is not installed: nothing to compare with; {registered.INSTALL}")
+        say(f"SKIPPED: etcd is not installed: nothing to compare with; {registered.INSTALL}")
     if sides.has_hypercorn():
         makers.append(sides.hypercorn)
         about["hypercorn"] = sides.hypercorn_version()
     else:
-        _say(f"SKIPPED: hypercorn is not installed: no floor; {sides.INSTALL_HYPERCORN}")
+        say(f"SKIPPED: hypercorn is not installed: no floor; {sides.INSTALL_HYPERCORN}")
     if not load.has_h2load():
-        _say(f"SKIPPED: h2load is not installed: no gRPC; {load.INSTALL_H2LOAD}")
+        say(f"SKIPPED: h2load is not installed: no gRPC; {load.INSTALL_H2LOAD}")
     return makers, about
 
 
@@ -95,18 +84,17 @@ def _measure(
     """Fill `found`."""
     KithSide.prepare()
     running: list[Side] = []
-    with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
-        directory = Path(made)
+    with scratch() as directory:
         try:
             for make in makers:
                 running.append(make(directory))
                 running[-1].start()
-                _say(f"{running[-1].name} is ready and filled")
+                say(f"{running[-1].name} is ready and filled")
             for side in running:
                 load.run(side, WARM_UP_S)
             for number in range(arguments.rounds):
                 _round(running, found, directory, arguments.seconds)
-                _say(f"round {number + 1} of {arguments.rounds} is done")
+                say(f"round {number + 1} of {arguments.rounds} is done")
         finally:
             end_all([child for side in running for child in side.children], STOP_GRACE_S)
 
@@ -117,26 +105,18 @@ def _round(running: Sequence[Side], found: Found, directory: Path, seconds: int)
     for side in running:
         measured = load.run(side, seconds)
         lists[side.name].append(measured)
-        _say(
+        say(
             f"{side.name} {measured.per_s:,.0f}/s, p50 {measured.p50_ms:.2f} ms,"
             f" p99 {measured.p99_ms:.2f} ms, {measured.cpu_us:.1f} µs each"
         )
         if side.name == "kith":
             found.kith_one.append(load.run(side, seconds, names=1))
-            _say(f"kith, one service {found.kith_one[-1].per_s:,.0f}/s")
+            say(f"kith, one service {found.kith_one[-1].per_s:,.0f}/s")
         elif side.name == "etcd" and load.has_h2load():
             body = directory / "range"
             per_s = load.grpc_per_s(side.address, sides.KEY % 0, body, seconds)
             found.etcd_grpc.append(per_s)
-            _say(f"etcd over gRPC {per_s:,.0f}/s")
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+            say(f"etcd over gRPC {per_s:,.0f}/s")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ error. Exit codes: 0; 2 if it could not be run; 130 after Ctrl-C.
 import argparse
 import gc
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -20,6 +19,7 @@ import trio
 from benchmarks.cluster import traffic
 from benchmarks.cluster.fleet import BenchError, free_block
 from benchmarks.cluster.traffic import Counter
+from benchmarks.measuring import cut_short_by, say, scratch
 from benchmarks.report import Measurement, PeerValues, Spread, Way, measure, table, write
 from node import logs
 from node.server import GC_THRESHOLDS
@@ -32,7 +32,6 @@ NODES_MAX = 100
 SETTLE_S = 5.0
 IDLE_S = 8.0
 PAUSE_MS = 500
-INTERRUPTED, NOT_RUN = 130, 2
 NOTE = (
     "one process each; updates of 300 bytes; ours are signed, with the store in memory; memberlist:"
     " its LAN defaults, its own broadcast queue"
@@ -41,7 +40,6 @@ QUOTED = (
     "memberlist was not measured in this run; on this kind of machine 0.2.2 took 320 ms (p50) and"
     " 530 ms (p99), and 1.75 kB a node"
 )
-STARTED = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(*GC_THRESHOLDS)  # as `kith node` does
     ours: list[Round] = []
     theirs: list[Round] = []
-    try:
-        with tempfile.TemporaryDirectory(prefix="kith-bench-") as folder:
-            program = _program(Path(folder))
-            for number in range(arguments.rounds):
-                ours.append(_kith(arguments, number))
-                _tell("kith", ours[-1])
-                if program is not None:
-                    _add_members(arguments, program, theirs)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
-    except (TownError, BenchError, traffic.TrafficError) as error:
-        _say(f"cannot go on: {error}")
-        return NOT_RUN
+    with (
+        cut_short_by(TownError, BenchError, traffic.TrafficError) as ending,
+        scratch() as folder,
+    ):
+        program = _program(folder)
+        for number in range(arguments.rounds):
+            ours.append(_kith(arguments, number))
+            _tell("kith", ours[-1])
+            if program is not None:
+                _add_members(arguments, program, theirs)
+    if ending.code:
+        return ending.code
     found = figures(ours, theirs, arguments.nodes)
     print(table(found))
     if arguments.json:
@@ -135,23 +131,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _program(folder: Path) -> Path | None:
     if why := memberlist.lacking():
-        _say(f"SKIPPED: memberlist: {why}")
+        say(f"SKIPPED: memberlist: {why}")
         return None
-    _say("building memberlist's side")
+    say("building memberlist's side")
     try:
         return memberlist.build(folder)
     except MemberlistError as error:
-        _say(f"SKIPPED: memberlist: {error}")
+        say(f"SKIPPED: memberlist: {error}")
         return None
 
 
 def _kith(arguments: argparse.Namespace, number: int) -> Round:
     first = free_block(arguments.nodes)
-    _say(f"kith: {arguments.nodes} nodes start")
+    say(f"kith: {arguments.nodes} nodes start")
 
     async def side() -> Round:
         async with open_town(arguments.nodes, first) as town:
-            _say("kith: all see all")
+            say("kith: all see all")
             await trio.sleep(SETTLE_S)
             with _counter(first, arguments.nodes) as counter:
                 return await _updates(town, arguments, Random(number), counter)
@@ -180,14 +176,14 @@ async def _updates(
 def _add_members(arguments: argparse.Namespace, program: Path, found: list[Round]) -> None:
     """One more round, or a word about why there is none."""
     first = free_block(arguments.nodes)
-    _say(f"memberlist: {arguments.nodes} members start")
+    say(f"memberlist: {arguments.nodes} members start")
     try:
         with Members(
             program, nodes=arguments.nodes, first_port=first, updates=arguments.updates,
             pause_ms=PAUSE_MS,
         ) as members:  # fmt: skip
             members.wait_joined()
-            _say("memberlist: all see all")
+            say("memberlist: all see all")
             time.sleep(SETTLE_S)
             with _counter(first, arguments.nodes) as counter:
                 idle = _Bytes(counter)
@@ -198,7 +194,7 @@ def _add_members(arguments: argparse.Namespace, program: Path, found: list[Round
                 time.sleep(SETTLE_S)
                 found.append(_round(arguments, times, busy.beyond(idle_s)))
     except MemberlistError as error:
-        _say(f"SKIPPED: a round of memberlist: {error}")
+        say(f"SKIPPED: a round of memberlist: {error}")
     else:
         _tell("memberlist", found[-1])
 
@@ -214,7 +210,7 @@ def _round(
 def _counter(first: int, nodes: int) -> Counter | nullcontext[None]:
     if traffic.available():
         return Counter(range(first, first + nodes))
-    _say(f"SKIPPED: bytes are not counted: {traffic.INSTALL}")
+    say(f"SKIPPED: bytes are not counted: {traffic.INSTALL}")
     return nullcontext()
 
 
@@ -246,14 +242,10 @@ class _Bytes:
 
 def _tell(name: str, one: Round) -> None:
     cost = "" if one.bytes is None else f", {one.bytes:,.0f} B a node"
-    _say(
+    say(
         f"{name}: {one.quantile_ms(0.5):.0f} ms (p50), {one.quantile_ms(0.99):.0f} ms (p99),"
         f" {one.missed} missed{cost}"
     )
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

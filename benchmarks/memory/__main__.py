@@ -6,7 +6,6 @@ processes are ended and their data is removed in each case.
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from benchmarks.cluster import serf
 from benchmarks.cluster.fleet import BenchError, free_block
 from benchmarks.cluster.usage import Usage, usage_of
+from benchmarks.measuring import cut_short_by, say, scratch
 from benchmarks.registrations import sides
 from benchmarks.repair import pair as repair
 from benchmarks.report import table, write
@@ -31,8 +31,6 @@ OWNERS = (1, 10)
 QUICK_OWN, QUICK_OWNED = 500, 1_000
 SETTLE_S, QUICK_SETTLE_S = 30.0, 3.0
 STOP_GRACE_S = 10.0
-NOT_RUN, INTERRUPTED = 2, 130
-STARTED = time.monotonic()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,19 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, owned = (QUICK_OWN, QUICK_OWNED) if arguments.quick else (OWN, OWNED)
     settle_s = QUICK_SETTLE_S if arguments.quick else SETTLE_S
     found = Found(own=own)
-    try:
+    with cut_short_by(BenchError, ClusterError, repair.BenchError) as ending:
         prepare()
         _in_folder(partial(_cluster, found=found, settle_s=settle_s))
         _in_folder(partial(_plain, found=found, settle_s=settle_s))
         for owners in OWNERS:
             _in_folder(partial(_others, found=found, owners=owners, owned=owned))
         _in_folder(partial(_peers, found=found, settle_s=settle_s))
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        return INTERRUPTED
-    except (BenchError, ClusterError, repair.BenchError) as error:
-        _say(f"cannot go on: {error}")
-        return NOT_RUN
+    if ending.code:
+        return ending.code
     rows = figures(found)
     print(table(rows))
     if arguments.json:
@@ -65,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _in_folder(measure: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory(prefix="kith-bench-") as folder:
-        measure(Path(folder))
+    with scratch() as folder:
+        measure(folder)
 
 
 def _cluster(folder: Path, found: Found, settle_s: float) -> None:
@@ -125,7 +119,7 @@ def _peers(folder: Path, found: Found, settle_s: float) -> None:
         found.serf_version = serf.SerfSide.version()
         _tell("serf", found.serf)
     else:
-        _say(f"SKIPPED: Serf is not installed; {serf.INSTALL}")
+        say(f"SKIPPED: Serf is not installed; {serf.INSTALL}")
     if sides.installed():
         member = sides.etcd(folder)
         try:
@@ -140,7 +134,7 @@ def _peers(folder: Path, found: Found, settle_s: float) -> None:
         found.etcd_version = sides.versions(with_etcd=True)[-1]
         _tell(f"etcd, then with {found.own} keys", [*found.etcd, *found.etcd_owning])
     else:
-        _say("SKIPPED: etcd is not installed; on Debian: apt-get install etcd-server")
+        say("SKIPPED: etcd is not installed; on Debian: apt-get install etcd-server")
 
 
 def _put(member: sides.Side, number: int) -> None:
@@ -151,11 +145,7 @@ def _put(member: sides.Side, number: int) -> None:
 
 
 def _tell(what: str, usages: Sequence[Usage]) -> None:
-    _say(f"{what}: " + ", ".join(f"{one.rss_bytes / 1e6:.1f} MB" for one in usages))
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
+    say(f"{what}: " + ", ".join(f"{one.rss_bytes / 1e6:.1f} MB" for one in usages))
 
 
 if __name__ == "__main__":

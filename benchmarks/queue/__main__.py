@@ -8,14 +8,13 @@ import multiprocessing
 import os
 import platform
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.cluster.kith import KithSide
+from benchmarks.measuring import say, scratch
 from benchmarks.report import write
 from protocol.delivery.outbox import COMMITS_MAX
 
@@ -24,7 +23,6 @@ from .figures import Figures
 
 PEERS = 1_000
 WIDTH = 110
-STARTED = time.monotonic()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _in_memory(commits_max: int) -> Figures:
-    _say(f"in memory, outbox of {commits_max:,}")
+    say(f"in memory, outbox of {commits_max:,}")
     figures = Figures(
         f"in memory: {PEERS:,} rows, {rows.COMMITS:,} commits, an outbox of {commits_max:,}"
     )
@@ -66,10 +64,9 @@ def _in_memory(commits_max: int) -> Figures:
 
 def _on_disk(commits: int) -> list[Figures]:
     KithSide.prepare()
-    with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
-        directory = Path(made)
+    with scratch() as directory:
         full, empty = directory / "full", directory / "empty"
-        _say(f"a database with {commits:,} commits and {PEERS:,} rows")
+        say(f"a database with {commits:,} commits and {PEERS:,} rows")
         disk.make(full, commits, PEERS)
         disk.make(empty, 0, 0)
         cases = {
@@ -78,14 +75,10 @@ def _on_disk(commits: int) -> list[Figures]:
         }
         for name, place in (("full", full), ("empty", empty)):
             disk.measure_loading(cases[name], place)
-        _say("nodes start")
+        say("nodes start")
         disk.measure_starts(cases, {"full": full, "empty": empty}, directory)
         disk.measure_writing(cases["full"], full, PEERS)
     return list(cases.values())
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

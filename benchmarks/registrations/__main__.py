@@ -10,11 +10,8 @@ import os
 import platform
 import signal
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from rich import box
 from rich.console import Console
@@ -23,6 +20,7 @@ from rich.table import Table
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.report import Summary
+from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from node.cli.local_cluster import ClusterError, end_all
 
 from . import load, sides, summary
@@ -31,7 +29,6 @@ from .sides import Side
 
 WARM_UP_S = 2
 STOP_GRACE_S = 10.0
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
 WIDTH = 120
 ROWS = (
     ("per_s", "registrations or puts acknowledged, per second", 0),
@@ -44,41 +41,32 @@ ROWS = (
     ("load_before", "load average of the machine before", 1),
 )
 
-STARTED = time.monotonic()
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGTERM)
     if not load.installed():
-        _say(f"cannot be measured without {load.PROGRAM}; {load.INSTALL}")
+        say(f"cannot be measured without {load.PROGRAM}; {load.INSTALL}")
         return NOT_RUN
     if not (with_etcd := sides.installed()):
-        _say(f"SKIPPED: etcd is not installed: nothing to compare with; {sides.INSTALL}")
+        say(f"SKIPPED: etcd is not installed: nothing to compare with; {sides.INSTALL}")
     found: dict[str, list[Measured]] = {}
     about = {
         "versions": sides.versions(with_etcd=with_etcd),
         "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
     }
-    code = 0
-    try:
+    with cut_short_by(BenchError, ClusterError) as ending:
         about["disk"] = [f"4 KiB durable in {_measure(arguments, found, with_etcd):.2f} ms"]
-    except (BenchError, ClusterError) as error:
-        _say(f"cannot go on: {error}")
-        code = NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        code = INTERRUPTED
     title = f"{load.CLIENTS} clients; " + "; ".join(
         word for part in about.values() for word in part
     )
     Console(width=None if sys.stdout.isatty() else WIDTH).print(_table(found, title))
     if arguments.json and found:
         summary.write_figures(arguments.json, found, about)
-        _say(f"all figures: {arguments.json}")
+        say(f"all figures: {arguments.json}")
     failed = any(one.errors or one.lost for each in found.values() for one in each)
-    return code or (FAILED if failed else 0)
+    return ending.code or (MISSED if failed else 0)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -98,15 +86,14 @@ def _measure(
     KithSide.prepare()
     makers = [sides.kith, sides.etcd] if with_etcd else [sides.kith]
     running: list[Side] = []
-    with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
-        directory = Path(made)
+    with scratch() as directory:
         disk_ms = load.sync_ms(directory)
         try:
             for make in makers:
                 running.append(make(directory))
                 running[-1].child.start()
                 running[-1].wait_ready()
-                _say(f"{running[-1].name} is ready")
+                say(f"{running[-1].name} is ready")
             _rounds(running, found, arguments.seconds, arguments.rounds)
         finally:
             end_all([side.child for side in running], STOP_GRACE_S)
@@ -124,7 +111,7 @@ def _rounds(
         for name, one in loads.items():
             measured = one.run(seconds)
             found.setdefault(name, []).append(measured)
-            _say(
+            say(
                 f"round {number + 1} of {rounds}: {name} {measured.per_s:,.0f}/s,"
                 f" p50 {measured.p50_ms:.2f} ms, p99 {measured.p99_ms:.1f} ms"
             )
@@ -159,14 +146,6 @@ def _ratio(each: list[list[float]]) -> str:
     if summary is None:
         return ""
     return f"{summary.middle:.2f} ({summary.low:.2f} … {summary.high:.2f})"
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

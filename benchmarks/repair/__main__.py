@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.measuring import say
 from benchmarks.report import Measurement, Spread, write
 
 from . import newcomer
@@ -76,7 +77,7 @@ def _repairs(count: int, records: int, rounds: int) -> list[Row]:
                 version += 1
                 _part(pair, owners, records, differing, f"{version}.0", kept=kept)
                 costs.append(pair.repair())
-                _say(f"{count} owners, {differing} differ, commits kept: {kept}")
+                say(f"{count} owners, {differing} differ, commits kept: {kept}")
             case = "commits kept" if kept else "no longer kept"
             rows.append({**label, "differing": f"{differing}, {case}", **_summary(costs)})
     return rows
@@ -113,7 +114,7 @@ def _joins(owners: Sequence[Owner], rounds: int, remembered: Remembered) -> list
             pair.hold(pair.asked, owner, owner.manifest())
         gc.collect()
         costs.append(pair.join())
-        _say(f"everything, of {len(owners)} owners")
+        say(f"everything, of {len(owners)} owners")
     return costs
 
 
@@ -168,10 +169,6 @@ def _cell(value: object) -> str:
         return f"{value:,}" if isinstance(value, int) else str(value)
     median, low, high = value["median"], value["min"], value["max"]
     return f"{median:,}" if low == high else f"{median:,} ({low:,}–{high:,})"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.cluster.fleet import BenchError
+from benchmarks.measuring import INTERRUPTED, MISSED, NOT_RUN, say
 from chaos.sim.swarm import NODES_MAX, NODES_MIN
 from node.cli.local_cluster import ClusterError
 
@@ -21,9 +22,8 @@ from .drawing import DrawingError, draw_curve
 from .journal import ROOT, Journal, code_hash
 from .page import Figures, PageError, filled
 from .tables import Row
-from .trials import Kind, ResultT, TrialError, TrialT, carry_out, say
+from .trials import Kind, ResultT, TrialError, TrialT, carry_out
 
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
 WORK = ROOT / "benchmarks" / "out" / "simulation"
 OUT = ROOT / "docs" / "figures"
 PAGE = ROOT / "docs" / "SIMULATION.md"
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command(arguments)
     except TrialError as error:
         say(f"{error}: {error.__cause__!r}")
-        return FAILED
+        return MISSED
     except (RealError, DrawingError, PageError, BenchError, ClusterError, OSError) as error:
         say(str(error))
         return NOT_RUN

@@ -8,19 +8,18 @@ Rules this module keeps:
 
 import gc
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from benchmarks.measuring import say
+
 from .journal import Journal
 
 TrialT = TypeVar("TrialT")
 ResultT = TypeVar("ResultT")
-
-STARTED = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,6 @@ def carry_out(
         say(f"{kind.name}: {number} of {len(pending)}: {trial} took {took_s:.1f} s")
     found = [journal.find(trial) for trial in trials]
     return [kind.revive(written) for written in found if written is not None]
-
-
-def say(message: str) -> None:
-    """Tell the person who waits."""
-    print(f"[{time.monotonic() - STARTED:7.1f} s] {message}", file=sys.stderr, flush=True)
 
 
 def _results(

@@ -14,14 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from benchmarks.cluster.fleet import BenchError
+from benchmarks.measuring import MISSED, cut_short_by, end_on, say, scratch
 from benchmarks.registrations.sides import Side
 from benchmarks.report import table
 from node.cli.local_cluster import HOST, NODE_COMMAND, Child, ClusterError, end_all
@@ -38,9 +37,7 @@ SETTLE_S = 1.0
 FIRST_DEADLINES_S = 12.0
 """By then the deadlines that a new connection has (`HttpLimits.header_s`) have come and gone."""
 STOP_GRACE_S = 15.0
-FAILED, NOT_RUN, INTERRUPTED = 1, 2, 130
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-STARTED = time.monotonic()
 
 
 @dataclass(slots=True)
@@ -103,16 +100,12 @@ class Clients:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    end_on(signal.SIGTERM)
     found = Found()
-    try:
+    with cut_short_by(BenchError, ClusterError) as ending:
         _measure(arguments, found)
-    except (BenchError, ClusterError) as error:
-        _say(f"cannot go on: {error}")
-        return NOT_RUN
-    except KeyboardInterrupt:
-        _say("interrupted; all processes ended, their data removed")
-        return INTERRUPTED
+    if ending.code:
+        return ending.code
     about = {
         "watchers": arguments.watchers, "of_the_service": arguments.watched,
         "other_services": arguments.services, "changes": arguments.changes,
@@ -121,8 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(figures(found)))
     if arguments.json:
         write_figures(arguments.json, found, about)
-        _say(f"all figures: {arguments.json}")
-    return FAILED if found.woken_others or found.spurious else 0
+        say(f"all figures: {arguments.json}")
+    return MISSED if found.woken_others or found.spurious else 0
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -140,8 +133,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _measure(arguments: argparse.Namespace, found: Found) -> None:
-    with tempfile.TemporaryDirectory(prefix="kith-bench-") as made:
-        node = _node(Path(made))
+    with scratch() as directory:
+        node = _node(directory)
         clients: list[Clients] = []
         try:
             node.child.start()
@@ -149,7 +142,7 @@ def _measure(arguments: argparse.Namespace, found: Found) -> None:
             _register(node, arguments.services)
             found.idle_cpu_before = _idle(node, arguments.idle)
             found.memory_before_mb = _memory_mb(node)
-            _say(f"{found.memory_before_mb:.1f} MB without watchers")
+            say(f"{found.memory_before_mb:.1f} MB without watchers")
             others = arguments.watchers - arguments.watched
             spread = {f"other-{n}": 0 for n in range(arguments.services)}
             for number in range(others):
@@ -158,13 +151,13 @@ def _measure(arguments: argparse.Namespace, found: Found) -> None:
             for watched in ({WATCHED: arguments.watched}, spread):
                 clients.append(Clients.start(node.address, first, watched))
                 first += -(-sum(watched.values()) // PER_ADDRESS)
-                _say(f"{clients[-1].hear()['open']} watchers wait")
+                say(f"{clients[-1].hear()['open']} watchers wait")
             found.idle_cpu_with = _idle(node, arguments.idle, arguments.settle)
             found.memory_with_mb = _memory_mb(node)
             found.per_watcher_kb = (
                 (found.memory_with_mb - found.memory_before_mb) * 1_000 / arguments.watchers
             )
-            _say(f"{found.memory_with_mb:.1f} MB with {arguments.watchers} watchers")
+            say(f"{found.memory_with_mb:.1f} MB with {arguments.watchers} watchers")
             _change(node, clients[0], clients[1], arguments.changes, found)
             found.memory_after_mb = _memory_mb(node)
             found.spurious = int(_metric(node, "kith_watchers_spurious_total"))
@@ -234,7 +227,7 @@ def _change(node: Side, mine: Clients, others: Clients, changes: int, found: Fou
         assert isinstance(times, list)
         found.add(sent, acknowledged, [float(one) for one in times])
         if number % 10 == 0:
-            _say(f"{number} changes; the last was with all after {found.all_ms[-1]:.1f} ms")
+            say(f"{number} changes; the last was with all after {found.all_ms[-1]:.1f} ms")
     spent_s = _cpu_s(node) - began_s
     time.sleep(SETTLE_S)
     found.cpu_us = spent_s * 1_000_000 / max(1, len(found.each_ms))
@@ -268,14 +261,6 @@ def _memory_mb(node: Side) -> float:
 def _metric(node: Side, name: str) -> float:
     lines = _ask(node, "GET", "/telemetry")[1].splitlines()
     return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
-
-
-def _say(message: str) -> None:
-    print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from benchmarks.measuring import NOT_RUN
 from benchmarks.simulation import cluster, page
-from benchmarks.simulation.__main__ import NOT_RUN, OUT, PAGE, main
+from benchmarks.simulation.__main__ import OUT, PAGE, main
 from benchmarks.simulation.drawing import DrawingError, draw_curve
 from benchmarks.simulation.journal import Journal, code_hash
 from benchmarks.simulation.tables import Column, Row, quantile, table_of
