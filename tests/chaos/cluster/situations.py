@@ -16,7 +16,7 @@ from chaos.cluster.kinds import make_cluster, running
 
 PATIENCE_S = 60.0
 POLL_S = 0.02
-THREE = ClusterPlan(names=names_of(3))
+ONE, TWO, THREE = (ClusterPlan(names=names_of(count)) for count in (1, 2, 3))
 
 
 def skip_unless_possible(kind: str) -> None:
@@ -27,6 +27,13 @@ def skip_unless_possible(kind: str) -> None:
         pytest.skip(f"NOT TESTED: nodes in containers; {reason}")
 
 
+def skip_unless_able(cluster: Cluster, *needs: Ability) -> None:
+    """Skip, and say so, where that cluster cannot have what it needs."""
+    for ability in needs:
+        if reason := cluster.why_not(ability):
+            pytest.skip(f"NOT TESTED: {ability.value} with {cluster.kind}; {reason}")
+
+
 @contextmanager
 def open_cluster(
     kind: str, directory: Path, plan: ClusterPlan = THREE, *needs: Ability
@@ -34,9 +41,7 @@ def open_cluster(
     """Such a cluster, started; the test is skipped where it cannot have what it needs."""
     skip_unless_possible(kind)
     cluster = make_cluster(kind, replace(plan, needs=plan.needs | set(needs)), directory)
-    for ability in needs:
-        if reason := cluster.why_not(ability):
-            pytest.skip(f"NOT TESTED: {ability.value} with {kind}; {reason}")
+    skip_unless_able(cluster, *needs)
     with running(cluster):
         yield cluster
 

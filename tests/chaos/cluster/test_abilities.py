@@ -18,7 +18,6 @@ from chaos.cluster.cluster import (
     Ability,
     Cluster,
     ClusterError,
-    ClusterPlan,
     DiskFailure,
     Member,
 )
@@ -27,7 +26,9 @@ from chaos.cluster.limits import Limits
 from chaos.cluster.names import new_name
 
 from .situations import (
+    ONE,
     PATIENCE_S,
+    TWO,
     ahead_s,
     answers,
     code,
@@ -42,8 +43,6 @@ ROOT = Path(__file__).parents[3]
 LAYERS = ("protocol", "storage", "node", "mesh", "chaos")
 SLACK_S = 1.0
 """Between what two clocks say of one moment."""
-ONE = ClusterPlan(names=("a",))
-TWO = ClusterPlan(names=("a", "b"))
 
 pytestmark = pytest.mark.slow
 

@@ -10,15 +10,22 @@ import pytest
 
 from chaos.cluster import engine
 from chaos.cluster.attached import PROJECT_VARIABLE, URLS_VARIABLE, attached_names
-from chaos.cluster.cluster import Ability, Cluster, ClusterError, ClusterPlan
+from chaos.cluster.cluster import Ability, Cluster, ClusterError
 from chaos.cluster.kinds import make_cluster, running
 
-from .situations import PATIENCE_S, answers, expect_within, open_cluster, skip_unless_possible
+from .situations import (
+    PATIENCE_S,
+    THREE,
+    TWO,
+    answers,
+    expect_within,
+    open_cluster,
+    skip_unless_possible,
+)
 
 ROOT = Path(__file__).parents[3]
 MIB = 1024 * 1024
 PROJECT = f"kith-attach-{os.getpid()}"
-TWO = ClusterPlan(names=("a", "b"))
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +105,7 @@ def test_what_a_running_node_cannot_be_given_is_refused(made_up: None, tmp_path:
 
 def test_other_nodes_than_those_of_the_plan_are_refused(made_up: None, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="the nodes there are a, b, not a, b, c"):
-        make_cluster("attach", ClusterPlan(names=("a", "b", "c")), tmp_path).start()
+        make_cluster("attach", THREE, tmp_path).start()
     with pytest.raises(ClusterError, match="b should start late"):
         make_cluster("attach", replace(TWO, late=("b",)), tmp_path).start()
 

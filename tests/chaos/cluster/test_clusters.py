@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from chaos.cluster.kinds import KINDS, make_cluster, running
 from chaos.cluster.names import owner_of
 
 from .situations import (
+    ONE,
     PATIENCE_S,
+    TWO,
     answers,
     beliefs,
     expect_within,
@@ -150,7 +153,7 @@ def test_a_paused_node_can_be_killed_and_is_not_paused_when_it_is_back(cluster: 
 @pytest.mark.parametrize("kind", MADE)
 def test_nothing_is_left_behind_but_logs_and_data(kind: str, tmp_path: Path) -> None:
     skip_unless_possible(kind)
-    cluster = make_cluster(kind, ClusterPlan(names=("a", "b")), tmp_path / "new")
+    cluster = make_cluster(kind, TWO, tmp_path / "new")
     before = our_names()
     with running(cluster):
         (name,) = our_names() - before
@@ -168,7 +171,7 @@ def test_nothing_is_left_behind_but_logs_and_data(kind: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", MADE)
 def test_a_start_that_fails_half_way_says_why_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
     skip_unless_possible(kind)
-    plan = ClusterPlan(names=("a", "b"), seeds={"b": ("no address at all",)})
+    plan = replace(TWO, seeds={"b": ("no address at all",)})
     cluster = make_cluster(kind, plan, tmp_path)
     before = our_names()
 
@@ -181,7 +184,7 @@ def test_a_start_that_fails_half_way_says_why_and_leaves_nothing(kind: str, tmp_
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as caught:
-        make_cluster("clouds", ClusterPlan(names=("a",)), tmp_path)
+        make_cluster("clouds", ONE, tmp_path)
 
     assert "clouds" in str(caught.value)
     assert [kind for kind in KINDS if kind not in str(caught.value)] == []

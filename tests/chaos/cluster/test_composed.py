@@ -17,15 +17,19 @@ from chaos.cluster.composed import ComposeCluster
 from chaos.cluster.kinds import make_cluster, running
 
 from .situations import (
+    ONE,
     PATIENCE_S,
     THREE,
+    TWO,
     ahead_s,
     answers,
     code,
     expect_within,
     identity,
+    open_cluster,
     register,
     see_each_other,
+    skip_unless_able,
     skip_unless_possible,
 )
 
@@ -58,8 +62,7 @@ def test_nodes_beyond_those_of_the_file_are_like_them(odd: ComposeCluster) -> No
 
 
 def test_programs_of_this_machine_run_in_a_nodes_network(odd: ComposeCluster) -> None:
-    if reason := odd.why_not(Ability.LINKS):
-        pytest.skip(f"NOT TESTED: programs in a container's network; {reason}")
+    skip_unless_able(odd, Ability.LINKS)
     for member in odd.members:
         words = member.inside("ip", "-4", "-brief", "address")
         shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
@@ -67,11 +70,9 @@ def test_programs_of_this_machine_run_in_a_nodes_network(odd: ComposeCluster) ->
 
 
 def test_what_is_left_in_a_network_of_a_container_ends_with_the_cluster(tmp_path: Path) -> None:
-    skip_unless_possible("compose")
     if os.geteuid() != 0:
         pytest.skip("NOT TESTED: programs in a container's network; not root")
-    cluster = make_cluster("compose", ClusterPlan(names=("a",)), tmp_path)
-    with running(cluster):
+    with open_cluster("compose", tmp_path, ONE) as cluster:
         words = cluster.members[0].inside("sleep", "600")
         visitor = subprocess.Popen(words, start_new_session=True)
 
@@ -109,8 +110,7 @@ def test_limits_hold_from_now_on_and_end_where_they_began(odd: ComposeCluster) -
 def test_data_that_was_put_back_by_root_is_the_nodes_own(
     odd: ComposeCluster, tmp_path: Path
 ) -> None:
-    if reason := odd.why_not(Ability.DISKS):
-        pytest.skip(f"NOT TESTED: a container's data; {reason}")
+    skip_unless_able(odd, Ability.DISKS)
     member = odd.members[2]
     before = identity(member)
     member.kill()
@@ -148,14 +148,8 @@ def rules() -> str:
 
 
 def test_clocks_and_disks_of_containers_are_bent(tmp_path: Path) -> None:
-    skip_unless_possible("compose")
-    needs = frozenset({Ability.CLOCKS, Ability.DISK_ERRORS, Ability.SMALL_DISKS})
-    plan = ClusterPlan(names=("a", "b"), needs=needs, disk_bytes=24 * MIB)
-    cluster = ComposeCluster(plan, tmp_path)
-    for ability in needs:
-        if reason := cluster.why_not(ability):
-            pytest.skip(f"NOT TESTED: {ability.value} in containers; {reason}")
-    with running(cluster):
+    needs = (Ability.CLOCKS, Ability.DISK_ERRORS, Ability.SMALL_DISKS)
+    with open_cluster("compose", tmp_path, replace(TWO, disk_bytes=24 * MIB), *needs) as cluster:
         a, b = cluster.members
         assert [shutil.disk_usage(one.data_dir).total for one in (a, b)] == [24 * MIB] * 2
 

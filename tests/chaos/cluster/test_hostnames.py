@@ -5,22 +5,22 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.cluster.cluster import Ability, Cluster, ClusterError, ClusterPlan, Member
+from chaos.cluster.cluster import Ability, Cluster, ClusterError, Member
 from chaos.cluster.commands import run
 from chaos.cluster.hostnames import host_name
 from chaos.cluster.hostnames.messages import MESSAGE_BYTES_MAX, answer_to, read_question
 from chaos.cluster.kinds import make_cluster, running
 
-from .situations import PATIENCE_S, answers, expect_within, open_cluster
+from .situations import PATIENCE_S, TWO, answers, expect_within, open_cluster
 
 A, AAAA = 1, 28
-PLAN = ClusterPlan(names=("a", "b"))
 QUICK = {"RES_OPTIONS": "timeout:1 attempts:1"}
 LOOK_UP = """
 import socket, sys
@@ -81,7 +81,7 @@ def test_a_question_with_a_changed_byte_is_read_or_refused(place: int, value: in
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("names")
-    with open_cluster("namespaces", directory, PLAN, Ability.NAMES) as cluster:
+    with open_cluster("namespaces", directory, TWO, Ability.NAMES) as cluster:
         yield cluster
 
 
@@ -138,7 +138,7 @@ def test_where_there_is_no_name_server_of_ours_it_is_said(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KITH_CHAOS_ATTACH", "a=http://127.0.0.1:1,b=http://127.0.0.1:2")
-    plan = ClusterPlan(names=("a", "b"), needs=frozenset({Ability.NAMES}))
+    plan = replace(TWO, needs=frozenset({Ability.NAMES}))
     cluster = make_cluster(kind, plan, tmp_path / "run")
 
     with pytest.raises(ClusterError, match=r"cannot do names here: .*--cluster"), running(cluster):
@@ -150,7 +150,7 @@ def test_where_there_is_no_name_server_of_ours_it_is_said(
 def test_names_that_were_not_prepared_are_refused(tmp_path: Path) -> None:
     said = "nothing was prepared for names"
     with (
-        open_cluster("processes", tmp_path, PLAN) as cluster,
+        open_cluster("processes", tmp_path, TWO) as cluster,
         pytest.raises(ClusterError, match=said),
     ):
         cluster.members[0].bend_names({"b": ""})

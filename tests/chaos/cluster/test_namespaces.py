@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cluster.namespaces import NODES_MAX, Namespaces, NetworkError, why_not
+from chaos.cluster.namespaces import NODES_MAX, Namespaces, NetworkError
+
+from .situations import skip_unless_possible
 
 PORT = 4_000
 SOON_S, NEVER_S = 2.0, 0.2
@@ -22,8 +24,7 @@ def names() -> set[str]:
 
 @pytest.fixture
 def three() -> Iterator[Namespaces]:
-    if reason := why_not():
-        pytest.skip(f"NOT TESTED: networks of namespaces; {reason}")
+    skip_unless_possible("namespaces")
     with Namespaces(3) as networks:
         yield networks
 
@@ -94,8 +95,7 @@ def test_a_cut_stops_connections_that_stand_and_a_heal_lets_them_go_on(three: Na
 
 
 def test_nothing_is_left_behind_also_after_a_failure() -> None:
-    if reason := why_not():
-        pytest.skip(f"NOT TESTED: networks of namespaces; {reason}")
+    skip_unless_possible("namespaces")
     before = names()
 
     two = Namespaces(2)

@@ -4,15 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from chaos.cluster import composed, namespaces, wires
-from chaos.cluster.cluster import Ability, ClusterError, ClusterPlan
+from chaos.cluster import composed, wires
+from chaos.cluster.cluster import Ability, ClusterError
 from chaos.cluster.kinds import make_cluster, running
 
-from .situations import skip_unless_possible
+from .situations import TWO, skip_unless_possible
 
 ROOT = Path(__file__).parents[3]
 TOOLS = ("ip", "nft", "iptables", "tc")
@@ -27,8 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def _root_only() -> None:
-    if reason := namespaces.why_not_cached():
-        pytest.skip(f"NOT TESTED: what is said of links that cannot be bent; {reason}")
+    skip_unless_possible("namespaces")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_missing_tool_is_named_before_anything_starts(
         if tool != missing and (found := shutil.which(tool)):
             (tools / tool).symlink_to(found)
     monkeypatch.setenv("PATH", str(tools))
-    plan = ClusterPlan(names=("a", "b"), needs=frozenset({ability}))
+    plan = replace(TWO, needs=frozenset({ability}))
 
     said = f"cannot do {ability.value} here: no {missing}; on Debian"
     with (
@@ -75,7 +75,7 @@ def test_what_enters_containers_is_missed_by_name(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_unless_possible("compose")
-    cluster = make_cluster(kind, ClusterPlan(names=("a", "b")), tmp_path)
+    cluster = make_cluster(kind, TWO, tmp_path)
     for ability in composed.INSIDE:
         assert cluster.why_not(ability) == ""
     tools = tmp_path / "tools"

@@ -14,6 +14,7 @@ from chaos.cluster.kinds import make_cluster, running
 from chaos.faults import FAULTS
 from chaos.faults.fault import Stage, Table
 from chaos.history import Life, Links
+from tests.chaos.cluster.situations import skip_unless_able
 
 PATIENCE_S = 40.0
 POLL_S = 0.05
@@ -53,8 +54,7 @@ class Told:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     plan = ClusterPlan(names=("a", "b", "c"), needs=NEEDS)
     cluster = make_cluster("namespaces", plan, tmp_path_factory.mktemp("faults"))
-    if reason := cluster.why_not(Ability.LINKS):
-        pytest.skip(f"NOT TESTED: faults of real nodes; {reason}")
+    skip_unless_able(cluster, Ability.LINKS)
     with running(cluster):
         yield Stage(cluster, Told(), Random(1))
 

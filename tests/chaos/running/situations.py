@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from chaos.cluster.cluster import Ability
 from chaos.cluster.kinds import make_cluster
 from chaos.faults import FAULTS
@@ -14,6 +12,7 @@ from chaos.running.record import RunRecord
 from chaos.running.run import run
 from chaos.scenarios.reading import Vocabulary, read
 from chaos.scenarios.scenario import Scenario, Step
+from tests.chaos.cluster.situations import skip_unless_able
 
 VOCABULARY = Vocabulary(FAULTS, EXPECTATIONS)
 
@@ -54,7 +53,5 @@ def with_fault(scenario: Scenario, fault: Fault, *, at_s: float, for_s: float | 
 def ran(directory: Path, scenario: Scenario, kind: str = "namespaces") -> RunRecord:
     """Run it; the test is skipped where this machine cannot."""
     cluster = make_cluster(kind, scenario.plan, directory)
-    for ability in scenario.plan.needs | {Ability.PROCESSES}:
-        if reason := cluster.why_not(ability):
-            pytest.skip(f"NOT TESTED: scenarios on real clusters; {reason}")
+    skip_unless_able(cluster, *scenario.plan.needs, Ability.PROCESSES)
     return run(scenario, cluster, seed=1, teller=Quiet(), replay="again")

@@ -15,11 +15,11 @@ import pytest
 
 from chaos.cli.real import directories
 from chaos.cluster import engine, leftovers
-from chaos.cluster.cluster import Ability, ClusterPlan
+from chaos.cluster.cluster import Ability
 from chaos.cluster.kinds import make_cluster
 from chaos.cluster.names import owner_of
 from node.cli import main
-from tests.chaos.cluster.situations import skip_unless_possible
+from tests.chaos.cluster.situations import THREE, skip_unless_able, skip_unless_possible
 
 ROOT = Path(__file__).parents[4]
 PATIENCE_S = 120.0
@@ -118,10 +118,7 @@ def test_what_a_run_left_that_was_killed_under_faults_is_shown_and_removed(
     kind: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     skip_unless_possible(kind)
-    plain = make_cluster(kind, ClusterPlan(names=("a", "b", "c")), runs)
-    for ability in NEEDS:
-        if reason := plain.why_not(ability):
-            pytest.skip(f"NOT TESTED: what a killed run leaves; {ability.value}: {reason}")
+    skip_unless_able(make_cluster(kind, THREE, runs), *NEEDS)
     pid = killed_run(kind, runs)
 
     code, shown = clean(capsys, "--dir", str(runs), "--dry-run")

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.cli.real import climbing, directories
 from chaos.cli.real.running import Told
-from chaos.cluster.cluster import Ability, ClusterPlan, names_of
+from chaos.cluster.cluster import Ability
 from chaos.cluster.kinds import make_cluster
 from chaos.reports import document, page
 from chaos.reports.series.document import load
@@ -17,6 +17,7 @@ from chaos.running.record import RunRecord
 from chaos.scenarios.scenario import Scenario
 from chaos.verdict import Verdict
 from node.cli import main
+from tests.chaos.cluster.situations import THREE, skip_unless_able
 from tests.chaos.reports.situations import a_run
 
 REFUSED = (
@@ -204,9 +205,7 @@ def test_a_killed_climb_leaves_a_run_that_is_found(tmp_path: Path) -> None:
 def test_a_real_climb_breaks_where_nearly_everything_is_lost(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = ClusterPlan(names=names_of(3))
-    if reason := make_cluster("namespaces", plan, tmp_path).why_not(Ability.LINKS):
-        pytest.skip(f"NOT TESTED: a real climb; {reason}")
+    skip_unless_able(make_cluster("namespaces", THREE, tmp_path), Ability.LINKS)
     words = ("gradual", "loss", "--rates", "96%", "--nodes", "3", "--json")
 
     assert main(["chaos", *words, "--dir", str(tmp_path / "runs")]) == 1
