@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from benchmarks import deployed
 from benchmarks.measuring import MISSED, cut_short_by, say
 from benchmarks.report import Goal, Measurement, PeerValues, measure, write
 from node.cli.local_cluster import ClusterError, LocalCluster
@@ -42,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
     found: dict[str, Found] = {}
-    with cut_short_by(ClusterError) as ending, LocalCluster(1, http_port=0) as cluster:
+    with (
+        cut_short_by(ClusterError) as ending,
+        LocalCluster(1, http_port=0, command=deployed.NODE) as cluster,
+    ):
         cluster.start()
         cluster.wait_ready()
         _attack(cluster, arguments, found)

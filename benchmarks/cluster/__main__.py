@@ -17,6 +17,7 @@ from random import Random
 
 from rich.console import Console
 
+from benchmarks import deployed
 from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from node.cli.local_cluster import ClusterError
 
@@ -118,7 +119,7 @@ def _run(
     counts = traffic.available()
     if not counts:
         say(f"SKIPPED: idle traffic is not counted: {traffic.INSTALL}")
-    KithSide.prepare()
+    deployed.prepare()
     rounds: int = arguments.rounds
     for number in range(rounds):
         amounts = Amounts(

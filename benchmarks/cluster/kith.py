@@ -1,6 +1,5 @@
 """Our side: `kith node` processes with their defaults, logging at level debug."""
 
-import compileall
 import http.client
 import json
 import subprocess
@@ -8,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from node.cli.local_cluster import HOST, NODE_COMMAND, ROOT
+from benchmarks import deployed
+from node.cli.local_cluster import HOST
 
 from .facts import parse_kith
 from .fleet import BLOCK_PORTS, BenchError, Fleet, free_block
@@ -16,7 +16,6 @@ from .sides import SEEDS, Update
 
 KITH_VERSION_COMMAND = (sys.executable, "-m", "node.cli", "version")
 TIMEOUT_S = 10.0
-LAYERS = ("protocol", "storage", "node")
 METADATA = {"build": "2026-02-11T08:30:00Z", "commit": "9f2c41d7e0b85a63", "team": "checkout"}
 """So that the record is some 300 bytes, as a real one."""
 
@@ -34,16 +33,6 @@ class KithSide:
         names = [f"n{i}" for i in range(nodes)]
         commands = [self._command(i, directory / names[i]) for i in range(nodes)]
         self.fleet = Fleet(names, commands, directory, parse_kith)
-
-    @staticmethod
-    def prepare() -> None:
-        """Compile our modules, as they are where Kith is installed.
-
-        A checkout may never get its bytecode written (PYTHONDONTWRITEBYTECODE), and then each
-        process compiles all of it anew as it starts.
-        """
-        for layer in LAYERS:
-            compileall.compile_dir(ROOT / layer, quiet=1)
 
     @staticmethod
     def version() -> str:
@@ -97,7 +86,7 @@ class KithSide:
         others = [i for i in range(len(self.ports)) if i != index][:SEEDS]
         seeds = [word for i in others for word in ("--seed", f"{HOST}:{self.ports[i]}")]
         return [
-            *NODE_COMMAND,
+            *deployed.NODE,
             *("--name", f"n{index}"),
             *("--data-dir", str(data)),
             *("--http", f"{HOST}:{self.http_ports[index]}"),

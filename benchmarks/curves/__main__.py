@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
-from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.usage import usage_of
 from benchmarks.lookups import load as lookups
 from benchmarks.lookups import sides as looked_up
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # 256 clients and whoever reads back come from one address, of which a node takes 256.
     os.environ["KITH_HTTP_CONNECTIONS_PER_CLIENT_MAX"] = "1024"
     found = Found()
-    KithSide.prepare()
+    deployed.prepare()
     with cut_short_by(BenchError, ClusterError) as ending, scratch() as directory:
         for name, by_clients in (("read", _lookups), ("written", _registrations)):
             folder = directory / name

@@ -6,12 +6,13 @@ may; they are no nodes: the node has met them in an earlier life.
 
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError, free_block
 from benchmarks.lookups.sides import Side
 from benchmarks.registrations.sides import ask
 from benchmarks.repair.pair import CLUSTER, CLUSTER_NAME, Owner
 from node import keystore
-from node.cli.local_cluster import HOST, NODE_COMMAND, Child
+from node.cli.local_cluster import HOST, Child
 from node.durability import DATABASE
 from node.durability.opening import promise
 from protocol.effects import Keep, KeepChain, KeepManifest
@@ -31,7 +32,7 @@ def stocked(services: int, directory: Path) -> Side:
     port = free_block(1)  # not before: filling takes long, and others may take it meanwhile
     address = f"{HOST}:{port + BLOCK_PORTS // 2}"
     command = [
-        *NODE_COMMAND,
+        *deployed.NODE,
         *("--name", "stocked", "--cluster", CLUSTER_NAME),
         *("--data-dir", str(data)),
         *("--http", address),

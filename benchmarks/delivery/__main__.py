@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.kith import KithSide
 from benchmarks.measuring import MISSED, cut_short_by, end_on, say
 from benchmarks.report import write
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
     end_on(signal.SIGTERM)
-    KithSide.prepare()
+    deployed.prepare()
     with cut_short_by(BenchError, ClusterError) as ending:
         figures = _measure(arguments)
     if ending.code:

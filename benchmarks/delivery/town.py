@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from benchmarks import deployed
 from chaos.cluster.client import Answer, Client, Json, NoAnswerError
 from node.cli.local_cluster import LocalCluster
 
@@ -29,7 +30,7 @@ class Town:
     """So many nodes with their defaults, but for the log; a context manager that ends them all."""
 
     def __init__(self, nodes: int) -> None:
-        self._cluster = LocalCluster(nodes, http_port=0, options=OPTIONS)
+        self._cluster = LocalCluster(nodes, http_port=0, command=deployed.NODE, options=OPTIONS)
         self.indices = range(nodes)
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import deployed
 from benchmarks.cluster import serf
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name: {side: [] for side in sides} for name in arguments.attacks or ATTACKS
     }
     with cut_short_by(BenchError, ClusterError) as ending:
-        KithSide.prepare()
+        deployed.prepare()
         for turn in range(arguments.rounds):
             for name, rounds in found.items():
                 for side, make in sides.items():

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
-from benchmarks.cluster.kith import KithSide
 from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from benchmarks.registrations import load as writing
 from benchmarks.registrations import sides as registered
@@ -82,7 +82,7 @@ def _measure(
     makers: Sequence[Callable[[Path], Side]], found: Found, arguments: argparse.Namespace
 ) -> None:
     """Fill `found`."""
-    KithSide.prepare()
+    deployed.prepare()
     running: list[Side] = []
     with scratch() as directory:
         try:

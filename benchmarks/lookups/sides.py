@@ -28,9 +28,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError, free_block
 from benchmarks.registrations.sides import POLL_S, READY_WITHIN_S, ask
-from node.cli.local_cluster import HOST, NODE_COMMAND, Child
+from node.cli.local_cluster import HOST, Child
 
 SERVICES = 10_000
 FILLERS = 16
@@ -81,7 +82,7 @@ def kith(directory: Path) -> Side:
     children = []
     for number, name in enumerate(("kith", "neighbour")):
         command = [
-            *NODE_COMMAND,
+            *deployed.NODE,
             *("--name", name),
             *("--data-dir", str(directory / name)),
             *("--http", addresses[number]),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster import serf
 from benchmarks.cluster.fleet import BenchError, free_block
 from benchmarks.cluster.usage import Usage, usage_of
@@ -21,7 +22,7 @@ from benchmarks.report import table, write
 from node.cli.local_cluster import NODE_COMMAND, ClusterError, end_all
 
 from .figures import Found, figures
-from .nodes import SERVICES, Node, prepare, registration
+from .nodes import SERVICES, Node, registration
 
 NODES = 3
 OWN = 9_900
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settle_s = QUICK_SETTLE_S if arguments.quick else SETTLE_S
     found = Found(own=own)
     with cut_short_by(BenchError, ClusterError, repair.BenchError) as ending:
-        prepare()
+        deployed.prepare()
         _in_folder(partial(_cluster, found=found, settle_s=settle_s))
         _in_folder(partial(_plain, found=found, settle_s=settle_s))
         for owners in OWNERS:

@@ -6,18 +6,17 @@ who develop (`-OO`); one is run with it, for comparison.
 
 import http.client
 import json
-import os
-import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError
 from benchmarks.cluster.usage import Usage, usage_of
 from benchmarks.repair.newcomer import fill, wait_to_show
 from benchmarks.repair.pair import CLUSTER_NAME, METADATA, Owner
-from node.cli.local_cluster import HOST, NODE_COMMAND, Child
+from node.cli.local_cluster import HOST, Child
 
 READY_WITHIN_S = 60.0
 HOLDS_WITHIN_S = 240.0
@@ -26,32 +25,14 @@ LOOK_S = 0.02
 TIMEOUT_S = 30.0
 CLIENTS = 8
 SERVICES = 20
-DEPLOYED = (NODE_COMMAND[0], "-OO", *NODE_COMMAND[1:])
-"""Without docstrings and asserts, as `PYTHONOPTIMIZE=2` has it."""
 JSON = {"Content-Type": "application/json"}
-
-
-def prepare() -> None:
-    """Write the bytecode of all modules, as it lies in the image: else each node compiles its own.
-
-    Raises:
-        BenchError: the node's modules cannot be loaded.
-    """
-    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    for command in (DEPLOYED, NODE_COMMAND):
-        done = subprocess.run(
-            (*command, "--help"), capture_output=True, env=environ, check=False,
-            timeout=READY_WITHIN_S,
-        )  # fmt: skip
-        if done.returncode:
-            raise BenchError(f"kith node --help: {done.stderr[-200:]!r}")
 
 
 class Node:
     """One process; `first` is the gossip port of the first node of its cluster."""
 
     def __init__(
-        self, folder: Path, index: int, first: int, command: Sequence[str] = DEPLOYED
+        self, folder: Path, index: int, first: int, command: Sequence[str] = deployed.NODE
     ) -> None:
         self._gossip = first + index
         self._http = self._gossip + BLOCK_PORTS // 2

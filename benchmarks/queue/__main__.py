@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.cluster.kith import KithSide
+from benchmarks import deployed
 from benchmarks.measuring import say, scratch
 from benchmarks.report import write
 from protocol.delivery.outbox import COMMITS_MAX
@@ -63,7 +63,7 @@ def _in_memory(commits_max: int) -> Figures:
 
 
 def _on_disk(commits: int) -> list[Figures]:
-    KithSide.prepare()
+    deployed.prepare()
     with scratch() as directory:
         full, empty = directory / "full", directory / "empty"
         say(f"a database with {commits:,} commits and {PEERS:,} rows")

@@ -12,9 +12,10 @@ from random import Random
 
 import trio
 
+from benchmarks import deployed
 from benchmarks.cluster.facts import parse_kith
 from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError, Fleet, free_block
-from node.cli.local_cluster import HOST, NODE_COMMAND
+from node.cli.local_cluster import HOST
 from node.durability import DATABASE, opening
 from node.keystore import Identity, load_or_create
 from protocol.bodies import record_of
@@ -141,7 +142,7 @@ def measure_starts(cases: dict[str, Figures], directories: dict[str, Path], logs
 def _start(directory: Path, logs: Path) -> float:
     port = free_block(1)
     command = [
-        *NODE_COMMAND,
+        *deployed.NODE,
         *("--cluster", CLUSTER_NAME),
         *("--data-dir", str(directory)),
         *("--http", f"{HOST}:{port + BLOCK_PORTS // 2}"),

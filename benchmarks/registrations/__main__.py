@@ -17,8 +17,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
-from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.report import Summary
 from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from node.cli.local_cluster import ClusterError, end_all
@@ -83,7 +83,7 @@ def _measure(
     arguments: argparse.Namespace, found: dict[str, list[Measured]], with_etcd: bool
 ) -> float:
     """Fill `found`; how long the disk takes to sync, in ms."""
-    KithSide.prepare()
+    deployed.prepare()
     makers = [sides.kith, sides.etcd] if with_etcd else [sides.kith]
     running: list[Side] = []
     with scratch() as directory:

@@ -25,8 +25,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError, free_block
-from node.cli.local_cluster import HOST, NODE_COMMAND, Child
+from node.cli.local_cluster import HOST, Child
 
 KEYS = 5_000
 """Half of what one owner may have; read back at the end."""
@@ -85,7 +86,7 @@ def kith(directory: Path) -> Side:
     port = free_block(1)
     address = f"{HOST}:{port + BLOCK_PORTS // 2}"
     command = [
-        *NODE_COMMAND,
+        *deployed.NODE,
         *("--name", "bench"),
         *("--data-dir", str(directory / "kith")),
         *("--http", address),

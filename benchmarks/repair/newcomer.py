@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BLOCK_PORTS, free_block
 from node import keystore
-from node.cli.local_cluster import HOST, NODE_COMMAND, Child, end_all
+from node.cli.local_cluster import HOST, Child, end_all
 from node.durability import DATABASE
 from node.durability.opening import promise
 from protocol.effects import Keep, KeepChain, KeepManifest
@@ -66,7 +67,7 @@ def _child(folder: Path, index: int, first: int) -> Child:
     gossip, api = first + index, first + BLOCK_PORTS // 2 + index
     seed = ("--seed", f"{HOST}:{first}") if index else ()
     command = (
-        *NODE_COMMAND, "--name", name, "--data-dir", str(data), "--cluster", CLUSTER_NAME,
+        *deployed.NODE, "--name", name, "--data-dir", str(data), "--cluster", CLUSTER_NAME,
         "--gossip", f"{HOST}:{gossip}", "--http", f"{HOST}:{api}", *seed,
     )  # fmt: skip
     return Child(name, command, folder / f"{name}.log")

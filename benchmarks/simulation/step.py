@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.usage import usage_of
@@ -48,7 +49,7 @@ def measure(nodes: int, updates: int, seed: int, say: Callable[[str], None]) -> 
     """
     links = ClusterTrial(nodes, "links", 0.0, 0, 0.0, seed, updates=3, kills=0)
     datagrams = median(perform(links).update_datagrams)
-    KithSide.prepare()
+    deployed.prepare()
     with tempfile.TemporaryDirectory(prefix="kith-step-") as folder:
         side = KithSide(nodes, Path(folder))
         try:

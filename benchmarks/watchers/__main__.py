@@ -19,11 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.measuring import MISSED, cut_short_by, end_on, say, scratch
 from benchmarks.registrations.sides import Side
 from benchmarks.report import table
-from node.cli.local_cluster import HOST, NODE_COMMAND, Child, ClusterError, end_all
+from node.cli.local_cluster import HOST, Child, ClusterError, end_all
 
 from .figures import Found, figures, write_figures
 
@@ -171,7 +172,7 @@ def _node(directory: Path) -> Side:
     """One node with its defaults, its API open on loopback."""
     address, gossip = f"{HOST}:{_free_port()}", f"{HOST}:{_free_port()}"
     words = ["--name", "bench", "--data-dir", str(directory / "kith"), "--http", address]
-    command = [*NODE_COMMAND, *words, "--gossip", gossip]
+    command = [*deployed.NODE, *words, "--gossip", gossip]
     child = Child("kith", command, directory / "kith.log")
     return Side("kith", child, address, "/readyz", "", "", "", lambda _address: iter(()))
 
