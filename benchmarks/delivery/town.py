@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeAlias
 
 from benchmarks import deployed
@@ -43,12 +42,7 @@ class Town:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._cluster.stop()
 
     def send(self, index: int, number: signal.Signals) -> None:

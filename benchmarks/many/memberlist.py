@@ -12,7 +12,6 @@ import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 SOURCE = Path(__file__).with_name("memberlist.go")
@@ -87,12 +86,7 @@ class Members:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         child = self._running()
         with suppress(OSError):
             assert child.stdin is not None
