@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import deployed
+from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
 from benchmarks.measuring import MISSED, cut_short_by, end_on, say
 from benchmarks.report import write
@@ -22,7 +23,6 @@ from node.cli.local_cluster import ClusterError
 
 from . import concurrent, down, ratio
 from .figures import Figures
-from .town import BenchError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

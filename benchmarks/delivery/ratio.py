@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.cluster.fleet import BenchError
 from benchmarks.report import Goal
 
 from .applied import arrival_ns
 from .figures import Figures, spread_of
-from .town import BenchError, Say, Town
+from .town import Say, Town
 from .updates import Update, make
 
 LIVE, GONE = range(5), range(5, 8)

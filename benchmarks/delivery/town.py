@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from benchmarks import deployed
+from benchmarks.cluster.fleet import BenchError
 from chaos.cluster.client import Answer, Client, Json, NoAnswerError
 from node.cli.local_cluster import LocalCluster
 
@@ -19,10 +20,6 @@ POLL_S = 0.05
 
 Counters: TypeAlias = dict[str, int]
 Say: TypeAlias = Callable[[str], None]
-
-
-class BenchError(Exception):
-    """The run cannot go on; the message says what did not happen."""
 
 
 class Town:

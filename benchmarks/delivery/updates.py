@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from benchmarks.cluster.fleet import BenchError
 from chaos.cluster.client import HOST, Client, NoAnswerError, Shape
 
 from .applied import SHORT_ID, Owned
-from .town import BenchError, Town
+from .town import Town
 
 NAMES = 10
 """So many services; instances go to them in turn."""

@@ -17,7 +17,6 @@ from benchmarks.cluster.fleet import BenchError, free_block
 from benchmarks.cluster.usage import Usage, usage_of
 from benchmarks.measuring import cut_short_by, say, scratch
 from benchmarks.registrations import sides
-from benchmarks.repair import pair as repair
 from benchmarks.report import table, write
 from node.cli.local_cluster import NODE_COMMAND, ClusterError, end_all
 
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, owned = (QUICK_OWN, QUICK_OWNED) if arguments.quick else (OWN, OWNED)
     settle_s = QUICK_SETTLE_S if arguments.quick else SETTLE_S
     found = Found(own=own)
-    with cut_short_by(BenchError, ClusterError, repair.BenchError) as ending:
+    with cut_short_by(BenchError, ClusterError) as ending:
         deployed.prepare()
         _in_folder(partial(_cluster, found=found, settle_s=settle_s))
         _in_folder(partial(_plain, found=found, settle_s=settle_s))

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import deployed
-from benchmarks.cluster.fleet import BLOCK_PORTS, free_block
+from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError, free_block
 from node import keystore
 from node.cli.local_cluster import HOST, Child, end_all
 from node.durability import DATABASE
@@ -20,7 +20,7 @@ from node.durability.opening import promise
 from protocol.effects import Keep, KeepChain, KeepManifest
 from storage import open_store
 
-from .pair import CLUSTER, CLUSTER_NAME, BenchError, Owner
+from .pair import CLUSTER, CLUSTER_NAME, Owner
 
 LOOK_S = 0.02
 WITHIN_S = 60.0

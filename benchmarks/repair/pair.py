@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 
+from benchmarks.cluster.fleet import BenchError
 from protocol.bodies import Body, decode, record_of
 from protocol.branch import Branch
 from protocol.clocks import Instant
@@ -37,10 +38,6 @@ WITHIN_S = 30.0
 SERVICES = 20
 """So many names have the instances of an owner, unless told otherwise."""
 METADATA = (("build", "2026-02-11T08:30:00Z"), ("commit", "9f2c41d7e0b85a63"), ("team", "checkout"))
-
-
-class BenchError(Exception):
-    """A repair did not end; the message says which."""
 
 
 def chain_of(key: KeyPair) -> KeyChain:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.repair.pair import BenchError, Owner, Pair
+from benchmarks.cluster.fleet import BenchError
+from benchmarks.repair.pair import Owner, Pair
 
 
 def differing(*, kept: bool) -> Pair:
