@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypeAlias
 
+from benchmarks.measuring import whole
 from benchmarks.report import Goal, Measurement, Spread, write
 from benchmarks.report.shape import significant
 from protocol.agreement import documents
@@ -140,14 +141,10 @@ def _show(rows: Sequence[Row]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.resolve", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to it")
-    parser.add_argument("--rounds", type=_rounds, default=ROUNDS, help="calls of each function")
+    parser.add_argument(
+        "--rounds", type=whole(1, ROUNDS_MAX), default=ROUNDS, help="calls of each function"
+    )
     return parser
-
-
-def _rounds(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= ROUNDS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {ROUNDS_MAX}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ data is removed in each case.
 """
 
 import argparse
-import os
-import platform
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +16,8 @@ from random import Random
 from rich.console import Console
 
 from benchmarks import deployed
-from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
+from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch, whole
+from benchmarks.report import machine
 from node.cli.local_cluster import ClusterError
 
 from . import serf, summary, traffic
@@ -67,11 +66,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks.cluster", description="Real nodes beside Serf agents, in one run."
     )
-    parser.add_argument("--nodes", type=_whole(2, NODES_MAX), default=32, help="of each (32)")
-    parser.add_argument("--updates", type=_whole(0, 1_000), default=30, help="of each (30)")
-    parser.add_argument("--kills", type=_whole(0, 1_000), default=10, help="of each (10)")
+    parser.add_argument("--nodes", type=whole(2, NODES_MAX), default=32, help="of each (32)")
+    parser.add_argument("--updates", type=whole(0, 1_000), default=30, help="of each (30)")
+    parser.add_argument("--kills", type=whole(0, 1_000), default=10, help="of each (10)")
     parser.add_argument(
-        "--rounds", type=_whole(1, 20), default=ROUNDS, help=f"blocks of each ({ROUNDS})"
+        "--rounds", type=whole(1, 20), default=ROUNDS, help=f"blocks of each ({ROUNDS})"
     )
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds a block; 0: none (30)")
     parser.add_argument(
@@ -87,27 +86,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
-        return int(text)
-
-    return read
-
-
 def _sizes(text: str) -> list[int]:
-    return [_whole(2, NODES_MAX)(word) for word in text.split(",")]
+    return [whole(2, NODES_MAX)(word) for word in text.split(",")]
 
 
 def _sides(wish: str, profile: str) -> dict[str, Callable[[int, Path], Side]]:
     sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithSide}
-    if wish == "off":
-        say("without Serf, as asked: nothing to compare with")
-    elif serf.installed():
+    if serf.takes_part(wish):
         sides["serf"] = partial(SerfSide, profile=profile)
-    else:
-        say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
     return sides
 
 
@@ -170,7 +156,7 @@ def _about(
     versions = [KithSide.version()] + ([SerfSide.version()] if "serf" in sides else [])
     return {
         "versions": versions,
-        "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
+        "machine": machine.in_brief(),
         "arguments": [f"{key}={value}" for key, value in sorted(vars(arguments).items())],
     }
 

@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 import msgpack
 
+from benchmarks.measuring import say
 from node.cli.local_cluster import HOST
 
 from .facts import parse_serf
@@ -44,6 +45,17 @@ Message: TypeAlias = dict[bytes, object]
 def installed() -> bool:
     """Whether there is a `serf` to compare with."""
     return shutil.which(PROGRAM) is not None
+
+
+def takes_part(wish: str) -> bool:
+    """Whether there are agents to compare with, by the wish `auto` or `off`; if not, it is said."""
+    if wish == "off":
+        say("without Serf, as asked: nothing to compare with")
+        return False
+    if not installed():
+        say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {INSTALL}")
+        return False
+    return True
 
 
 def package_version() -> str:

@@ -6,7 +6,6 @@ processes are ended and their data is removed in each case.
 """
 
 import argparse
-import os
 import platform
 import signal
 import sys
@@ -18,7 +17,7 @@ from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
 from benchmarks.measuring import MISSED, cut_short_by, end_on, say
-from benchmarks.report import write
+from benchmarks.report import machine, write
 from node.cli.local_cluster import ClusterError
 
 from . import concurrent, down, ratio
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": KithSide.version(),
-        "machine": f"{os.cpu_count()} processors, {platform.machine()}, {platform.release()}",
+        "machine": ", ".join(machine.in_brief()),
         "python": platform.python_version(),
     }
     print(f"{arguments.what}: {', '.join(about.values())}\n\n{figures.table()}")

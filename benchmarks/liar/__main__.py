@@ -6,8 +6,6 @@ All processes are ended and their data is removed in each case.
 """
 
 import argparse
-import os
-import platform
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +21,7 @@ from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.kith import KithSide
 from benchmarks.cluster.serf import SerfSide
 from benchmarks.measuring import MISSED, cut_short_by, end_on, say, scratch
-from benchmarks.report import write
+from benchmarks.report import machine, write
 from node.cli.local_cluster import ClusterError
 
 from .attacks import ATTACKS, Attack, Pace
@@ -59,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json and any(rounds["kith"] for rounds in found.values()):
         about = {
             "versions": versions,
-            "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
+            "machine": machine.in_brief(),
             "arguments": [f"{key}={value}" for key, value in sorted(vars(arguments).items())],
             "trials": {
                 name: {side: [asdict(one) for one in each] for side, each in rounds.items()}
@@ -140,12 +138,8 @@ def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[
 
 def _sides(arguments: argparse.Namespace) -> dict[str, Callable[[int, Path], Side]]:
     sides: dict[str, Callable[[int, Path], Side]] = {"kith": KithTown}
-    if arguments.serf == "off":
-        say("without Serf, as asked: nothing to compare with")
-    elif serf.installed():
+    if serf.takes_part(arguments.serf):
         sides["serf"] = partial(SerfTown, keyring=arguments.keyring)
-    else:
-        say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {serf.INSTALL}")
     return sides
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks import deployed
 from benchmarks.measuring import say, scratch
-from benchmarks.report import write
+from benchmarks.report import machine, write
 from protocol.delivery.outbox import COMMITS_MAX
 
 from . import disk, rows
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.memory_only:
         cases += _on_disk(arguments.commits)
     about = {
-        "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
+        "machine": machine.in_brief(),
         "python": platform.python_version(),
         "load_average": [round(load, 1), round(os.getloadavg()[0], 1)],
     }

@@ -6,8 +6,6 @@ is removed in each case.
 """
 
 import argparse
-import os
-import platform
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.report import Summary
 from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
+from benchmarks.report import machine
 from node.cli.local_cluster import ClusterError, end_all
 
 from . import load, sides, summary
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found: dict[str, list[Measured]] = {}
     about = {
         "versions": sides.versions(with_etcd=with_etcd),
-        "machine": [f"{os.cpu_count()} processors", platform.machine(), platform.release()],
+        "machine": machine.in_brief(),
     }
     with cut_short_by(BenchError, ClusterError) as ending:
         about["disk"] = [f"4 KiB durable in {_measure(arguments, found, with_etcd):.2f} ms"]

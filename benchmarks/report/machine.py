@@ -67,6 +67,11 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} processors{memory}, {platform.system()}"
 
 
+def in_brief() -> list[str]:
+    """Cores, architecture and kernel, each a word or two for a title."""
+    return [f"{os.cpu_count()} processors", platform.machine(), platform.release()]
+
+
 def _line_of(path: str, key: str) -> str:
     """What stands behind the first `key :` of a file of /proc; empty if nothing does."""
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.cluster.fleet import BenchError
-from benchmarks.measuring import INTERRUPTED, MISSED, NOT_RUN, say
+from benchmarks.measuring import INTERRUPTED, MISSED, NOT_RUN, say, whole
 from chaos.sim.swarm import NODES_MAX, NODES_MIN
 from node.cli.local_cluster import ClusterError
 
@@ -161,10 +161,10 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(commands, "curve", _curve, "an update by the size of the cluster", seeds="1..3")
     _nodes(one, [10, 30, 100, 300, 1_000, 3_000, 10_000])
     _losses(one, [0.0, 0.1])
-    one.add_argument("--updates", type=_whole(1, 1_000), default=5, help="of each cluster (5)")
+    one.add_argument("--updates", type=whole(1, 1_000), default=5, help="of each cluster (5)")
     one.add_argument(
         "--lossy-nodes-max",
-        type=_whole(NODES_MIN, NODES_MAX),
+        type=whole(NODES_MIN, NODES_MAX),
         default=LOSSY_NODES_MAX,
         help=f"larger clusters are measured without loss only ({LOSSY_NODES_MAX})",
     )
@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     _seconds(one, "--pause", [0.128, 0.512, 2.048, 8.192, 16.384], "D")
     _seconds(one, "--between", [0.0, 1.024, 16.384], "I; 0: one pause only")
     one.add_argument(
-        "--paused", type=_whole(1, 10_000), nargs="+", default=[1, 4, 8, 16, 32], help="C"
+        "--paused", type=whole(1, 10_000), nargs="+", default=[1, 4, 8, 16, 32], help="C"
     )
     _cluster_options(_command(commands, "cluster", _cluster, "beside real nodes", seeds="1..3"))
     one = _command(commands, "byzantine", _byzantine, "ten of a hundred lie", seeds="1..200")
@@ -185,16 +185,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seeds-lan", type=_seeds, help="A..B of profile byzantine (as --seeds)")
     one.add_argument(
         "--slander",
-        type=_whole(0, 1_000),
+        type=whole(0, 1_000),
         default=10,
         help="seeds with somebody outvoted that are run with ten slanderers (10)",
     )
     one.add_argument(
-        "--draws", type=_whole(1, 1_000_000), default=10_000, help="seeds that are only drawn"
+        "--draws", type=whole(1, 1_000_000), default=10_000, help="seeds that are only drawn"
     )
     one = commands.add_parser("step", help="what a datagram costs real nodes of this machine")
-    one.add_argument("--nodes", type=_whole(2, 64), default=16, help="processes (16)")
-    one.add_argument("--updates", type=_whole(1, 1_000), default=60, help="(60)")
+    one.add_argument("--nodes", type=whole(2, 64), default=16, help="processes (16)")
+    one.add_argument("--updates", type=whole(1, 1_000), default=60, help="(60)")
     one.add_argument("--seed", type=int, default=1, help="(1)")
     one.set_defaults(command=_step)
     one = commands.add_parser("page", help="write the tables into docs/SIMULATION.md")
@@ -205,15 +205,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _cluster_options(parser: argparse.ArgumentParser) -> None:
     _nodes(parser, [8, 16, 32])
-    parser.add_argument("--updates", type=_whole(1, 1_000), default=20, help="(20)")
-    parser.add_argument("--kills", type=_whole(1, 1_000), default=5, help="(5)")
+    parser.add_argument("--updates", type=whole(1, 1_000), default=20, help="(20)")
+    parser.add_argument("--kills", type=whole(1, 1_000), default=5, help="(5)")
     parser.add_argument(
         "--step-ms", type=float, default=STEP_MS, help=f"of a datagram on a machine ({STEP_MS})"
     )
     parser.add_argument(
         "--ack-ms", type=float, default=ACK_MS, help=f"of a real node: update_ack_ms ({ACK_MS})"
     )
-    parser.add_argument("--cores", type=_whole(1, 1_024), default=CORES, help=f"({CORES})")
+    parser.add_argument("--cores", type=whole(1, 1_024), default=CORES, help=f"({CORES})")
     parser.add_argument(
         "--real",
         type=Path,
@@ -241,7 +241,7 @@ def _command(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=about)
     parser.add_argument("--seeds", type=_seeds, default=_seeds(seeds), help=f"A..B ({seeds})")
-    parser.add_argument("--jobs", type=_whole(1, JOBS_MAX), default=1, help="processes (1)")
+    parser.add_argument("--jobs", type=whole(1, JOBS_MAX), default=1, help="processes (1)")
     parser.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="kept results")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="the documents")
     parser.add_argument(
@@ -253,7 +253,7 @@ def _command(
 
 def _nodes(parser: argparse.ArgumentParser, default: list[int]) -> None:
     parser.add_argument(
-        "--nodes", type=_whole(NODES_MIN, NODES_MAX), nargs="+", default=default, help=f"{default}"
+        "--nodes", type=whole(NODES_MIN, NODES_MAX), nargs="+", default=default, help=f"{default}"
     )
 
 
@@ -267,15 +267,6 @@ def _seconds(parser: argparse.ArgumentParser, name: str, default: list[float], w
     parser.add_argument(
         name, type=_positive, nargs="+", default=default, metavar="S", help=f"{what}; {default}"
     )
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
-        return int(text)
-
-    return read
 
 
 def _share(text: str) -> float:
