@@ -5,7 +5,6 @@ processes are ended and their data is removed in each case.
 """
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,8 @@ CLIENTS = (1, 4, 16, 64, 256)
 SERVICES = (100, 1_000, 10_000, 100_000)
 WARM_UP_S = 1
 STOP_GRACE_S = 10.0
+ROOM = ("--http-connections-per-client-max", "1024")
+"""The clients and whoever reads back come from one address, of which a node takes 256."""
 LABELS = {"kith": "Kith", "etcd": "etcd"}
 
 Values: TypeAlias = dict[float, list[float]]
@@ -98,11 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOT_RUN
     if not registered.installed():
         say(f"SKIPPED: etcd is not installed: nothing to compare with; {registered.INSTALL}")
-    # 256 clients and whoever reads back come from one address, of which a node takes 256.
-    os.environ["KITH_HTTP_CONNECTIONS_PER_CLIENT_MAX"] = "1024"
     found = Found()
-    deployed.prepare()
     with cut_short_by(BenchError, ClusterError) as ending, scratch() as directory:
+        deployed.prepare()
         for name, by_clients in (("read", _lookups), ("written", _registrations)):
             folder = directory / name
             folder.mkdir()
@@ -136,7 +135,9 @@ def _lookups(directory: Path, arguments: argparse.Namespace, found: Found) -> No
     children: list[Child] = []
     rates: dict[str, Rate] = {}
     try:
-        for make in (looked_up.kith, looked_up.etcd)[: 1 + registered.installed()]:
+        for make in (partial(looked_up.kith, options=ROOM), looked_up.etcd)[
+            : 1 + registered.installed()
+        ]:
             side = make(directory)  # takes ports that are free now, so the one before has to run
             children += side.children
             side.start()
@@ -157,7 +158,9 @@ def _registrations(directory: Path, arguments: argparse.Namespace, found: Found)
     children: list[Child] = []
     rates: dict[str, Rate] = {}
     try:
-        for make in (registered.kith, registered.etcd)[: 1 + registered.installed()]:
+        for make in (partial(registered.kith, options=ROOM), registered.etcd)[
+            : 1 + registered.installed()
+        ]:
             side = make(directory)
             children.append(side.child)
             side.child.start()

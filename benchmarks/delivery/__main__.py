@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report."""
     arguments = _arguments(argv)
     end_on(signal.SIGTERM)
-    deployed.prepare()
     with cut_short_by(BenchError, ClusterError) as ending:
+        deployed.prepare()
         figures = _measure(arguments)
     if ending.code:
         return ending.code

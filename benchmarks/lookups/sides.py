@@ -75,8 +75,8 @@ class Side:
         self.fill()
 
 
-def kith(directory: Path) -> Side:
-    """One node with its defaults, and another that shares the services with it."""
+def kith(directory: Path, options: Sequence[str] = ()) -> Side:
+    """One node with its defaults but for these, and another that shares the services with it."""
     port = free_block(2)
     addresses = [f"{HOST}:{port + BLOCK_PORTS // 2 + number}" for number in (0, 1)]
     children = []
@@ -88,6 +88,7 @@ def kith(directory: Path) -> Side:
             *("--http", addresses[number]),
             *("--gossip", f"{HOST}:{port + number}"),
             *(("--seed", f"{HOST}:{port}") if number else ()),
+            *options,
         ]
         children.append(Child(name, command, directory / f"{name}.log"))
 

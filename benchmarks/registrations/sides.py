@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,8 @@ class Side:
         raise BenchError(f"{self.name} is not ready after {READY_WITHIN_S:.0f} s")
 
 
-def kith(directory: Path) -> Side:
-    """One node with its defaults, its API open on loopback."""
+def kith(directory: Path, options: Sequence[str] = ()) -> Side:
+    """One node with its defaults but for these, its API open on loopback."""
     port = free_block(1)
     address = f"{HOST}:{port + BLOCK_PORTS // 2}"
     command = [
@@ -91,6 +91,7 @@ def kith(directory: Path) -> Side:
         *("--data-dir", str(directory / "kith")),
         *("--http", address),
         *("--gossip", f"{HOST}:{port}"),
+        *options,
     ]
     body = f'{{"name":"{SERVICE}","id":"i{PLACE}",{REST},{METADATA},"number":"{NUMBER}"}}}}'
     child = Child("kith", command, directory / "kith.log")
