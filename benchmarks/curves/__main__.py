@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
@@ -34,6 +34,7 @@ ROOM = ("--http-connections-per-client-max", "1024")
 """The clients and whoever reads back come from one address, of which a node takes 256."""
 LABELS = {"kith": "Kith", "etcd": "etcd"}
 
+S = TypeVar("S")
 Values: TypeAlias = dict[float, list[float]]
 Rate: TypeAlias = Callable[[int], float]
 """How many a second, with so many clients."""
@@ -130,14 +131,20 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in text.split(","))
 
 
+def _beside(
+    kith: Callable[[Path, Sequence[str]], S], etcd: Callable[[Path], S]
+) -> list[Callable[[Path], S]]:
+    """A node with room for all clients, and etcd if it is installed."""
+    makers: list[Callable[[Path], S]] = [lambda directory: kith(directory, ROOM)]
+    return [*makers, etcd] if registered.installed() else makers
+
+
 def _lookups(directory: Path, arguments: argparse.Namespace, found: Found) -> None:
     """By clients: a node and a member of etcd, both with 10,000 services."""
     children: list[Child] = []
     rates: dict[str, Rate] = {}
     try:
-        for make in (partial(looked_up.kith, options=ROOM), looked_up.etcd)[
-            : 1 + registered.installed()
-        ]:
+        for make in _beside(looked_up.kith, looked_up.etcd):
             side = make(directory)  # takes ports that are free now, so the one before has to run
             children += side.children
             side.start()
@@ -158,9 +165,7 @@ def _registrations(directory: Path, arguments: argparse.Namespace, found: Found)
     children: list[Child] = []
     rates: dict[str, Rate] = {}
     try:
-        for make in (partial(registered.kith, options=ROOM), registered.etcd)[
-            : 1 + registered.installed()
-        ]:
+        for make in _beside(registered.kith, registered.etcd):
             side = make(directory)
             children.append(side.child)
             side.child.start()
