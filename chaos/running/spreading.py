@@ -19,6 +19,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from chaos.checkers.detection import sides_of
 from chaos.checkers.lives import Process, processes
@@ -30,6 +31,7 @@ from chaos.history import Action, History, Key, Operation, Outcome
 from .asking import NUMBER
 from .journal import RunClock
 from .record import Coverage
+from .threads import Threads
 
 NUMBERS_MAX = 4_096
 COVER_S = 10.0
@@ -93,27 +95,20 @@ class Followers:
     def __init__(self, cluster: Cluster, clock: RunClock) -> None:
         self.arrivals = Arrivals()
         self._enough = threading.Event()
-        self._threads = [
-            threading.Thread(
-                target=self._follow,
-                args=(member, clock),
-                name=f"kith-chaos-follow-{member.name}",
-                daemon=True,
-            )
+        acts = {
+            f"follow-{member.name}": partial(self._follow, member, clock)
             for member in cluster.members
-        ]
+        }
+        self._threads = Threads(acts, join_s=JOIN_S)
 
     def start(self) -> None:
         """Begin."""
-        for thread in self._threads:
-            thread.start()
+        self._threads.start()
 
     def stop(self) -> None:
         """End; harmless when repeated."""
         self._enough.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(JOIN_S)
+        self._threads.join()
 
     def _follow(self, member: Member, clock: RunClock) -> None:
         stream = _Stream(member.name, clock, self.arrivals)

@@ -27,6 +27,7 @@ from .heads import heads_of, root_of
 from .identities import Identities
 from .journal import RunClock
 from .record import Seen
+from .threads import Threads
 
 POLL_S = 0.05
 SLOWLY_S = 0.25
@@ -86,28 +87,21 @@ class Watchers:
     ) -> None:
         self.sightings = Sightings()
         self._enough = threading.Event()
-        self._threads = [
-            threading.Thread(
-                target=_Watcher(
-                    member, clock, identities, self.sightings, self._enough, suspects
-                ).run,
-                name=f"kith-chaos-watch-{member.name}",
-                daemon=True,
-            )
+        watchers = {
+            member.name: _Watcher(member, clock, identities, self.sightings, self._enough, suspects)
             for member in cluster.members
-        ]
+        }
+        acts = {f"watch-{name}": watcher.run for name, watcher in watchers.items()}
+        self._threads = Threads(acts, join_s=JOIN_S)
 
     def start(self) -> None:
         """Begin."""
-        for thread in self._threads:
-            thread.start()
+        self._threads.start()
 
     def stop(self) -> None:
         """End; harmless when repeated."""
         self._enough.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(JOIN_S)
+        self._threads.join()
 
 
 class _Watcher:

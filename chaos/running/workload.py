@@ -10,7 +10,6 @@ Rules this module keeps:
 """
 
 import threading
-from collections.abc import Callable, Iterable
 from random import Random
 
 from chaos.cluster.client import Client, Shape
@@ -21,6 +20,7 @@ from chaos.scenarios.scenario import Workload
 from .asking import NUMBER, asked, sample_of, shown
 from .editing import Editor
 from .ledger import Ledger
+from .threads import Threads
 
 BACK_OFF_S = 0.25
 JOIN_S = 70.0
@@ -58,35 +58,26 @@ class Clients:
             )
             for index, member in enumerate(members)
         ]  # fmt: skip
-        self._writers = [_thread(one.run, one.name) for one in writers]
-        self._writers += [_thread(one.run, one.name) for one in editors]
-        self._threads = [*self._writers, *(_thread(one.run, one.name) for one in lookers)]
+        writing = {one.name: one.run for one in writers} | {one.name: one.run for one in editors}
+        self._writing = Threads(writing, join_s=JOIN_S)
+        self._looking = Threads({one.name: one.run for one in lookers}, join_s=JOIN_S)
 
     def start(self) -> None:
         """Begin."""
-        for thread in self._threads:
-            thread.start()
+        self._writing.start()
+        self._looking.start()
 
     def stop_writing(self) -> None:
         """Finish the writes under way, and go on looking up; harmless when repeated."""
         self._written.set()
-        _join(self._writers)
+        self._writing.join()
 
     def stop(self) -> None:
         """Finish what is under way; harmless when repeated."""
         self._written.set()
         self._enough.set()
-        _join(self._threads)
-
-
-def _thread(run: Callable[[], None], name: str) -> threading.Thread:
-    return threading.Thread(target=run, name=f"kith-chaos-{name}", daemon=True)
-
-
-def _join(threads: Iterable[threading.Thread]) -> None:
-    for thread in threads:
-        if thread.ident is not None:
-            thread.join(JOIN_S)
+        self._writing.join()
+        self._looking.join()
 
 
 class Writer:
