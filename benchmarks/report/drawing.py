@@ -5,6 +5,7 @@ A picture is the same bytes for the same figures and version of matplotlib: no d
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from .shape import Curve
 
@@ -23,13 +24,27 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
-    "axes.titlesize": 11,
-    "figure.facecolor": "white",
 }
+"""Of every picture."""
+_STYLE = {**STYLE, "axes.titlesize": 11, "figure.facecolor": "white"}
 
 
 class DrawingError(Exception):
     """The picture cannot be drawn; the message says what to do."""
+
+
+def load() -> tuple[ModuleType, ModuleType]:
+    """Matplotlib, which is to draw for files, and its pyplot.
+
+    Raises:
+        DrawingError: it is not installed.
+    """
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+        matplotlib.use("svg")
+        return matplotlib, importlib.import_module("matplotlib.pyplot")
+    except ModuleNotFoundError:
+        raise DrawingError(INSTALL) from None
 
 
 def draw(curve: Curve, path: Path) -> None:
@@ -45,14 +60,9 @@ def draw(curve: Curve, path: Path) -> None:
     sizes = sorted({x for points in curve.series.values() for x in points})
     if not sizes:
         raise DrawingError("nothing was measured")
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-        matplotlib.use("svg")
-        pyplot = importlib.import_module("matplotlib.pyplot")
-        ticker = importlib.import_module("matplotlib.ticker")
-    except ModuleNotFoundError:
-        raise DrawingError(INSTALL) from None
-    with matplotlib.rc_context(STYLE):
+    matplotlib, pyplot = load()
+    ticker = importlib.import_module("matplotlib.ticker")
+    with matplotlib.rc_context(_STYLE):
         figure, axes = pyplot.subplots(figsize=SIZE_INCHES, layout="constrained")
         for (name, points), colour in zip(curve.series.items(), _colours(curve), strict=True):
             xs = list(points)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.measuring import INTERRUPTED, MISSED, NOT_RUN, say, whole
+from benchmarks.report.drawing import DrawingError
 from chaos.sim.swarm import NODES_MAX, NODES_MIN
 from node.cli.local_cluster import ClusterError
 
 from . import byzantine, cluster, curve, loss, pauses, step
 from .cluster import RealError
-from .drawing import DrawingError, draw_curve
+from .drawing import draw_curve
 from .journal import ROOT, Journal, code_hash
 from .page import Figures, PageError, filled
 from .tables import Row

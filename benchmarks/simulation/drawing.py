@@ -3,33 +3,18 @@
 The picture is the same bytes for the same data and version of matplotlib: no date, no random ids.
 """
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.report.drawing import STYLE, load
+
 from .tables import Row
 
-INSTALL = "drawing needs matplotlib: pip install 'kith[dev]'"
 TIMES = (
     ("half_ms", "half of the nodes", "#7fb069"),
     ("most_ms", "99 %", "#2a7f9e"),
     ("all_ms", "all", "#1b3a4b"),
 )
-_STYLE = {
-    "svg.hashsalt": "kith",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-}
-
-
-class DrawingError(Exception):
-    """The picture cannot be drawn; the message says what to do."""
 
 
 def draw_curve(rows: Sequence[Row], path: Path) -> None:
@@ -42,15 +27,10 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
     Raises:
         DrawingError: matplotlib is not installed.
     """
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-        matplotlib.use("svg")
-        pyplot = importlib.import_module("matplotlib.pyplot")
-    except ModuleNotFoundError:
-        raise DrawingError(INSTALL) from None
+    matplotlib, pyplot = load()
     losses = sorted(dict.fromkeys(_number(row, "loss_percent") for row in rows))
     sizes = sorted(dict.fromkeys(_number(row, "nodes") for row in rows))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, (times, costs) = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
         for loss, line in zip(losses, ("-", "--", ":", "-."), strict=False):
             found = [row for row in rows if row["loss_percent"] == loss]

@@ -9,9 +9,10 @@ import orjson
 import pytest
 
 from benchmarks.measuring import NOT_RUN
+from benchmarks.report.drawing import DrawingError
 from benchmarks.simulation import cluster, page
 from benchmarks.simulation.__main__ import OUT, PAGE, main
-from benchmarks.simulation.drawing import DrawingError, draw_curve
+from benchmarks.simulation.drawing import draw_curve
 from benchmarks.simulation.journal import Journal, code_hash
 from benchmarks.simulation.tables import Column, Row, quantile, table_of
 from benchmarks.simulation.trials import Kind, TrialError, carry_out
