@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import deployed
+from benchmarks import deployed, grpc
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from benchmarks.registrations import load as writing
@@ -73,8 +73,8 @@ def _what_can_run() -> tuple[list[Callable[[Path], Side]], dict[str, str]]:
         about["hypercorn"] = sides.hypercorn_version()
     else:
         say(f"SKIPPED: hypercorn is not installed: no floor; {sides.INSTALL_HYPERCORN}")
-    if not load.has_h2load():
-        say(f"SKIPPED: h2load is not installed: no gRPC; {load.INSTALL_H2LOAD}")
+    if not grpc.installed():
+        say(f"SKIPPED: h2load is not installed: no gRPC; {grpc.INSTALL}")
     return makers, about
 
 
@@ -112,9 +112,9 @@ def _round(running: Sequence[Side], found: Found, directory: Path, seconds: int)
         if side.name == "kith":
             found.kith_one.append(load.run(side, seconds, names=1))
             say(f"kith, one service {found.kith_one[-1].per_s:,.0f}/s")
-        elif side.name == "etcd" and load.has_h2load():
-            body = directory / "range"
-            per_s = load.grpc_per_s(side.address, sides.KEY % 0, body, seconds)
+        elif side.name == "etcd" and grpc.installed():
+            asked = ((sides.KEY % 0).encode(),)
+            per_s = grpc.per_s(side.address, grpc.RANGE, asked, directory, seconds)
             found.etcd_grpc.append(per_s)
             say(f"etcd over gRPC {per_s:,.0f}/s")
 

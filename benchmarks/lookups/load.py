@@ -1,25 +1,19 @@
 """Clients that look up as fast as they are answered.
 
-wrk makes the load, a process of its own with one thread; h2load makes etcd's over gRPC. wrk's
-quantiles are corrected for what a client could not send while it waited, as those of
-`benchmarks.registrations` are.
+wrk makes the load, a process of its own with one thread. Its quantiles are corrected for what a
+client could not send while it waited, as those of `benchmarks.registrations` are.
 """
 
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cluster.fleet import BenchError
-from benchmarks.registrations.load import CLIENTS, GRACE_S, TIMEOUT_S, cpu_s, run_wrk
+from benchmarks.registrations.load import CLIENTS, cpu_s, run_wrk
 
 from .sides import SERVICES, Side
 
 SCRIPT = Path(__file__).with_name("ask.lua")
-H2LOAD = "h2load"
-INSTALL_H2LOAD = "on Debian: apt-get install nghttp2-client"
-RANGE = "/etcdserverpb.KV/Range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,51 +57,3 @@ def run(side: Side, seconds: int, *, names: int = SERVICES, clients: int = CLIEN
         errors=told["refused"] + told["broken"],
         load_before=load_before,
     )
-
-
-def has_h2load() -> bool:
-    """Whether etcd can be asked over gRPC."""
-    return shutil.which(H2LOAD) is not None
-
-
-def grpc_per_s(address: str, key: str, body: Path, seconds: int) -> float:
-    """Ranges of one key a second over gRPC, by as many clients, one request each at a time.
-
-    Raises:
-        BenchError: it could not be measured.
-    """
-    body.write_bytes(range_request(key.encode()))
-    headers = ("-H", "content-type: application/grpc", "-H", "te: trailers")
-    command = (H2LOAD, "-t1", f"-c{CLIENTS}", "-m1", f"-D{seconds}", "-d", str(body), *headers)
-    try:
-        done = subprocess.run(
-            (*command, f"http://{address}{RANGE}"),
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=seconds + TIMEOUT_S + GRACE_S,
-        )
-    except subprocess.SubprocessError as error:
-        raise BenchError(f"h2load did not measure etcd: {error}") from None
-    return per_s_of(done.stdout)
-
-
-def per_s_of(told: str) -> float:
-    """What h2load found: `finished in 8.00s, 12345.67 req/s, 1.23MB/s`.
-
-    Raises:
-        BenchError: it told something else, or not all was answered.
-    """
-    lines = {line.partition(" ")[0]: line for line in told.splitlines()}
-    finished, counted = lines.get("finished", ""), lines.get("requests:", "")
-    words = finished.replace(",", "").split()
-    if len(words) < 5 or words[4] != "req/s" or " 0 failed" not in counted:
-        raise BenchError(f"h2load said {finished!r}, {counted!r}")
-    return float(words[3])
-
-
-def range_request(key: bytes) -> bytes:
-    """A gRPC message: not compressed, its length, and a RangeRequest with the key as field 1."""
-    assert len(key) < 0x80
-    message = bytes([1 << 3 | 2, len(key)]) + key
-    return b"\x00" + len(message).to_bytes(4, "big") + message

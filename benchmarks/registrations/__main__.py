@@ -15,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import deployed
+from benchmarks import deployed, grpc
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.cluster.report import Summary
 from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
@@ -25,6 +25,7 @@ from node.cli.local_cluster import ClusterError, end_all
 from . import load, sides, summary
 from .load import Load, Measured
 from .sides import Side
+from .summary import Found
 
 WARM_UP_S = 2
 STOP_GRACE_S = 10.0
@@ -50,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOT_RUN
     if not (with_etcd := sides.installed()):
         say(f"SKIPPED: etcd is not installed: nothing to compare with; {sides.INSTALL}")
-    found: dict[str, list[Measured]] = {}
+    found = Found()
+    if with_etcd and not grpc.installed():
+        say(f"SKIPPED: h2load is not installed: no gRPC; {grpc.INSTALL}")
     about = {
         "versions": sides.versions(with_etcd=with_etcd),
         "machine": machine.in_brief(),
@@ -60,11 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     title = f"{load.CLIENTS} clients; " + "; ".join(
         word for part in about.values() for word in part
     )
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(_table(found, title))
-    if arguments.json and found:
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(_table(found.sides, title))
+    if arguments.json and found.sides:
         summary.write_figures(arguments.json, found, about)
         say(f"all figures: {arguments.json}")
-    failed = any(one.errors or one.lost for each in found.values() for one in each)
+    failed = any(one.errors or one.lost for each in found.sides.values() for one in each)
     return ending.code or (MISSED if failed else 0)
 
 
@@ -78,9 +81,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _measure(
-    arguments: argparse.Namespace, found: dict[str, list[Measured]], with_etcd: bool
-) -> float:
+def _measure(arguments: argparse.Namespace, found: Found, with_etcd: bool) -> float:
     """Fill `found`; how long the disk takes to sync, in ms."""
     deployed.prepare()
     makers = [sides.kith, sides.etcd] if with_etcd else [sides.kith]
@@ -93,27 +94,32 @@ def _measure(
                 running[-1].child.start()
                 running[-1].wait_ready()
                 say(f"{running[-1].name} is ready")
-            _rounds(running, found, arguments.seconds, arguments.rounds)
+            _rounds(running, found, directory, arguments)
         finally:
             end_all([side.child for side in running], STOP_GRACE_S)
     return disk_ms
 
 
 def _rounds(
-    running: list[Side], found: dict[str, list[Measured]], seconds: int, rounds: int
+    running: list[Side], found: Found, directory: Path, arguments: argparse.Namespace
 ) -> None:
     """One side after the other, round by round, so that a busy minute falls on both."""
     loads = {side.name: Load(side) for side in running}
     for one in loads.values():
         one.run(WARM_UP_S)
-    for number in range(rounds):
+    for number in range(arguments.rounds):
         for name, one in loads.items():
-            measured = one.run(seconds)
-            found.setdefault(name, []).append(measured)
+            measured = one.run(arguments.seconds)
+            found.sides.setdefault(name, []).append(measured)
             say(
-                f"round {number + 1} of {rounds}: {name} {measured.per_s:,.0f}/s,"
+                f"round {number + 1} of {arguments.rounds}: {name} {measured.per_s:,.0f}/s,"
                 f" p50 {measured.p50_ms:.2f} ms, p99 {measured.p99_ms:.1f} ms"
             )
+        if len(running) > 1 and grpc.installed():
+            put, address = sides.grpc_put(), running[1].address
+            per_s = grpc.per_s(address, grpc.PUT, put, directory, arguments.seconds)
+            found.etcd_grpc.append(per_s)
+            say(f"etcd over gRPC {per_s:,.0f}/s")
 
 
 def _table(found: dict[str, list[Measured]], title: str) -> Table:

@@ -41,6 +41,8 @@ METADATA = (
 )
 REST = f'"address":"{HOST}","port":8080,"tags":["bench","v2","eu-west"],"zone":"z1","weight":100'
 SERVICE = "bench"
+_BEFORE = f'{{"name":"{SERVICE}","id":"i000000",{REST},{METADATA},"number":"'
+"""What etcd stores, up to the request's number."""
 PROGRAM = "etcd"
 INSTALL = "on Debian: apt-get install etcd-server"
 
@@ -109,11 +111,15 @@ def etcd(directory: Path) -> Side:
         *("--advertise-client-urls", f"http://{address}"),
         *("--listen-peer-urls", f"http://{HOST}:{port}"),
     ]
-    before = f'{{"name":"{SERVICE}","id":"i000000",{REST},{METADATA},"number":"'
-    value = encoded(before + " " * (-len(before) % 3)) + NUMBER + encoded('"}}')
+    value = encoded(_BEFORE + " " * (-len(_BEFORE) % 3)) + NUMBER + encoded('"}}')
     body = f'{{"key":"{encoded(SERVICE + "/")}{PLACE}","value":"{value}"}}'
     child = Child("etcd", command, directory / "etcd.log")
     return Side("etcd", child, address, "/health", "/v3/kv/put", body, "base64", _numbers_of_etcd)
+
+
+def grpc_put() -> tuple[bytes, bytes]:
+    """Key and value of a put over gRPC: as long as those that come over JSON."""
+    return f"{SERVICE}/000000".encode(), f'{_BEFORE}{0:012d}"}}}}'.encode()
 
 
 def installed() -> bool:

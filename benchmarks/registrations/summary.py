@@ -1,7 +1,7 @@
 """What was found, in the shape of all benchmarks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.report import Goal, Measurement, PeerValues, measure, write
@@ -10,6 +10,7 @@ from .load import CLIENTS, Measured
 
 SUITE = "registrations"
 NOTE = f"{CLIENTS} clients, one wrk, keep-alive; etcd over its JSON gateway"
+GRPC = f"{CLIENTS} clients; etcd over gRPC (h2load), one call each at a time, of one key"
 GOAL_RATIO = Goal(">=", 1.0, "ratio")
 GOAL_P99_MS = Goal("<=", 10.0, "kith")
 ROWS = (
@@ -24,12 +25,19 @@ ROWS = (
 SUMMED = ("errors", "lost")
 """Of all rounds: a median would hide a single one."""
 
-Found = Mapping[str, Sequence[Measured]]
+
+@dataclass(slots=True)
+class Found:
+    """What was measured, round by round."""
+
+    sides: dict[str, list[Measured]] = field(default_factory=dict)
+    etcd_grpc: list[float] = field(default_factory=list)
+    """Puts a second over gRPC."""
 
 
 def write_figures(path: Path, found: Found, about: Mapping[str, Sequence[str]]) -> None:
     """Write the figures, and beside them every stretch as it was measured."""
-    stretches = {name: [asdict(one) for one in each] for name, each in found.items()}
+    stretches = {name: [asdict(one) for one in each] for name, each in found.sides.items()}
     write(path, SUITE, figures(found, about), about={**about, "stretches": stretches})
 
 
@@ -37,18 +45,23 @@ def figures(found: Found, about: Mapping[str, Sequence[str]]) -> list[Measuremen
     """One line for each row, of as many rounds as there are."""
     versions = about.get("versions", [])
     version = versions[1] if len(versions) > 1 else ""
-    ours, theirs = found["kith"], found.get("etcd", [])
-    return [
+    ours, theirs = found.sides["kith"], found.sides.get("etcd", [])
+    rows = [
         measure(
             name,
             unit,
-            _values(ours, field),
-            peer=PeerValues("etcd", version, _values(theirs, field)) if theirs else None,
+            _values(ours, what),
+            peer=PeerValues("etcd", version, _values(theirs, what)) if theirs else None,
             goal=goal,
             note=NOTE,
         )
-        for field, name, unit, goal in ROWS
+        for what, name, unit, goal in ROWS
     ]
+    if found.etcd_grpc:
+        peer = PeerValues("etcd", version, found.etcd_grpc)
+        values = _values(ours, "per_s")
+        rows.append(measure(f"{ROWS[0][1]}, beside gRPC", "1/s", values, peer=peer, note=GRPC))
+    return rows
 
 
 def _values(measured: Sequence[Measured], field: str) -> list[float]:

@@ -1,28 +1,9 @@
 """The benchmark of lookups: what it sends over gRPC, what it reads, and what its figures say."""
 
-import pytest
-
-from benchmarks.cluster.fleet import BenchError
-from benchmarks.lookups.load import Measured, per_s_of, range_request
+from benchmarks.lookups.load import Measured
 from benchmarks.lookups.sides import answer, registration
 from benchmarks.lookups.summary import Found, figures
 from benchmarks.report import Spread
-
-TOLD = (
-    "finished in 3.00s, 2030.33 req/s, 1.71MB/s\n"
-    "requests: 6091 total, 6107 started, 6091 done, 6091 succeeded, {} failed, 0 errored\n"
-)
-
-
-def test_a_range_request_is_a_frame_with_the_key_as_field_one() -> None:
-    assert range_request(b"abc") == b"\x00\x00\x00\x00\x05\x0a\x03abc"
-
-
-def test_what_h2load_tells_is_read_and_failures_are_not_passed_over() -> None:
-    assert per_s_of(TOLD.format(0)) == 2030.33
-    for told in (TOLD.format(1), TOLD.replace("0 failed", "10 failed"), "", "finished in vain"):
-        with pytest.raises(BenchError):
-            per_s_of(told)
 
 
 def test_what_is_stored_is_as_long_as_it_is_said_to_be() -> None:

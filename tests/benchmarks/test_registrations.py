@@ -13,7 +13,7 @@ import pytest
 from benchmarks.registrations import load
 from benchmarks.registrations.load import Load, Measured, missing
 from benchmarks.registrations.sides import Side
-from benchmarks.registrations.summary import figures
+from benchmarks.registrations.summary import Found, figures
 from benchmarks.report import Spread
 
 KEYS = 10
@@ -44,11 +44,15 @@ def test_the_figures_are_ratios_of_rounds_and_a_single_loss_is_not_hidden_by_a_m
 
     found = {
         one.name: one
-        for one in figures({"kith": ours, "etcd": theirs}, {"versions": ["kith", "etcd 3"]})
+        for one in figures(
+            Found({"kith": ours, "etcd": theirs}, [200.0, 300.0, 100.0]),
+            {"versions": ["kith", "etcd 3"]},
+        )
     }
 
     assert found["durable registrations"].ratio == Spread(1.0, 0.5, 3.0)
     assert found["durable registrations"].met is True
+    assert found["durable registrations, beside gRPC"].ratio == Spread(1.0, 0.5, 1.0)
     assert found["durable registration, p99"].met is True
     assert found["registrations acknowledged and not there"].kith == Spread(1.0, 1.0, 1.0)
     assert found["registrations acknowledged and not there"].met is False
