@@ -33,10 +33,19 @@ def usage_of(pid: int) -> Usage:
     """
     folder = Path("/proc", str(pid))
     return Usage(
-        parse_cpu_ms((folder / "stat").read_text(), os.sysconf("SC_CLK_TCK")),
+        cpu_ms_of(pid),
         parse_kib((folder / "status").read_text(), "VmRSS:"),
         parse_kib((folder / "smaps_rollup").read_text(), "Pss:"),
     )
+
+
+def cpu_ms_of(pid: int) -> float:
+    """Processor time that a process has used, in the kernel too, in ms.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    return parse_cpu_ms(Path("/proc", str(pid), "stat").read_text(), os.sysconf("SC_CLK_TCK"))
 
 
 def parse_cpu_ms(stat: str, ticks_per_s: int) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.cluster.fleet import BenchError
+from benchmarks.cluster.usage import MS_PER_S, cpu_ms_of
 
 from .sides import KEYS, Side
 
@@ -25,7 +26,6 @@ INSTALL = "on Debian: apt-get install wrk"
 SCRIPT = Path(__file__).with_name("put.lua")
 TIMEOUT_S = 10
 GRACE_S = 30.0
-TICKS = os.sysconf("SC_CLK_TCK")
 SYNCS = 100
 SYNC_BYTES = 4_096
 
@@ -140,9 +140,8 @@ def run_wrk(name: str, seconds: int, *arguments: str, clients: int = CLIENTS) ->
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time that a process has used, in the kernel too."""
+    """Processor time that a server has used, in the kernel too. Raises BenchError if it ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return cpu_ms_of(pid) / MS_PER_S
     except FileNotFoundError:
         raise BenchError("the server has ended") from None
-    return (int(fields[11]) + int(fields[12])) / TICKS

@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmarks import deployed
 from benchmarks.cluster.fleet import BenchError
 from benchmarks.measuring import MISSED, cut_short_by, end_on, say, scratch
+from benchmarks.registrations.load import cpu_s
 from benchmarks.registrations.sides import Side
 from benchmarks.report import table
 from node.cli.local_cluster import HOST, Child, ClusterError, end_all
@@ -250,8 +251,7 @@ def _pid(node: Side) -> int:
 
 
 def _cpu_s(node: Side) -> float:
-    fields = Path(f"/proc/{_pid(node)}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return cpu_s(_pid(node))
 
 
 def _memory_mb(node: Side) -> float:
