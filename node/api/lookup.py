@@ -35,7 +35,7 @@ from .answers.lately import Lately
 from .answers.narrowing import narrowed
 from .answers.nearest import by_id, nearest, owners_of
 from .shapes import Json, health_of, is_shown
-from .table import TEXTS, TIMEOUT, Parameter, choice, whole
+from .table import TEXTS, TIMEOUT, Parameter, at_most, choice
 
 KEPT_BYTES_MAX = 32 * 1024 * 1024
 """Answers of 17,000 services with one instance each; more are made anew when they are asked for."""
@@ -55,7 +55,7 @@ LOOKUP_QUERY = (
     Parameter("version", "Only of this version."),
     Parameter("zone", "Only in this zone."),
     Parameter("near", "`self`: the nearest first, by round-trip time.", schema=choice("self")),
-    Parameter("limit", "At most so many, 1 to 10000.", schema=whole(1, LIMIT_MAX)),
+    at_most(LIMIT_MAX),
     Parameter("index", "Wait until the answer is another than the one with this index."),
     Parameter("wait", "How long at most, such as `30s`; up to 10m, without it 5m.", schema=TIMEOUT),
 )

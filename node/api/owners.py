@@ -10,7 +10,7 @@ from protocol.limits import HEADERS_KEPT
 from protocol.records import Kind
 
 from .shapes import Json
-from .table import Endpoint, Parameter, whole
+from .table import Endpoint, at_most
 
 CHANGES_SHOWN = 32
 """Changes named of one commit; `changes_total` counts all."""
@@ -28,13 +28,7 @@ class OwnerRoutes:
             Endpoint(
                 route=SyncRoute("GET", "/v1/owners/{id}/log", self.log),
                 summary="The last commits of an owner, the newest first.",
-                query=(
-                    Parameter(
-                        "limit",
-                        f"At most so many, 1 to {HEADERS_KEPT}.",
-                        schema=whole(1, HEADERS_KEPT),
-                    ),
-                ),
+                query=(at_most(HEADERS_KEPT),),
                 answer="Log",
             ),
         )

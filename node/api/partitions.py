@@ -19,7 +19,7 @@ from protocol.peer import Peer
 from protocol.records import Kind
 
 from .shapes import Json
-from .table import Endpoint, Parameter, whole
+from .table import Endpoint, at_most
 
 
 class PartitionRoutes:
@@ -35,13 +35,7 @@ class PartitionRoutes:
             Endpoint(
                 route=SyncRoute("GET", "/v1/partitions", self.show),
                 summary="What partitions did, as this node saw it; the newest first.",
-                query=(
-                    Parameter(
-                        "limit",
-                        f"At most so many, 1 to {EPISODES_MAX}.",
-                        schema=whole(1, EPISODES_MAX),
-                    ),
-                ),
+                query=(at_most(EPISODES_MAX),),
                 answer="Partitions",
             ),
         )

@@ -61,6 +61,11 @@ class Parameter:
     """What it may be, as JSON Schema; a list may be given again and again."""
 
 
+def at_most(most: int) -> Parameter:
+    """How many of a list are wanted."""
+    return Parameter("limit", f"At most so many, 1 to {most}.", schema=whole(1, most))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One route with its documentation."""
