@@ -25,7 +25,7 @@ from .local_cluster import (
     LocalCluster,
     is_free,
 )
-from .options import Command
+from .options import Command, whole
 
 SERVICE = "demo"
 SERVICE_WAIT_S = 15.0
@@ -38,7 +38,7 @@ STOP_SIGNALS = (*ENDING, signal.SIGHUP)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How many nodes, where, and whether with a service."""
     parser.add_argument(
-        "--nodes", type=_count, default=3, metavar="N", help=f"1 to {NODES_MAX} (3)"
+        "--nodes", type=whole(1, NODES_MAX), default=3, metavar="N", help=f"1 to {NODES_MAX} (3)"
     )
     parser.add_argument(
         "--http-port",
@@ -56,12 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verbose", action="store_true", help="the nodes' logs on standard error, not in files"
     )
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= NODES_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {NODES_MAX}")
-    return int(text)
 
 
 def _port(text: str) -> int:

@@ -81,6 +81,17 @@ def global_options() -> argparse.ArgumentParser:
     return parent
 
 
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """What reads a number within these bounds, and raises ArgumentTypeError for another."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
 def duration_s(text: str) -> float:
     """Read `500ms`, `5s`, `1m` as seconds.
 

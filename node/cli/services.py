@@ -5,7 +5,7 @@ import argparse
 from node.client import Json, Reply
 
 from .errors import DEGRADED, GOOD, UNKNOWN, CommandError
-from .options import Command
+from .options import Command, whole
 from .session import (
     Session,
     count_of,
@@ -76,14 +76,8 @@ def add_lookup(parser: argparse.ArgumentParser) -> None:
         "--tag", action="append", default=[], help="only with this tag (may be repeated)"
     )
     parser.add_argument("--zone", help="only in this zone")
-    parser.add_argument("--limit", type=_limit, metavar="N", help="at most so many")
+    parser.add_argument("--limit", type=whole(1, LIMIT_MAX), metavar="N", help="at most so many")
     parser.add_argument("--why", action="store_true", help="explain why instances are in or out")
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= LIMIT_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {LIMIT_MAX}")
-    return int(text)
 
 
 def run_lookup(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import orjson
 
 from node.cli.errors import GOOD, UsageError
-from node.cli.options import Command, is_terminal
+from node.cli.options import Command, is_terminal, whole
 from node.cli.services import HEADINGS, row_of
 from node.cli.session import Session, note, plain, segment, session_of, text_of
 from node.cli.tables import show_table
@@ -34,7 +34,9 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
         "--kind", action="append", default=[], choices=KINDS, help="only such changes (repeatable)"
     )
     parser.add_argument("--since", metavar="ID", help="begin after the event of this id")
-    parser.add_argument("--count", type=_count, metavar="N", help="end after so many changes")
+    parser.add_argument(
+        "--count", type=whole(1, COUNT_MAX), metavar="N", help="end after so many changes"
+    )
 
 
 def run_watch(arguments: argparse.Namespace) -> int:
@@ -50,12 +52,6 @@ def run_watch(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             note("ended")
     return GOOD
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= COUNT_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {COUNT_MAX}")
-    return int(text)
 
 
 def _events(session: Session, arguments: argparse.Namespace) -> Iterator[None]:

@@ -147,6 +147,9 @@ def test_a_change_that_may_have_happened_is_called_so(kith: Type, fake: FakeNode
         ("lookup",),
         ("lookup", "web", "--nonsense"),
         ("lookup", "web", "--limit", "0"),
+        ("lookup", "web", "--limit", "10001"),
+        ("watch", "--count", "0"),
+        ("watch", "--count", "1.5"),
         ("peers", "--status", "sleepy"),
         ("register", "web"),
         ("register", "web", "--port", "0"),
@@ -170,6 +173,7 @@ def test_a_change_that_may_have_happened_is_called_so(kith: Type, fake: FakeNode
         ("--api", "http://x", "sim", "--seed", "1"),
         ("dev", "--nodes", "0"),
         ("dev", "--nodes", "33"),
+        ("dev", "--nodes", "\u0663"),
         ("dev", "--http-port", "x"),
     ],
     ids=" ".join,
@@ -178,6 +182,10 @@ def test_wrong_usage_is_exit_64(kith: Type, words: tuple[str, ...]) -> None:
     typed = kith(*words)
     assert typed.code == 64
     assert typed.err
+
+
+def test_a_number_out_of_bounds_is_told_with_them(kith: Type) -> None:
+    assert "'33' is not a number from 1 to 32" in kith("dev", "--nodes", "33").err
 
 
 def test_the_help_lists_every_verb(kith: Type) -> None:
