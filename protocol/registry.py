@@ -321,7 +321,7 @@ class Registry:
         bodies_held = branch.bodies.values() if branch else ()
         for name in dict.fromkeys(b.name for b in bodies_held if isinstance(b, ServiceRecord)):
             self._bump(name)
-        if self.journal is not None:
+        if self.journal is not None and self.journal.keeps_steps:
             self.journal.step(OwnerStep(owner))
 
     def reap(self, owner: NodeId) -> Head | None:
@@ -419,7 +419,7 @@ class Registry:
             del self._services[service.name]
 
     def _note(self, owner: NodeId, delta: Delta) -> None:
-        if self.journal is not None:
+        if self.journal is not None and self.journal.keeps_steps:
             old, new = delta.old, delta.new
             self.journal.step(InstanceStep(
                 owner,

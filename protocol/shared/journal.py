@@ -37,7 +37,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.keeps_steps = False
-        """Whether somebody wants to know of each instance, not of services alone."""
+        """Whether somebody wants to know of each instance, not of services alone; else no steps."""
         self._services: dict[str, None] = {}
         self._steps: list[Step] = []
 
@@ -49,9 +49,8 @@ class Journal:
         self._services[service] = None
 
     def step(self, step: Step) -> None:
-        """An instance, or all of an owner, may look otherwise now."""
-        if self.keeps_steps:
-            self._steps.append(step)
+        """An instance, or all of an owner, may look otherwise now. Only where `keeps_steps`."""
+        self._steps.append(step)
 
     def take(self) -> tuple[dict[str, None], list[Step]]:
         """All services and steps since the last time, in order."""

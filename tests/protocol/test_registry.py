@@ -6,8 +6,8 @@ import pytest
 
 from protocol import limits
 from protocol.agreement.evidence import KeyFork, fork_of
-from protocol.bodies import key_of
-from protocol.commits import Dot
+from protocol.bodies import Body, key_of
+from protocol.commits import Dot, RecordKey
 from protocol.errors import BadKeyEventError, RefusedError
 from protocol.history.outcomes import Old
 from protocol.identity import (
@@ -22,6 +22,7 @@ from protocol.merkle import EMPTY_ROOT
 from protocol.records import DocumentRecord, GuestRecord, NodeRecord, NodeType
 from protocol.registry import SETTLE_S, Instance, Registry
 from protocol.restored import RestoredBranch
+from protocol.shared.journal import InstanceStep, Journal, OwnerStep, Step
 
 from .author import Author
 from .peer_world import CLUSTER, TRUST, service
@@ -455,3 +456,25 @@ def test_what_others_have_held_for_long_is_settled_here_at_once() -> None:
     assert old.settled_root(13.0) == EMPTY_ROOT
     old.offer(alice.id, [alice.commit(service(port=10))], now=13.5, is_old=True)
     assert old.settled_root(13.5) == old.settled_root(20.0) == old.root
+
+
+def test_steps_are_noted_while_somebody_wants_them_and_services_always() -> None:
+    alice = Author()
+    registry, journal = knowing(alice), Journal()
+    newer = replace(WEB, version="2")
+    registry.journal = journal
+
+    def taken(*bodies: Body, remove: tuple[RecordKey, ...] = ()) -> tuple[list[str], list[Step]]:
+        registry.offer(alice.id, [alice.commit(*bodies, remove=remove)], now=0.0)
+        services, steps = journal.take()
+        return list(services), steps
+
+    assert taken(WEB, NODE) == (["web"], [])
+    journal.keeps_steps = True
+    assert taken(newer, DB) == (
+        ["db", "web"], [InstanceStep(alice.id, None, DB), InstanceStep(alice.id, WEB, newer)]
+    )  # fmt: skip
+    assert taken(NODE) == (["db", "web"], [OwnerStep(alice.id)])
+    assert taken(remove=(key_of(DB),)) == (["db"], [InstanceStep(alice.id, DB, None)])
+    journal.keeps_steps = False
+    assert taken(WEB, NODE) == (["web"], [])
