@@ -478,7 +478,7 @@ class Intake:
         """What a merge or a key settled is so in the docket too; the rest stays a dispute."""
         parts = self._parts
         branch = parts.registry.branch(owner)
-        if branch is None:
+        if branch is None or not parts.docket.concerns(owner):
             return []
         effects: list[Effect] = []
         through, merge = branch.settled, branch.merge

@@ -106,6 +106,10 @@ class Docket:
         """Whether this fork is kept."""
         return digest(evidence.pack()) in self._owners.get(evidence.owner, {})
 
+    def concerns(self, owner: NodeId) -> bool:
+        """Whether any case of that owner is kept. Of nearly every owner there is none."""
+        return owner in self._owners
+
     def cases(self, owner: NodeId | None = None) -> Iterator[Case]:
         """All cases, or those of one owner, in the order they were taken in."""
         if owner is not None:

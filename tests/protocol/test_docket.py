@@ -3,6 +3,8 @@
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol.agreement.docket import (
     CASES_MAX,
@@ -17,6 +19,7 @@ from protocol.commits import Dot
 from protocol.identity import ROTATION, make_event
 
 from .author import Author, changes_of
+from .laws import law
 from .peer_world import CLUSTER, service
 
 WALL = 1_700_000_000_000_000
@@ -92,6 +95,24 @@ def test_of_all_owners_together_so_many_are_kept_and_no_more() -> None:
     assert len(added.dropped) == 1
     assert len(docket) == CASES_MAX
     assert versions(docket)[0] == 1
+
+
+FORKED = [Author(number) for number in range(1, 5)]
+CASES = [case_of(author, version) for author in FORKED for version in range(1, 12)]
+
+
+@law
+@given(st.lists(st.sampled_from(CASES), max_size=40))
+def test_it_concerns_those_of_whom_a_case_is_kept(cases: list[Case]) -> None:
+    docket = Docket()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protocol.agreement.docket.CASES_MAX", 5)
+        for case in cases:
+            docket.add(case)
+            docket.settle(case.owner, Dot(0, 6), Settlement(WALL, 0, None))
+
+            for author in FORKED:
+                assert docket.concerns(author.id) == bool(list(docket.cases(author.id)))
 
 
 @pytest.mark.parametrize("seed", range(20))
