@@ -29,9 +29,9 @@ def pack(value: Sequence[object]) -> bytes:
     return cast(bytes, _pack(value))
 
 
-def pack_integers(*values: int) -> bytes:
-    """Write integers as they stand in an array, without its beginning."""
-    return b"".join(map(_pack, values))
+def pack_integers(first: int, second: int) -> bytes:
+    """Write two integers as they stand in an array, without the byte that begins it."""
+    return cast(bytes, _pack((first, second)))[1:]
 
 
 def reread(data: bytes) -> list[object]:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from protocol.errors import MalformedError
 from protocol.wire import codec
 
+INTEGERS = st.integers(-(2**63), 2**64 - 1)
 VALUES = st.recursive(
-    st.integers(-(2**63), 2**64 - 1) | st.binary(max_size=40) | st.text(max_size=20) | st.booleans()
+    INTEGERS | st.binary(max_size=40) | st.text(max_size=20) | st.booleans()
     | st.none(),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=20,
@@ -24,6 +25,13 @@ def test_what_was_written_is_read_and_writes_the_same(values: list[object]) -> N
 
     assert len(codec.read(packed, "it")) == len(values)
     assert codec.pack(values) == packed
+
+
+@given(INTEGERS, INTEGERS)
+def test_two_integers_in_one_go_are_the_bytes_of_each(first: int, second: int) -> None:
+    each = codec.pack([first])[1:] + codec.pack([second])[1:]
+
+    assert codec.pack_integers(first, second) == each
 
 
 @given(st.binary(max_size=200))
