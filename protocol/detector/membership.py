@@ -324,7 +324,7 @@ class Membership:
 
     def push_targets(self, count: int) -> tuple[NodeId, ...]:
         """Our successors on the first `count` rings, distinct, only such as we reach."""
-        return self._roster.rings.neighbours(self._me, count, self._roster.reached)
+        return self._roster.nearest(count)
 
     def partition(self) -> Partition:
         """Which side of the cluster we are on. Costs nothing."""

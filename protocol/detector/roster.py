@@ -140,6 +140,8 @@ class Roster:
         """Members that are not ours to change: copied when somebody asks for one of them."""
         self._sorted: tuple[NodeId, ...] | None = (me,)
         """None until somebody asks again."""
+        self._nearest: dict[int, tuple[NodeId, ...]] = {}
+        """What `nearest` said; nothing until somebody asks again."""
         self._excused = 0
         if assembly is None:
             self.rings = Rings(Orders(rings))
@@ -188,6 +190,12 @@ class Roster:
         """Whether it is here, alive or merely suspect."""
         member = self._members.get(node)
         return member is not None and member.told
+
+    def nearest(self, count: int) -> tuple[NodeId, ...]:
+        """Our successors on the first `count` rings, distinct, only such as we reach."""
+        if count not in self._nearest:
+            self._nearest[count] = self.rings.neighbours(self.me, count, self.reached)
+        return self._nearest[count]
 
     @property
     def reached_count(self) -> int:
@@ -249,6 +257,7 @@ class Roster:
         return [Reaped(member.node)]
 
     def _enter(self, member: Member) -> None:
+        self._nearest.clear()
         self._by_status[member.status][member.node] = member
         if member.status is Status.UNREACHABLE and member.farewell >= 0:
             self._excused += 1
@@ -259,6 +268,7 @@ class Roster:
             self.rings.add(member.node)
 
     def _exit(self, member: Member) -> None:
+        self._nearest.clear()
         if member.status is Status.UNREACHABLE and member.farewell >= 0:
             self._excused -= 1
         del self._by_status[member.status][member.node]
