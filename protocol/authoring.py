@@ -139,6 +139,9 @@ class Authoring:
         """Of what waits."""
         self._removed: dict[RecordKey, int] = {}
         """What was removed, and by which version at the latest; all of this life is the latest."""
+        self._firsts: dict[RecordKey, tuple[bytes, int]] = {}
+        """What we set since the last merge: the body as we signed it, and since which version there
+        has been one. It counts where the branch holds that very body; any other is read."""
         self._born = max(born, self._last + 1)
         self._lives: Spans = ()
         """What we know of earlier lives."""
@@ -357,6 +360,7 @@ class Authoring:
 
     def _merge(self, theirs: Manifest, base: Branch, now: Instant) -> InFlight:
         self._settle_with = self.confronted = None
+        self._firsts.clear()
         head, branch = theirs.head, self._branch
         their_lives = lives.known_at(head, base.node)
         self._last = max(self._last, head.dot.version)
@@ -387,13 +391,22 @@ class Authoring:
             body = replace(body, lives=self._lives, born=self._born)
             raw = bodies.encode(body)
         held = self._branch.records.get(key)
-        first = bodies.stamp_of(held).first if held is not None else dot.version
-        return body, bodies.stamped_first(raw, Stamp(dot.version, first))
+        known = self._firsts.get(key)
+        if held is None:
+            first = dot.version
+        elif known is not None and known[0] is held.body:
+            first = known[1]
+        else:
+            first = bodies.stamp_of(held).first
+        signed = bodies.stamped_first(raw, Stamp(dot.version, first))
+        self._firsts[key] = signed, first
+        return body, signed
 
     def _note_removed(self, key: RecordKey, version: int | None) -> None:
         """That it was removed by then, or (None) set again."""
         self._removed.pop(key, None)
         if version is not None:
+            self._firsts.pop(key, None)
             self._removed[key] = version
             while len(self._removed) > _REMOVED_MAX:
                 del self._removed[next(iter(self._removed))]

@@ -3,18 +3,21 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from protocol import limits
 from protocol.authoring import COMMIT_BYTES_MAX, Authoring, InFlight
-from protocol.bodies import Body, encode, key_of
+from protocol.bodies import Body, Stamp, encode, key_of, stamp_of
 from protocol.branch import Branch
 from protocol.clocks import HybridClock, Instant
-from protocol.commits import NOTHING, Dot, RecordKey
+from protocol.commits import NOTHING, Dot, Record, RecordKey
 from protocol.errors import LocalProtocolError, ProposalError, RefusedError
 from protocol.history.outcomes import AppliedStep, Forked
 from protocol.records import NodeRecord, ServiceRecord
 
 from .author import Author
+from .laws import law
 from .peer_world import TRUST, service
 
 NOW = Instant(0.0, 1_000_000)
@@ -191,6 +194,103 @@ def test_a_step_lands_as_foreseen_only_where_it_was_foreseen() -> None:
     assert isinstance(branch.land(landed.commit, landed.foreseen), Forked)
 
     assert list(branch.bodies) == [key_of(service(port=9))]
+
+
+def check_stamps(landed: InFlight, before: dict[RecordKey, Record]) -> None:
+    """Each record set is of that commit, and has been there since it was first set."""
+    version = landed.commit.head.version
+    for kind, key, body in landed.changes:
+        if body is not None:
+            held = before.get(RecordKey(kind, key))
+            first = stamp_of(held).first if held is not None else version
+            assert stamp_of(Record(kind, key, body)) == Stamp(version, first)
+
+
+WAYS = st.sampled_from(["landed", "offered", "elsewhere"])
+ROUNDS = st.tuples(WAYS, st.dictionaries(st.integers(1, 4), st.booleans(), min_size=1))
+"""How a commit comes to our branch, and which records it sets or removes."""
+
+
+ANEW_ELSEWHERE = [
+    ("landed", {1: True}), ("elsewhere", {1: False}), ("elsewhere", {1: True}),
+    ("landed", {1: True}),
+]  # fmt: skip
+
+
+@law
+@given(st.lists(ROUNDS, max_size=12))
+@example(ANEW_ELSEWHERE)
+def test_a_record_is_stamped_with_its_first_commit_however_it_came_to_us(
+    rounds: list[tuple[str, dict[int, bool]]],
+) -> None:
+    author = Author(stamps=True)
+    authoring, branch = opened(author)
+    for number, (way, ports) in enumerate(rounds):
+        wanted = [service(port=port, version=str(number)) for port, stays in ports.items() if stays]
+        gone = tuple(key_of(service(port=port)) for port, stays in ports.items() if not stays)
+        before = dict(branch.records)
+        if way == "elsewhere":
+            commit = author.commit(*wanted, remove=gone)
+            branch.offer([commit])
+            authoring.took(commit.head)
+            continue
+        stage(authoring, *wanted)
+        authoring.stage(dict.fromkeys(gone), None)
+        authoring.next(NOW)
+        landed = authoring.landed()
+        author.branch.offer([landed.commit])
+        if way == "landed":
+            branch.land(landed.commit, landed.foreseen)
+        else:
+            branch.offer([landed.commit])
+
+        check_stamps(landed, before)
+
+
+def test_a_record_is_stamped_with_its_first_commit_after_a_merge() -> None:
+    author, made = forgetful()
+    authoring, branch = made
+    stage(authoring, *services(1, 9))
+    land(made)
+    authoring.merge_with(author.manifest())
+    land(made)
+    before = dict(branch.records)
+
+    stage(authoring, *(replace(one, version="3") for one in services(1, 9)))
+
+    check_stamps(land(made), before)
+
+
+def test_what_we_signed_ourselves_is_not_read_to_stamp_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_record: Record) -> Stamp:
+        raise AssertionError("read again")
+
+    authoring, branch = opened()
+    for version in ("1", "2", "3"):
+        stage(authoring, *(replace(one, version=version) for one in services(1, 3)))
+        authoring.next(NOW)
+        landed = authoring.landed()
+        branch.land(landed.commit, landed.foreseen)
+        monkeypatch.setattr("protocol.bodies.stamp_of", refuse)
+
+    assert len(branch.records) == 3
+
+
+def test_of_what_was_removed_or_merged_no_bodies_are_remembered() -> None:
+    author, made = forgetful()
+    authoring, branch = made
+    stage(authoring, *services(1, 9))
+    land(made)
+    authoring.stage(dict.fromkeys(map(key_of, services(1, 3))), None)
+    land(made)
+    assert authoring._firsts.keys() == branch.records.keys()
+
+    authoring.merge_with(author.manifest())
+    land(made)
+
+    assert not authoring._firsts
 
 
 def test_what_no_peer_would_take_is_never_signed() -> None:
