@@ -196,18 +196,19 @@ class Tree:
 
     def set(self, path: bytes, value: bytes, item: object = None) -> "Tree":
         """The tree with `value` at `path`. About 5 µs."""
-        found = self.get(path)
-        if found == value:
+        if self.get(path) == value:
             return self
-        top = _set(self._top, Leaf(path, value, item), 0)
-        return Tree(top, self._length + (found is None))
+        yielding: list[Leaf] = []
+        top = _set(self._top, Leaf(path, value, item), 0, yielding)
+        return Tree(top, self._length + 1 - len(yielding))
 
     def put(self, leaves: Sequence[Leaf]) -> "Tree":
         """The tree with all these leaves, no two of one path: each branch is made once for all."""
         if not leaves:
             return self
-        new = sum(1 for leaf in leaves if self.leaf(leaf.path) is None)
-        return Tree(_put(self._top, leaves, 0), self._length + new)
+        yielding: list[Leaf] = []
+        top = _put(self._top, leaves, 0, yielding)
+        return Tree(top, self._length + len(leaves) - len(yielding))
 
     def remove(self, path: bytes) -> "Tree":
         """The tree without `path`; itself if it was not there."""
@@ -260,28 +261,36 @@ def _parted(leaves: Sequence[Leaf], depth: int) -> dict[int, list[Leaf]]:
     return groups
 
 
-def _put(node: Node | None, leaves: Sequence[Leaf], depth: int) -> Node:
+def _put(node: Node | None, leaves: Sequence[Leaf], depth: int, yielding: list[Leaf]) -> Node:
+    """`yielding` takes in the leaves that give way: to look for each beforehand is a descent."""
     if len(leaves) == 1:
-        return _set(node, leaves[0], depth)
+        return _set(node, leaves[0], depth, yielding)
     if isinstance(node, Branching):
         children = list(node.children)
         groups = _parted(leaves, depth)
         for place, group in groups.items():
-            children[place] = _put(children[place], group, depth + 1)
+            children[place] = _put(children[place], group, depth + 1, yielding)
         return node.replaced(children, groups)
     if node is not None and all(leaf.path != node.path for leaf in leaves):
         leaves = [node, *leaves]
+    elif node is not None:
+        yielding.append(node)
     return _gather(leaves, depth)
 
 
-def _set(node: Node | None, leaf: Leaf, depth: int) -> Node:
+def _set(node: Node | None, leaf: Leaf, depth: int, yielding: list[Leaf]) -> Node:
     if isinstance(node, Branching):
         byte = leaf.path[depth >> 1]
         place = byte & 15 if depth & 1 else byte >> 4
         children = list(node.children)
-        children[place] = _set(children[place], leaf, depth + 1)
+        children[place] = _set(children[place], leaf, depth + 1, yielding)
         return node.replaced(children, (place,))
-    return leaf if node is None or node.path == leaf.path else _part(node, leaf, depth)
+    if node is None:
+        return leaf
+    if node.path != leaf.path:
+        return _part(node, leaf, depth)
+    yielding.append(node)
+    return leaf
 
 
 def _part(old: Leaf, new: Leaf, depth: int) -> Branching:
