@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 
 from node.cli.errors import GOOD, INTERRUPTED
 from node.cli.local_cluster import HOST, ClusterError, LocalCluster
@@ -41,7 +40,7 @@ class DemoError(Exception):
 
 def main() -> int:
     """Run all the steps; 0 if each happened in time."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
         with LocalCluster(3) as cluster:
@@ -188,10 +187,6 @@ def _tell(what: str) -> None:
 
 def _done(what: str, took_s: float) -> None:
     print(f"    ✓ {took_s:6.2f} s  {what}", flush=True)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
