@@ -80,6 +80,11 @@ class _Reading:
         before_s = max(0.0, since_s - self.limits.started_s)
         return self.lives[node].ran(before_s, until_s)
 
+    def concerned(self, viewer: str, subject: str, since_s: float, deadline_s: float) -> bool:
+        """Whether a viewer knew the subject then, and no thief can pass for that with it."""
+        knew = self.beliefs.held(viewer, subject, since_s)[0] is not Belief.UNKNOWN
+        return knew and not self.thefts.speaks(viewer, subject, since_s, deadline_s)
+
     def easy(self, begin_s: float, end_s: float) -> bool:
         """Whether links kept to what the times are promised for."""
         before_s = max(0.0, begin_s - self.limits.healed_s)
@@ -163,9 +168,7 @@ def _crash(read: _Reading, subject: str, crashed_s: float, *, alone: bool) -> li
     for viewer in read.honest:
         if viewer == subject or not read.settled(viewer, crashed_s, deadline_s):
             continue
-        if read.thefts.speaks(viewer, subject, crashed_s, deadline_s):
-            continue
-        if read.beliefs.held(viewer, subject, crashed_s)[0] is Belief.UNKNOWN:
+        if not read.concerned(viewer, subject, crashed_s, deadline_s):
             continue
         read.book.looked_at += 1
         seen_s = read.seen_after_s(viewer, subject, crashed_s, deadline_s)
@@ -243,9 +246,7 @@ def _split_pair(
     if not all(read.settled(node, since_s, deadline_s) for node in pair):
         return
     for viewer, subject in ((one, other), (other, one)):
-        if read.beliefs.held(viewer, subject, since_s)[0] is Belief.UNKNOWN:
-            continue
-        if read.thefts.speaks(viewer, subject, since_s, deadline_s):
+        if not read.concerned(viewer, subject, since_s, deadline_s):
             continue
         read.book.looked_at += 1
         seen_s = read.seen_after_s(viewer, subject, since_s, deadline_s)
@@ -292,7 +293,7 @@ def _unjudged(read: _Reading) -> list[str]:
         f"and {limits.detection_together_s:g} s after one of several"
         f"{_all_the_same(passed.crashes_seen_s, 'nodes that could')}"
     )
-    mended_too_soon = (
+    recut = (
         f" before both sides had to know, which is {limits.split_detection_s:g} to "
         f"{limits.detection_together_s:g} s after it"
         f"{_all_the_same(passed.cuts_seen_s, 'views across it')}"
@@ -305,12 +306,7 @@ def _unjudged(read: _Reading) -> list[str]:
     may_go_on = " frozen: that need not be noticed, for a frozen node may go on"
     told = (
         (passed.short_crashes, "crash was over", "crashes were over", too_soon),
-        (
-            passed.short_cuts,
-            "cut was over or changed",
-            "cuts were over or changed",
-            mended_too_soon,
-        ),
+        (passed.short_cuts, "cut was over or changed", "cuts were over or changed", recut),
         (passed.bad_links, "crash or cut", "crashes or cuts", links),
         (passed.unseen, "crash or cut", "crashes or cuts", nobody),
         (frozen, "time a node was", "times nodes were", may_go_on),

@@ -1,6 +1,6 @@
 from chaos.checkers.detection import check, sides_of
 from chaos.checkers.limits import Limits
-from chaos.history import Belief, Life
+from chaos.history import Belief, Life, Theft
 from chaos.verdict import Finding, Verdict
 
 from .situations import LIMITS, Story, both_ways
@@ -233,6 +233,14 @@ def test_both_sides_of_a_split_see_it() -> None:
 
 def test_a_split_that_one_does_not_see_is_named() -> None:
     expect_invalid(split(*ALL_SEEN[:3]), "c and b were apart from 20.000 s on, and c still held")
+
+
+def test_for_whom_a_thief_can_pass_need_not_be_seen_away() -> None:
+    for stolen_s, wrong in ((10.0, False), (40.0, True)):
+        for story in (crashed(("b", 21.0)), split(*ALL_SEEN[:3])):
+            story.history.thefts += [Theft(stolen_s, owner, 0) for owner in ("a", "b")]
+
+            assert (judged(story).verdict is Verdict.INVALID) == wrong
 
 
 def test_a_split_that_heals_soon_need_not_be_seen() -> None:
