@@ -47,6 +47,14 @@ def the_instance(peer: Peer, request: Request, *, listed: bool = True) -> Instan
     return found[0]
 
 
+def node_of(text: str) -> NodeId | None:
+    """The id that a text is, or None."""
+    try:
+        return parse_id(text)
+    except MalformedError:
+        return None
+
+
 def the_owner(peer: Peer, request: Request) -> NodeId | None:
     """The owner that the query names; None where it names none. Raises ApiError, 400."""
     text = request.query.get("owner")
@@ -54,12 +62,11 @@ def the_owner(peer: Peer, request: Request) -> NodeId | None:
         return None
     if text == "self":
         return peer.me
-    try:
-        return parse_id(text)
-    except MalformedError:
+    if (owner := node_of(text)) is None:
         raise invalid_field(
             "owner", f"owner: {text[:64]!r} is no node id; give all 52 characters, or self"
-        ) from None
+        )
+    return owner
 
 
 def _why_none(peer: Peer, owner: NodeId | None) -> str:

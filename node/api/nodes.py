@@ -25,13 +25,14 @@ from protocol import rules
 from protocol.bodies import key_of
 from protocol.delivery.standing import Priority
 from protocol.detector.detection import Status
-from protocol.errors import MalformedError, ProposalError
-from protocol.identity import Address, NodeId, parse_id
+from protocol.errors import ProposalError
+from protocol.identity import Address, NodeId
 from protocol.peer import NODE_RECORD
 from protocol.records import ForgetRecord, NodeRecord
 
 from .documents import resolution_shape
 from .fields import Fields, refused
+from .finding import node_of
 from .reading import NODE_TYPES, patched_node
 from .shapes import Json, credit_shape, guest_shape, node_shape, reachability_shape, verdict_shape
 from .table import TEXTS, Endpoint, Parameter, choice
@@ -152,7 +153,7 @@ class NodeRoutes:
         if guest is not None:
             shape = {**guest_shape(guest), "resolution": resolution_shape(guest)}
             return json_response(200, shape, side)
-        node = _node_of(text)
+        node = node_of(text)
         record = self._record_of(node) if node else None
         if node is None or record is None:
             raise not_found(f"no member or guest has the id {text!r}")
@@ -190,7 +191,7 @@ class NodeRoutes:
         if self._guests.knows(text):
             version = await self._guests.remove(text)
             return json_response(200, {"id": text, "status": "forgotten", "version": version})
-        node = _node_of(text)
+        node = node_of(text)
         view = self._peer.membership.view(node) if node else None
         if node is None or view is None:
             raise not_found(f"no member or guest has the id {text!r}")
@@ -248,13 +249,6 @@ class NodeRoutes:
     def _head_version(self) -> int:
         branch = self._peer.registry.branch(self._me)
         return branch.dot.version if branch else 0
-
-
-def _node_of(text: str) -> NodeId | None:
-    try:
-        return parse_id(text)
-    except MalformedError:
-        return None
 
 
 def _address_of(fields: Fields) -> Address:

@@ -4,11 +4,11 @@ from node.context import NodeContext
 from node.http import Request, Response, SyncRoute, json_response, not_found
 from node.times import format_us
 from protocol.commits import Commit, Head
-from protocol.errors import MalformedError
-from protocol.identity import NodeId, id_text, parse_id, short_id
+from protocol.identity import NodeId, id_text, short_id
 from protocol.limits import HEADERS_KEPT
 from protocol.records import Kind
 
+from .finding import node_of
 from .shapes import Json
 from .table import Endpoint, at_most
 
@@ -61,12 +61,7 @@ class OwnerRoutes:
         )
 
     def _owner(self, text: str) -> NodeId | None:
-        if text == "self":
-            return self._peer.me
-        try:
-            return parse_id(text)
-        except MalformedError:
-            return None
+        return self._peer.me if text == "self" else node_of(text)
 
 
 def _head_shape(head: Head) -> dict[str, Json]:

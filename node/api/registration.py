@@ -13,12 +13,13 @@ from node.http import Request, Response, Route, json_response
 from node.times import format_us, parse_us
 from protocol.detector.detection import Status
 from protocol.errors import MalformedError
-from protocol.identity import Address, id_text, parse_id
+from protocol.identity import Address, id_text
 from protocol.records import GuestRecord, NodeType
 from protocol.rules import sorted_names
 from protocol.wire import guest_words
 
 from .fields import Fields
+from .finding import node_of
 from .reading import NODE_TYPES, request_of
 from .shapes import Json
 from .table import Endpoint
@@ -119,7 +120,7 @@ def word_of(document: Mapping[str, object], cluster: str) -> Word:
     creates = fields.choice("action", ACTIONS, None) == "register"
     record = _record_of(fields)
     check_guest(record)
-    if _is_node_id(record.id):
+    if node_of(record.id) is not None:
         fields.refuse("id", "looks like a node's id, which nobody else may use")
     if fields.has("cluster") and fields.text("cluster") != cluster:
         fields.refuse("cluster", f"is not this node's cluster, {cluster}")
@@ -184,14 +185,6 @@ def _time_of(fields: Fields) -> int:
         return parse_us(text)
     except ValueError as error:
         fields.refuse("last_updated", f"{text[:40]!r}: {error}")
-
-
-def _is_node_id(text: str) -> bool:
-    try:
-        parse_id(text)
-    except MalformedError:
-        return False
-    return True
 
 
 def _wall_us() -> int:
