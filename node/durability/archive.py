@@ -248,6 +248,15 @@ def copy(source: IO[bytes], target: Path) -> str:
     return digest.hexdigest()
 
 
+def copy_keys(data_dir: Path, place: Path) -> None:
+    """Leave in a place the key files of a directory, and no others. Raises OSError."""
+    for name in KEY_FILES:
+        (place / name).unlink(missing_ok=True)
+        if (data_dir / name).exists():
+            with (data_dir / name).open("rb") as source:
+                copy(source, place / name)
+
+
 def _hash_of(file: BinaryIO, size: int, progress: Progress, doing: str) -> str:
     digest = blake2b(digest_size=_HASH_BYTES)
     left = size

@@ -28,7 +28,7 @@ from protocol.identity import id_text
 from storage import StorageError, snapshot_store
 
 from . import DATABASE
-from .archive import FORMAT, KEY_FILES, BackupError, Manifest, Progress, copy, describe, pack
+from .archive import FORMAT, KEY_FILES, BackupError, Manifest, Progress, copy_keys, describe, pack
 from .examination import Examination, examine
 
 PLACE_PREFIX = "backup-"
@@ -114,11 +114,7 @@ def finish(
 def _copy_keys(data_dir: Path, place: Path) -> None:
     """As they are together: a rotation meanwhile shows in the first of them, and we begin anew."""
     for _ in range(_TRIES):
-        for name in KEY_FILES:
-            (place / name).unlink(missing_ok=True)
-            if (data_dir / name).exists():
-                with (data_dir / name).open("rb") as source:
-                    copy(source, place / name)
+        copy_keys(data_dir, place)
         current = data_dir / KEY_FILE
         if not current.exists() or current.read_bytes() == (place / KEY_FILE).read_bytes():
             return

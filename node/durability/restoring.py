@@ -29,7 +29,7 @@ from protocol.identity import KeyChain, NodeId, id_text, parse_id, short_id
 from storage import Reserve, StorageError, copy_store, open_store, whose
 
 from . import DATABASE
-from .archive import ANOTHER, KEY_FILES, BackupError, Manifest, Progress, copy, sync, unpack
+from .archive import ANOTHER, KEY_FILES, BackupError, Manifest, Progress, copy_keys, sync, unpack
 from .examination import examine
 
 UNPACKING, SWITCHING = "restoring.tmp", "restoring"
@@ -139,11 +139,7 @@ def _choose_keys(
         )  # fmt: skip
     if there is None or (brought is not None and len(brought.events) > len(there.events)):
         return [name for name in KEY_FILES if (data_dir / name).exists()]
-    for name in KEY_FILES:
-        (place / name).unlink(missing_ok=True)
-        if (data_dir / name).exists():
-            with (data_dir / name).open("rb") as source:
-                copy(source, place / name)
+    copy_keys(data_dir, place)
     return []
 
 
