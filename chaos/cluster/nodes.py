@@ -19,14 +19,12 @@ from .client import Answer, Client, Dial, NoAnswerError, Shape
 from .cluster import ClusterError, DiskFailure
 from .equipment import Equipment
 from .places import Place
-from .processes import clean_environment
+from .processes import clean_environment, log_end
 
 STOP_S = 15.0
 """A node drains for 4 s at most; then it closes its database."""
 KILL_S = 10.0
 CALL_S = 5.0
-_LOG_LINES = 8
-_LOG_TAIL_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,13 +201,3 @@ class LocalMember:
                 f"node {self.name} did not end in {seconds:g} s{log_end(self.log)}"
             ) from None
         self._paused = False
-
-
-def log_end(log: Path) -> str:
-    """The last lines of a log, each on a line of its own."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES, 0))
-        lines = file.read(_LOG_TAIL_BYTES).decode("utf-8", "replace").splitlines()
-    return "".join(f"\n    {line}" for line in lines[-_LOG_LINES:])

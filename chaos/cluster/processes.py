@@ -29,6 +29,7 @@ FREE_PORTS = range(20_000, 32_000)
 """Below those that outgoing connections are given, so that none of them takes a node's port."""
 _DRAWS = 1_000
 _LOG_LINES = 8
+_LOG_TAIL_BYTES = 16 * 1024
 
 
 class ProcessError(Exception):
@@ -114,8 +115,7 @@ class NodeProcess:
 
     def log_end(self) -> str:
         """The last lines of its log."""
-        lines = self.log.read_text("utf-8", "replace").splitlines() if self.log.exists() else []
-        return "".join(f"\n    {line}" for line in lines[-_LOG_LINES:])
+        return log_end(self.log)
 
     def _is_ready(self) -> bool:
         if not self.pid:
@@ -196,6 +196,16 @@ def wait_until(
             raise ProcessError(f"not within {seconds:g} s: {what}{node.log_end() if node else ''}")
         time.sleep(POLL_S)
     return time.perf_counter() - start
+
+
+def log_end(log: Path) -> str:
+    """The last lines of a log, each on a line of its own."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES, 0))
+        lines = file.read(_LOG_TAIL_BYTES).decode("utf-8", "replace").splitlines()
+    return "".join(f"\n    {line}" for line in lines[-_LOG_LINES:])
 
 
 def clean_environment() -> dict[str, str]:
