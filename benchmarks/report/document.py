@@ -70,11 +70,19 @@ def read(path: Path) -> Document:
     Raises:
         ReportError: there is no such file, or it has another shape.
     """
+    return parse(load(path), str(path))
+
+
+def load(path: Path) -> object:
+    """The JSON of a file.
+
+    Raises:
+        ReportError: there is no such file, or it holds no JSON.
+    """
     try:
-        value = orjson.loads(path.read_bytes())
+        return orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise ReportError(f"{path} cannot be read: {error}") from None
-    return parse(value, str(path))
 
 
 def parse(value: object, where: str) -> Document:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from .document import Document, parse
+from .document import Document, load, parse
 from .shape import Json, Measurement, ReportError, as_list, as_object, number, text
 from .table import row, table
 
@@ -78,11 +78,7 @@ def read_results(path: Path) -> Results:
     Raises:
         ReportError: there is no such file, or it has another shape.
     """
-    try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise ReportError(f"{path} cannot be read: {error}") from None
-    found = as_object(value, str(path))
+    found = as_object(load(path), str(path))
     about = as_object(found.get("about"), f"{path}.about")
     outcomes = as_list(found.get("suites"), f"{path}.suites")
     return Results(
