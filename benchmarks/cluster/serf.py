@@ -24,6 +24,7 @@ from typing import TypeAlias
 import msgpack
 
 from benchmarks.measuring import say
+from benchmarks.report import machine
 from node.cli.local_cluster import HOST
 
 from .facts import parse_serf
@@ -56,15 +57,6 @@ def takes_part(wish: str) -> bool:
         say(f"SKIPPED: Serf is not installed, so there is nothing to compare with; {INSTALL}")
         return False
     return True
-
-
-def package_version() -> str:
-    """Of Debian's package, as the program of 0.9 calls itself 0.8.2-dev; empty if there is none."""
-    words = ("dpkg-query", "--show", "--showformat=${Version}", PROGRAM)
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:
-        return ""
 
 
 class Rpc:
@@ -167,7 +159,7 @@ class SerfSide:
         """Of the program, and of its package."""
         done = subprocess.run((PROGRAM, "version"), capture_output=True, text=True, check=True)
         told = done.stdout.splitlines()[0].strip()
-        package = package_version()
+        package = machine.package(PROGRAM)  # the program of 0.9 calls itself 0.8.2-dev
         return f"serf {told}" + (f" (Debian package {package})" if package else "")
 
     def connect(self) -> None:

@@ -64,7 +64,9 @@ def _what_can_run() -> tuple[list[Callable[[Path], Side]], dict[str, str]]:
     about = {"clients": str(writing.CLIENTS)}
     if registered.installed():
         makers.append(sides.etcd)
-        told = subprocess.run([sides.ETCD, "--version"], capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            [registered.PROGRAM, "--version"], capture_output=True, text=True, check=True
+        )
         about["etcd"] = told.stdout.splitlines()[0].rpartition(" ")[2]
     else:
         say(f"SKIPPED: etcd is not installed: nothing to compare with; {registered.INSTALL}")

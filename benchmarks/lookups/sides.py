@@ -16,7 +16,6 @@ What differs, and whom it favours:
 4. hypercorn answers a few constant bytes, and looks nothing up: the floor of a full ASGI stack.
 """
 
-import base64
 import http.client
 import importlib.metadata
 import importlib.util
@@ -30,14 +29,13 @@ from pathlib import Path
 
 from benchmarks import deployed
 from benchmarks.cluster.fleet import BLOCK_PORTS, BenchError, free_block
-from benchmarks.registrations.sides import POLL_S, READY_WITHIN_S, ask
+from benchmarks.registrations.sides import POLL_S, READY_WITHIN_S, ask, encoded, etcd_member
 from node.cli.local_cluster import HOST, Child
 
 SERVICES = 10_000
 FILLERS = 16
 NAME = "svc-%05d"
 KEY = "services/" + NAME
-ETCD = "etcd"
 HYPERCORN = "hypercorn"
 INSTALL_HYPERCORN = "make setup installs it: .venv/bin/pip install hypercorn"
 TIMEOUT_S = 30.0
@@ -110,15 +108,7 @@ def kith(directory: Path, options: Sequence[str] = ()) -> Side:
 
 def etcd(directory: Path) -> Side:
     """One member with its defaults."""
-    port = free_block(1)
-    address = f"{HOST}:{port + BLOCK_PORTS // 2}"
-    command = [
-        ETCD,
-        *("--data-dir", str(directory / "etcd")),
-        *("--listen-client-urls", f"http://{address}"),
-        *("--advertise-client-urls", f"http://{address}"),
-        *("--listen-peer-urls", f"http://{HOST}:{port}"),
-    ]
+    child, address = etcd_member(directory)
 
     def fill() -> None:
         puts = [
@@ -130,7 +120,6 @@ def etcd(directory: Path) -> Side:
         if found.get("count") != "1":
             raise BenchError(f"etcd does not find what was put: {found!r}")
 
-    child = Child("etcd", command, directory / "etcd.log")
     path, body = "/v3/kv/range", '{"key":"%s"}'
     return Side("etcd", [child], address, "/health", "POST", path, body, "base64", KEY, fill)
 
@@ -226,11 +215,6 @@ def within(condition: Callable[[], bool], otherwise: str) -> None:
         if time.monotonic() > deadline:
             raise BenchError(f"{otherwise} after {READY_WITHIN_S:.0f} s")
         time.sleep(POLL_S)
-
-
-def encoded(text: str) -> str:
-    """As etcd's gateway takes bytes."""
-    return base64.b64encode(text.encode()).decode()
 
 
 def _is_up(side: Side) -> bool:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from benchmarks.report import machine
+
 SOURCE = Path(__file__).with_name("memberlist.go")
 LIBRARY = Path("/usr/share/gocode/src/github.com/hashicorp/memberlist")
 PACKAGES = "golang-go golang-github-hashicorp-memberlist-dev"
@@ -36,11 +38,7 @@ def lacking() -> str:
 
 def version() -> str:
     """Of Debian's package."""
-    words = ("dpkg-query", "--show", "--showformat=${Version}", PACKAGES.split()[1])
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:
-        return ""
+    return machine.package(PACKAGES.split()[1])
 
 
 def build(folder: Path) -> Path:

@@ -100,8 +100,8 @@ def kith(directory: Path, options: Sequence[str] = ()) -> Side:
     return Side("kith", child, address, "/readyz", "/v1/services", body, "plain", _numbers_of_kith)
 
 
-def etcd(directory: Path) -> Side:
-    """One member with its defaults."""
+def etcd_member(directory: Path) -> tuple[Child, str]:
+    """One member of etcd with its defaults, and the `host:port` of its HTTP."""
     port = free_block(1)
     address = f"{HOST}:{port + BLOCK_PORTS // 2}"
     command = [
@@ -111,9 +111,14 @@ def etcd(directory: Path) -> Side:
         *("--advertise-client-urls", f"http://{address}"),
         *("--listen-peer-urls", f"http://{HOST}:{port}"),
     ]
+    return Child("etcd", command, directory / "etcd.log"), address
+
+
+def etcd(directory: Path) -> Side:
+    """One member with its defaults."""
+    child, address = etcd_member(directory)
     value = encoded(_BEFORE + " " * (-len(_BEFORE) % 3)) + NUMBER + encoded('"}}')
     body = f'{{"key":"{encoded(SERVICE + "/")}{PLACE}","value":"{value}"}}'
-    child = Child("etcd", command, directory / "etcd.log")
     return Side("etcd", child, address, "/health", "/v3/kv/put", body, "base64", _numbers_of_etcd)
 
 

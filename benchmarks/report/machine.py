@@ -49,8 +49,8 @@ def versions() -> Mapping[str, str]:
         "Kith": _word_after(_told(sys.executable, "-m", "node.cli", "version"), "kith "),
         "Python": platform.python_version(),
         "etcd": _word_after(_told("etcd", "--version"), "Version:"),
-        "Serf": _package("serf") or _told("serf", "version").partition("\n")[0],
-        "wrk": _package("wrk"),
+        "Serf": _package_of("serf") or _told("serf", "version").partition("\n")[0],
+        "wrk": _package_of("wrk"),
         "h2load": _told("h2load", "--version").rpartition("/")[2],
         "hypercorn": _distribution("hypercorn"),
         "trio": _distribution("trio"),
@@ -86,11 +86,14 @@ def _word_after(told: str, mark: str) -> str:
     return rest[0] if rest else ""
 
 
-def _package(name: str) -> str:
-    """The version of a package of Debian: some programs call themselves otherwise."""
-    return (
-        _told("dpkg-query", "--show", "--showformat=${Version}", name) if shutil.which(name) else ""
-    )
+def package(name: str) -> str:
+    """The version of a package of Debian; empty if there is none."""
+    return _told("dpkg-query", "--show", "--showformat=${Version}", name)
+
+
+def _package_of(program: str) -> str:
+    """Where a program is that of the package: some call themselves otherwise than it does."""
+    return package(program) if shutil.which(program) else ""
 
 
 def _distribution(name: str) -> str:
