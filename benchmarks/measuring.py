@@ -1,4 +1,4 @@
-"""How a suite reads its arguments, says where it is, and ends; and what it exits with.
+"""How a suite says where it is, what ends it early, and what it exits with.
 
 Rules this module keeps:
 
@@ -7,12 +7,11 @@ Rules this module keeps:
    then is the caller's to show.
 """
 
-import argparse
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +25,6 @@ STARTED = time.monotonic()
 def say(message: str) -> None:
     """Tell the person who waits, with the seconds since the start."""
     print(f"[{time.monotonic() - STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Reads an argument: a number within these bounds."""
-
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
-        return int(text)
-
-    return read
 
 
 def end_on(*numbers: signal.Signals) -> None:

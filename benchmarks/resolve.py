@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import TypeAlias
 
-from benchmarks.measuring import whole
 from benchmarks.report import Goal, Measurement, Spread, write
 from benchmarks.report.shape import significant
+from node.cli.options import whole
 from protocol.agreement import documents
 from protocol.agreement.resolve import Statement, clock_of, reports, resolve
 from protocol.identity import NodeId

@@ -16,9 +16,10 @@ from random import Random
 from rich.console import Console
 
 from benchmarks import deployed
-from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch, whole
+from benchmarks.measuring import MISSED, NOT_RUN, cut_short_by, end_on, say, scratch
 from benchmarks.report import machine
 from node.cli.local_cluster import ClusterError
+from node.cli.options import whole
 
 from . import serf, summary, traffic
 from .fleet import BenchError

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.cluster.fleet import BenchError
-from benchmarks.measuring import INTERRUPTED, MISSED, NOT_RUN, say, whole
+from benchmarks.measuring import INTERRUPTED, MISSED, NOT_RUN, say
 from benchmarks.report.drawing import DrawingError
 from chaos.sim.swarm import NODES_MAX, NODES_MIN
 from node.cli.local_cluster import ClusterError
+from node.cli.options import whole
 
 from . import byzantine, cluster, curve, loss, pauses, step
 from .cluster import RealError

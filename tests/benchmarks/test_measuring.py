@@ -1,12 +1,11 @@
 """What is the same of all suites: how they speak, and how they end."""
 
-import argparse
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.measuring import INTERRUPTED, NOT_RUN, cut_short_by, end_on, say, scratch, whole
+from benchmarks.measuring import INTERRUPTED, NOT_RUN, cut_short_by, end_on, say, scratch
 
 
 class OutOfLuckError(Exception):
@@ -74,13 +73,3 @@ def test_a_folder_for_data_is_gone_even_if_it_was_cut_short() -> None:
         run_out_of_luck()
 
     assert not folder.exists()
-
-
-def test_a_number_within_its_bounds_is_read() -> None:
-    assert [whole(2, 64)(text) for text in ("2", "64")] == [2, 64]
-
-
-@pytest.mark.parametrize("text", ["1", "65", "-2", "2.0", "two", "", "٣"])
-def test_another_is_refused_with_the_bounds(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 2 to 64"):
-        whole(2, 64)(text)
