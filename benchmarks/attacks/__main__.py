@@ -15,11 +15,11 @@ from statistics import median
 
 from benchmarks import deployed
 from benchmarks.measuring import MISSED, cut_short_by, say
-from benchmarks.report import Goal, Measurement, PeerValues, measure, write
+from benchmarks.report import Goal, Measurement, PeerValues, measure, quantile, write
 from node.cli.local_cluster import ClusterError, LocalCluster
 from node.client import ApiClient
 
-from .probe import Waits, look_up, quantile, resident_bytes, under_attack
+from .probe import Waits, look_up, resident_bytes, under_attack
 from .scripts import ATTACKS
 
 INSTANCES = 50

@@ -63,12 +63,6 @@ def look_up(port: int, seconds: float) -> Waits:
     return waits
 
 
-def quantile(values: list[float], share: float) -> float:
-    """The value that so many of all do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
 def resident_bytes(pid: int) -> int:
     """What a process has in memory."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():

@@ -10,7 +10,17 @@ from pathlib import Path
 from statistics import median
 from typing import TypeAlias
 
-from benchmarks.report import Curve, Goal, Measurement, PeerValues, Way, curve, measure, write
+from benchmarks.report import (
+    Curve,
+    Goal,
+    Measurement,
+    PeerValues,
+    Way,
+    curve,
+    measure,
+    quantile,
+    write,
+)
 
 from .measure import Findings
 
@@ -142,8 +152,7 @@ def _values(blocks: Sequence[Sequence[float]], share: float | None) -> list[floa
 def _middle(values: Sequence[float], share: float | None) -> float:
     if share is None:
         return median(values)
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    return quantile(values, share)
 
 
 def _failures(blocks: Blocks, version: str) -> list[Measurement]:

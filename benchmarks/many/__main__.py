@@ -20,7 +20,7 @@ from benchmarks.cluster import traffic
 from benchmarks.cluster.fleet import BenchError, free_block
 from benchmarks.cluster.traffic import Counter
 from benchmarks.measuring import cut_short_by, say, scratch
-from benchmarks.report import Measurement, PeerValues, Spread, Way, measure, table, write
+from benchmarks.report import Measurement, PeerValues, Spread, Way, measure, quantile, table, write
 from node import logs
 from node.server import GC_THRESHOLDS
 
@@ -54,8 +54,7 @@ class Round:
 
     def quantile_ms(self, share: float) -> float:
         """Of all arrivals."""
-        ordered = sorted(one for times in self.times_ms for one in times)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        return quantile((one for times in self.times_ms for one in times), share)
 
     def all_ms(self) -> float:
         """Until the last one had it: the median of updates."""

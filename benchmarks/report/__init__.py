@@ -25,6 +25,7 @@ from .shape import (
     Way,
     curve,
     measure,
+    quantile,
 )
 from .table import table
 
@@ -40,6 +41,7 @@ __all__ = (
     "Way",
     "curve",
     "measure",
+    "quantile",
     "read",
     "table",
     "write",

@@ -201,6 +201,12 @@ def curve(
     return Curve(name, title, axes[0], axes[1], made)
 
 
+def quantile(values: Iterable[float], share: float) -> float:
+    """The value of at least one, in any order, that so many of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
 def significant(value: float) -> float:
     """The value with as many digits as it may claim."""
     return float(f"{value:.{SIGNIFICANT}g}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.report import Goal, Measurement, measure, write
+from benchmarks.report import Goal, Measurement, measure, quantile, write
 
 SUITE = "watchers"
 NONE = Goal("<=", 0.0, "kith")
@@ -41,12 +41,6 @@ class Found:
         self.acknowledged_ms.append((acknowledged - sent) * 1_000)
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that this share of all does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 def figures(found: Found) -> list[Measurement]:
     """One line for each."""
     rows: list[Measurement] = []
@@ -61,8 +55,8 @@ def figures(found: Found) -> list[Measurement]:
         ("a change is acknowledged", found.acknowledged_ms),
     ):
         if values:
-            row(f"{words}, p50", "ms", percentile(values, 0.50))
-            row(f"{words}, p99", "ms", percentile(values, 0.99))
+            row(f"{words}, p50", "ms", quantile(values, 0.50))
+            row(f"{words}, p99", "ms", quantile(values, 0.99))
             row(f"{words}, slowest", "ms", max(values))
     row("answers to those who watch the service", "", found.answers)
     row("answers to those who watch others", "", found.woken_others, NONE)

@@ -16,6 +16,7 @@ from benchmarks.report import (
     Spread,
     curve,
     measure,
+    quantile,
     read,
     table,
     write,
@@ -158,3 +159,8 @@ def test_the_table_has_a_line_for_each_and_its_notes_below() -> None:
         "",
         "1. 16 clients",
     ]
+
+
+def test_a_quantile_is_a_value_that_was_measured() -> None:
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.watchers.client import field, index_of
-from benchmarks.watchers.figures import Found, figures, percentile
+from benchmarks.watchers.figures import Found, figures
 
 
 def test_times_are_of_the_last_watcher_and_of_each() -> None:
@@ -14,11 +14,6 @@ def test_times_are_of_the_last_watcher_and_of_each() -> None:
     assert found.all_since_sent_ms == [pytest.approx(5.0)]
     assert found.each_ms == [pytest.approx(-1.0), pytest.approx(3.0), pytest.approx(2.0)]
     assert found.acknowledged_ms == [pytest.approx(2.0)]
-
-
-def test_a_percentile_is_a_value_that_was_measured() -> None:
-    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0
 
 
 def test_a_watcher_woken_for_nothing_misses_the_goal() -> None:
