@@ -31,6 +31,16 @@ def _root_only() -> None:
     skip_unless_possible("namespaces")
 
 
+def only(directory: Path, *tools: str) -> str:
+    """A PATH on which there are these tools, as far as they are here, and no others."""
+    path = directory / "tools"
+    path.mkdir()
+    for tool in tools:
+        if found := shutil.which(tool):
+            (path / tool).symlink_to(found)
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("ability", "missing"),
     [(Ability.DELAY, "tc"), (Ability.BANDWIDTH, "tc"), (Ability.LINKS, "iptables")],
@@ -38,12 +48,7 @@ def _root_only() -> None:
 def test_a_missing_tool_is_named_before_anything_starts(
     ability: Ability, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for tool in TOOLS:
-        if tool != missing and (found := shutil.which(tool)):
-            (tools / tool).symlink_to(found)
-    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setenv("PATH", only(tmp_path, *(tool for tool in TOOLS if tool != missing)))
     plan = replace(TWO, needs=frozenset({ability}))
 
     said = f"cannot do {ability.value} here: no {missing}; on Debian"
@@ -78,13 +83,8 @@ def test_what_enters_containers_is_missed_by_name(
     cluster = make_cluster(kind, TWO, tmp_path)
     for ability in composed.INSIDE:
         assert cluster.why_not(ability) == ""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for tool in (*TOOLS, "docker", "docker-compose"):
-        if found := shutil.which(tool):
-            (tools / tool).symlink_to(found)
 
-    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setenv("PATH", only(tmp_path, *TOOLS, "docker", "docker-compose"))
 
     for ability in composed.INSIDE:
         assert cluster.why_not(ability).startswith("no nsenter"), ability
