@@ -116,7 +116,7 @@ class Vault:
         """The key after is the next one from now on."""
         try:
             self.path(AFTER).replace(self.path(NEXT))
-            _sync_directory(self._data_dir)
+            sync_directory(self._data_dir)
         except OSError as error:
             raise unusable(self.path(AFTER), error) from None
         if AFTER in self._open:
@@ -127,7 +127,7 @@ class Vault:
         self._open.pop(AFTER, None)
         try:
             self.path(AFTER).unlink(missing_ok=True)
-            _sync_directory(self._data_dir)
+            sync_directory(self._data_dir)
         except OSError as error:
             raise unusable(self.path(AFTER), error) from None
 
@@ -257,7 +257,7 @@ def _write_private(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(opened)
         fresh.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise unusable(path, error) from None
 
@@ -275,10 +275,11 @@ def make_durable_directory(path: Path) -> None:
     for made in (path, *missing):
         # A directory in which we may make but not list things cannot be synced by us.
         with suppress(PermissionError):
-            _sync_directory(made.parent)
+            sync_directory(made.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make a directory's entries durable. Raises OSError."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)

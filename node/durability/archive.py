@@ -26,7 +26,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from node.keyfiles import AFTER_FILE, KEY_FILE, NEXT_FILE
+from node.keyfiles import AFTER_FILE, KEY_FILE, NEXT_FILE, sync_directory
 
 from . import DATABASE
 
@@ -116,7 +116,7 @@ def pack(target: Path, directory: Path, manifest: Manifest, *, progress: Progres
                 os.fsync(file.fileno())
                 size = file.tell()
             beside.replace(target)
-            sync(target.parent)
+            sync_directory(target.parent)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
@@ -213,7 +213,7 @@ def _extract(path: Path, tar: tarfile.TarFile, into: Path, progress: Progress) -
     missing = [name for name in manifest.files if not (into / name).exists()] if manifest else [""]
     if manifest is None or missing:
         raise BackupError(path, f"it lacks {missing[0] or _MANIFEST}", ANOTHER)
-    sync(into)
+    sync_directory(into)
     return manifest
 
 
@@ -265,15 +265,6 @@ def _hash_of(file: BinaryIO, size: int, progress: Progress, doing: str) -> str:
         left -= len(chunk)
         progress(doing, size - left, size)
     return digest.hexdigest()
-
-
-def sync(directory: Path) -> None:
-    """Make a directory's entries durable. Raises OSError."""
-    opened = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _unwritable(path: Path, error: OSError) -> BackupError:

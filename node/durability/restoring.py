@@ -22,14 +22,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node import keystore
-from node.keyfiles import KeyStoreError, SealedError
+from node.keyfiles import KeyStoreError, SealedError, sync_directory
 from protocol.commits import Dot
 from protocol.errors import MalformedError
 from protocol.identity import KeyChain, NodeId, id_text, parse_id, short_id
 from storage import Reserve, StorageError, copy_store, open_store, whose
 
 from . import DATABASE
-from .archive import ANOTHER, KEY_FILES, BackupError, Manifest, Progress, copy_keys, sync, unpack
+from .archive import ANOTHER, KEY_FILES, BackupError, Manifest, Progress, copy_keys, unpack
 from .examination import examine
 
 UNPACKING, SWITCHING = "restoring.tmp", "restoring"
@@ -200,14 +200,14 @@ def _mark(place: Path, manifest: Manifest, wish: Wish) -> None:
     )
     store.mark(reason)
     store.close()
-    sync(place)
+    sync_directory(place)
 
 
 def _switch(place: Path, data_dir: Path, doomed: list[str]) -> Path | None:
     staged = data_dir / SWITCHING
     shutil.rmtree(staged, ignore_errors=True)
     place.replace(staged)
-    sync(data_dir)
+    sync_directory(data_dir)
     going = [name for name in doomed if (data_dir / name).exists()]
     aside: Path | None = None
     if going:
@@ -215,14 +215,14 @@ def _switch(place: Path, data_dir: Path, doomed: list[str]) -> Path | None:
         aside.mkdir(mode=0o700)
         for name in going:
             (data_dir / name).replace(aside / name)
-        sync(aside)
-        sync(data_dir)
+        sync_directory(aside)
+        sync_directory(data_dir)
     for name in (*KEY_FILES, DATABASE):
         if (staged / name).exists():
             (staged / name).replace(data_dir / name)
-    sync(data_dir)
+    sync_directory(data_dir)
     shutil.rmtree(staged)
-    sync(data_dir)
+    sync_directory(data_dir)
     return aside
 
 
