@@ -17,16 +17,21 @@ Pair = tuple[str, str]
 
 
 def noticed_s(history: History) -> list[float]:
-    """Of each pair of honest nodes that was parted and noticed it: how many seconds that took."""
+    """Of each pair of honest nodes that was parted and noticed it: how many seconds that took.
+
+    One that did not run meanwhile had nothing to notice: what it finds as it returns is no notice.
+    """
     told: dict[Pair, list[float]] = {}
     for one in sorted(history.beliefs, key=lambda one: one.at_s):
         if one.belief in AWAY:
             told.setdefault((one.node, one.subject), []).append(one.at_s)
-    found = []
+    lives, found = processes(history), []
     for pair, begin_s, end_s in _partings(history):
         moments = told.get(pair, [])
         place = bisect_right(moments, begin_s)
-        if place < len(moments) and moments[place] <= end_s:
+        if place == len(moments) or moments[place] > end_s:
+            continue
+        if lives[pair[0]].ran(begin_s, moments[place]):
             found.append(round(moments[place] - begin_s, 3))
     return sorted(found)
 
@@ -52,9 +57,7 @@ def _partings(history: History) -> list[tuple[Pair, float, float]]:
     return [
         (pair, begin_s, end_s)
         for pair, begin_s, end_s in found
-        if pair[0] != pair[1]
-        and all(node in honest for node in pair)
-        and lives[pair[0]].ran(begin_s, begin_s)
+        if pair[0] != pair[1] and all(node in honest for node in pair)
     ]
 
 

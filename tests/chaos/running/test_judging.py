@@ -265,6 +265,11 @@ def test_what_was_noticed_is_measured_for_cuts_and_crashes_of_any_length() -> No
     assert noticed_s(history(lives=crash, beliefs=[away(30.9, "a", "b")])) == [0.9]
     assert noticed_s(history(lives=crash, beliefs=[away(33.9, "a", "b")])) == []
 
+    both = [Lived(30.1, "a", Life.CRASHED), Lived(50.0, "a", Life.STARTED)]
+    late = [away(31.0, "c", "b"), away(51.3, "a", "b")]
+    found = noticed_s(history(lives=[crash[0], *both], beliefs=late))
+    assert found == [1.0], "a was down itself, and found b gone as it returned"
+
 
 BROKEN = "P1 (set_full): a, at 1.000 s, lacks it"
 
