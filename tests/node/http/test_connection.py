@@ -1,5 +1,7 @@
 """How answers are gathered and written, seen at the wire."""
 
+import gc
+
 import pytest
 import trio
 
@@ -112,3 +114,19 @@ async def test_few_bytes_are_sent_when_others_are_served_and_many_at_once(
 
     assert wire.before_turn == [before]
     assert [data.count(BODY) for data in wire.writes] == [count]
+
+
+@pytest.mark.trio
+async def test_connections_that_ended_leave_nothing_to_the_collector_of_cycles() -> None:
+    """It looks seldom (`node.server.GC_THRESHOLDS`), and what it would find stays until then."""
+    connections = 50
+    await serve_over(RecordingWire(request("GET", "/x")), HttpLimits())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(connections):
+            await serve_over(RecordingWire(request("GET", "/x")), HttpLimits())
+        found = gc.collect()
+    finally:
+        gc.enable()
+    assert found < connections
