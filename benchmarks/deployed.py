@@ -1,19 +1,40 @@
 """Nodes as they run where Kith is deployed: what the benchmarks start, unless they say otherwise.
 
-The container image and the systemd unit run Python without docstrings and asserts, and find its
-bytecode ready. A checkout has neither, and would be measured as what nobody runs in production.
+The container image and the systemd unit run the distribution's Python, without docstrings and
+asserts, and find its bytecode ready. A checkout may have been set up with one that somebody built
+from source: without profile-guided optimization it takes a tenth more time for all that it does,
+and nobody runs it in production. So where the system has a Python of the same version, that runs
+the nodes, and hypercorn beside them, with the packages of the checkout.
 """
 
 import compileall
 import os
 import subprocess
+import sys
+import sysconfig
+from pathlib import Path
 
 from node.cli.local_cluster import NODE_COMMAND, ROOT
 
 from .cluster.fleet import BenchError
 
-NODE = (NODE_COMMAND[0], "-OO", *NODE_COMMAND[1:])
+
+def _python(system: Path) -> tuple[str, ...]:
+    """How to start the interpreter: the system's, if there is one and ours is another."""
+    if not system.exists() or Path(sys.executable).resolve() == system.resolve():
+        return (sys.executable,)
+    packages = os.pathsep.join((str(ROOT), sysconfig.get_path("platlib")))
+    return ("/usr/bin/env", f"PYTHONPATH={packages}", str(system))
+
+
+PYTHON = _python(Path("/usr/bin") / f"python{sys.version_info.major}.{sys.version_info.minor}")
+"""Starts the interpreter, before its flags; in the same process in the end."""
+WHOLE = (*PYTHON, *NODE_COMMAND[1:])
+"""Starts one node with docstrings and asserts, before its flags."""
+NODE = (*PYTHON, "-OO", *NODE_COMMAND[1:])
 """Starts one node, before its flags; `-OO` is what `PYTHONOPTIMIZE=2` says."""
+VERSION = (*PYTHON, "-m", "node.cli", "version")
+"""Says which Kith that is, and which Python runs it."""
 _LAYERS = ("protocol", "storage", "node", "mesh")
 _LOADED_WITHIN_S = 120.0
 
@@ -30,7 +51,7 @@ def prepare() -> None:
         for optimize in (0, 2):
             compileall.compile_dir(ROOT / layer, quiet=1, optimize=optimize)
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    for command in (NODE, NODE_COMMAND):
+    for command in (NODE, WHOLE):
         done = subprocess.run(
             (*command, "--help"), capture_output=True, env=environ, check=False,
             timeout=_LOADED_WITHIN_S,

@@ -20,7 +20,6 @@ import http.client
 import importlib.metadata
 import importlib.util
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -128,7 +127,7 @@ def hypercorn(directory: Path) -> Side:
     """An ASGI application that says hello."""
     address = f"{HOST}:{free_block(1)}"
     command = [
-        *(sys.executable, "-m", "hypercorn", "--worker-class", "trio", "--workers", "0"),
+        *(*deployed.PYTHON, "-m", "hypercorn", "--worker-class", "trio", "--workers", "0"),
         *("--bind", address, "--log-level", "error", "benchmarks.lookups.hello:app"),
     ]
     child = Child("hypercorn", command, directory / "hypercorn.log")

@@ -18,7 +18,7 @@ from benchmarks.cluster.usage import Usage, usage_of
 from benchmarks.measuring import cut_short_by, say, scratch
 from benchmarks.registrations import sides
 from benchmarks.report import table, write
-from node.cli.local_cluster import NODE_COMMAND, ClusterError, end_all
+from node.cli.local_cluster import ClusterError, end_all
 
 from .figures import Found, figures
 from .nodes import SERVICES, Node, registration
@@ -79,7 +79,7 @@ def _cluster(folder: Path, found: Found, settle_s: float) -> None:
 
 
 def _plain(folder: Path, found: Found, settle_s: float) -> None:
-    node = Node(folder, 0, free_block(1), NODE_COMMAND)
+    node = Node(folder, 0, free_block(1), deployed.WHOLE)
     try:
         node.start()
         time.sleep(settle_s)

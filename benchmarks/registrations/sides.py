@@ -19,7 +19,6 @@ import http.client
 import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -134,8 +133,8 @@ def installed() -> bool:
 
 def versions(*, with_etcd: bool) -> list[str]:
     """Of the programs."""
-    commands = [[sys.executable, "-m", "node.cli", "version"]]
-    commands += [[PROGRAM, "--version"]] if with_etcd else []
+    commands: list[Sequence[str]] = [deployed.VERSION]
+    commands += [(PROGRAM, "--version")] if with_etcd else []
     done = [subprocess.run(one, capture_output=True, text=True, check=True) for one in commands]
     return [one.stdout.splitlines()[0].strip() for one in done]
 

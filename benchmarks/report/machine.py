@@ -4,10 +4,11 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from benchmarks import deployed
 
 ROOT = Path(__file__).parents[2]
 ASK_TIMEOUT_S = 10.0
@@ -46,8 +47,8 @@ def about(mode: str, at: str) -> dict[str, str]:
 def versions() -> Mapping[str, str]:
     """Of Kith and of each peer that is there."""
     found = {
-        "Kith": _word_after(_told(sys.executable, "-m", "node.cli", "version"), "kith "),
-        "Python": platform.python_version(),
+        "Kith": _word_after(_told(*deployed.VERSION), "kith "),
+        "Python": _word_after(_told(*deployed.VERSION), "(Python ").rstrip(")"),
         "etcd": _word_after(_told("etcd", "--version"), "Version:"),
         "Serf": _package_of("serf") or _told("serf", "version").partition("\n")[0],
         "wrk": _package_of("wrk"),
