@@ -40,7 +40,7 @@ _VANISHED_MAX = 20_000
 _NODE = RecordKey(Kind.NODE, NODE_KEY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Instance:
     """One running copy of a service, and who speaks for it."""
 

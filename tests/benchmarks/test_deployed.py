@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import deployed
 from benchmarks.report import machine
+from node.cli.local_cluster import ROOT
 
 
 def test_without_a_python_of_the_system_the_checkouts_runs_the_nodes(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_the_systems_python_runs_this_checkout_with_its_packages(tmp_path: Path)
     command = (*deployed._python(other), "-c", script)
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).parents[1] == deployed.ROOT
+    assert Path(done.stdout.strip()).parents[1] == ROOT
 
 
 @pytest.mark.parametrize("command", [deployed.NODE, deployed.WHOLE])

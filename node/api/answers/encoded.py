@@ -6,11 +6,13 @@ Rules this module keeps:
    same: its status, its record, whether it is in dispute. All of that is compared, nothing told.
 2. Only services of several instances are kept here: of one alone its answer is kept, and that does.
 3. What is kept is bounded in bytes; what nobody asked for the longest goes first.
+4. An `Instance` that was replaced goes at once, whether anybody asks for its successor or not.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+from weakref import ReferenceType, ref
 
 import orjson
 
@@ -36,7 +38,7 @@ _Side: TypeAlias = tuple[Status | None, NodeRecord | None, bool]
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    found: Instance
+    found: "ReferenceType[Instance]"
     side: _Side
     data: bytes
 
@@ -67,9 +69,9 @@ class EncodedInstances:
             side = sides[owner] = self._side(owner)
         key = owner, service.name, service.id
         kept = self._kept.get(key)
-        if kept is None or kept.found is not found or kept.side != side:
+        if kept is None or kept.found() is not found or kept.side != side:
             data = fitted(orjson.dumps(instance_shape(self._peer, found)))
-            kept = _Encoded(found, side, data)
+            kept = _Encoded(ref(found), side, data)
             self._kept.put(key, kept)
         return kept.data
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from weakref import ref
 
 import orjson
 import pytest
@@ -78,6 +79,21 @@ async def test_all_of_an_owner_are_encoded_anew_once_it_is_seen_otherwise() -> N
 
         assert written.array(listed(bob)) == anew(bob)
         assert anew(bob).count(b'"health":"critical"') == COUNT
+
+
+@pytest.mark.trio
+async def test_an_instance_that_was_replaced_is_not_kept_with_what_was_encoded_of_it() -> None:
+    async with open_pair() as (alice, _bob):
+        for number in range(COUNT):
+            await alice.expect(201, "POST", "/v1/services", web(port=8000 + number))
+        written = EncodedInstances(alice.context.peer)
+        written.array(listed(alice))
+        replaced = [ref(one) for one in listed(alice) if one.service.id == "web-8003"]
+
+        await alice.expect(200, "POST", "/v1/services", web(port=8003, weight=7))
+        await until(lambda: [one() for one in replaced] == [None])
+
+        assert written.array(listed(alice)) == anew(alice)
 
 
 @pytest.mark.trio
