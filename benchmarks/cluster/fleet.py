@@ -9,11 +9,13 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from node.cli.local_cluster import Child, end_all, is_free
 
 from .facts import Applied, Believed, Fact, Named, Parse, Ready, Tail
 
+NS_PER_S = 1_000_000_000
 POLL_S = 0.01
 """Between two looks at the logs; the resolution of times read off a log without its own."""
 STOP_GRACE_S = 10.0
@@ -24,6 +26,17 @@ FIRST_PORTS = range(21_000, 31_000, BLOCK_PORTS)
 
 class BenchError(Exception):
     """The run cannot go on; the message says what did not happen, and the end of the log."""
+
+
+class Alarm(NamedTuple):
+    """One was believed gone that had not been killed."""
+
+    by: int
+    """Whose belief it was."""
+    name: str
+    """Of whom."""
+    after_s: float
+    """How long after the fleet was made, which is when its first process starts."""
 
 
 class Fleet:
@@ -41,8 +54,8 @@ class Fleet:
         self._parse = parse
         self.names = list(names)
         """What each is called by its peers; as given, until its log says otherwise."""
-        self.alarms = 0
-        """How often one was believed gone that had not been killed."""
+        self.alarms: list[Alarm] = []
+        self._begun_ns = time.monotonic_ns()
         self._down: dict[int, None] = {}
         self._views: list[dict[str, Believed]] = [{} for _ in names]
         self._full_ns: list[int | None] = [None] * len(names)
@@ -176,7 +189,8 @@ class Fleet:
     def _note(self, index: int, belief: Believed) -> None:
         killed = any(self.names[victim] == belief.name for victim in self._down)
         if not belief.alive and not killed and index not in self._down:
-            self.alarms += 1
+            after_s = (belief.at_ns - self._begun_ns) / NS_PER_S
+            self.alarms.append(Alarm(index, belief.name, after_s))
 
     def _alive_others(self, index: int) -> int:
         view, own = self._views[index], self.names[index]

@@ -22,12 +22,11 @@ from random import Random
 from statistics import median
 from typing import Self
 
-from .fleet import BenchError
+from .fleet import NS_PER_S, BenchError
 from .sides import Side
 from .traffic import Counter
 from .usage import usage_of
 
-NS_PER_S = 1_000_000_000
 JOIN_WITHIN_S = 90.0
 REJOIN_WITHIN_S = 60.0
 SETTLE_S = 8.0
@@ -99,7 +98,10 @@ def run_block(
     _updates(side, amounts.updates, found, rng, say)
     _kills(side, amounts.kills, found, rng, say)
     side.fleet.read()
-    found.false_alarms += side.fleet.alarms
+    found.false_alarms += len(side.fleet.alarms)
+    for by, name, after_s in side.fleet.alarms:
+        place = side.fleet.names.index(name) if name in side.fleet.names else "?"
+        say(f"{side.name}: FALSE ALARM: node {by} took node {place} for gone after {after_s:.2f} s")
 
 
 def _join(side: Side, found: Findings, say: Callable[[str], None]) -> None:
