@@ -1,10 +1,10 @@
 """Nodes as they run where Kith is deployed: what the benchmarks start, unless they say otherwise.
 
 The container image and the systemd unit run the distribution's Python, without docstrings and
-asserts, and find its bytecode ready. A checkout may have been set up with one that somebody built
-from source: without profile-guided optimization it takes a tenth more time for all that it does,
-and nobody runs it in production. So where the system has a Python of the same version, that runs
-the nodes, and hypercorn beside them, with the packages of the checkout.
+asserts, and find its bytecode ready. A checkout may have been set up with one that was built from
+source, perhaps without profile-guided optimization: a registration took 12 % more time with such a
+one. So where the system has a Python of the same version, that runs the nodes, and hypercorn beside
+them, with the packages of the checkout.
 """
 
 import compileall

@@ -46,9 +46,10 @@ def about(mode: str, at: str) -> dict[str, str]:
 
 def versions() -> Mapping[str, str]:
     """Of Kith and of each peer that is there."""
+    ours = _told(*deployed.VERSION)
     found = {
-        "Kith": _word_after(_told(*deployed.VERSION), "kith "),
-        "Python": _word_after(_told(*deployed.VERSION), "(Python ").rstrip(")"),
+        "Kith": _word_after(ours, "kith "),
+        "Python": _word_after(ours, "(Python ").rstrip(")"),
         "etcd": _word_after(_told("etcd", "--version"), "Version:"),
         "Serf": _package_of("serf") or _told("serf", "version").partition("\n")[0],
         "wrk": _package_of("wrk"),
